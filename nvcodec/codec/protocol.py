@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a codec must offer so that the pipeline, the command line and the evaluator can use it.
+
+The pipeline owns files, timestamps, records and checksums; a codec turns frames into units of bytes and back:
+
+    frames ──► SequenceEncoder.encode ──► CodedUnit ──► records in the .nvc stream
+    frames ◄── SequenceDecoder.decode ◄── payload   ◄──┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nvcodec.media.types import Frame, VideoFormat
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which weights a stream needs: ``name`` (ASCII, at most 64 bytes) and the SHA-256 of their file (32 bytes)."""
+
+    name: str
+    sha256: bytes
+
+
+@dataclass
+class EncodeSettings:
+    """What a user may ask of any codec; a codec refuses with UsageError what it does not have.
+
+    quality: 0 (smallest) to 63 (best). intra_period: frames from one keyframe to the next, 0 = only the first.
+    threads: CPU threads, 0 = all. device: torch device name. options: codec's own, by name.
+    """
+
+    quality: int = 32
+    intra_period: int = 0
+    preset: str = "medium"
+    threads: int = 0
+    device: str = "cpu"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class CodedUnit:
+    """What the decoder is handed in one call.
+
+    payload: bytes; keyframe: decoding may start here; frame_count: frames the decoder returns for this unit;
+    planes_crc32: zlib.crc32 over Y, U, V of each of those frames in display order, as the encoder reconstructed them.
+    """
+
+    payload: bytes
+    keyframe: bool
+    frame_count: int
+    planes_crc32: int
+
+
+class SequenceEncoder(Protocol):
+    """Takes frames in display order; units come out when they are ready, in decoding order."""
+
+    config: bytes  # at most 4096 bytes the decoder needs besides the header; complete before the first frame
+
+    def encode(self, frame: Frame) -> list[CodedUnit]: ...
+
+    def flush(self) -> list[CodedUnit]: ...
+
+
+class SequenceDecoder(Protocol):
+    """Takes unit payloads in the order written (after a seek: from a keyframe on); returns frames in display order.
+
+    Raises DamagedStreamError for a payload that cannot be right. The pts of the frames returned are filled in by the
+    pipeline.
+    """
+
+    def decode(self, payload: bytes, keyframe: bool) -> list[Frame]: ...
+
+
+class Codec(Protocol):
+    """A family of models; instances are cheap until an encoder or decoder is made (import torch only then)."""
+
+    name: str
+    codec_id: int  # frozen: see nvcodec.codec.registry
+
+    def models(self) -> Iterator[ModelIdentity]: ...
+
+    def encoder(self, video: VideoFormat, settings: EncodeSettings) -> SequenceEncoder: ...
+
+    def model_identity(self, settings: EncodeSettings) -> ModelIdentity | None: ...
+
+    def decoder(
+        self, video: VideoFormat, model: ModelIdentity | None, config: bytes, *, threads: int = 0, device: str = "cpu"
+    ) -> SequenceDecoder: ...
