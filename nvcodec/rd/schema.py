@@ -286,9 +286,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(next(t for t in inner if t is not types.NoneType), value, where)
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, where)  # type: ignore[arg-type]
-    if hint == list[float] and isinstance(value, list) and all(type(item) is float for item in value):
-        if all(map(math.isfinite, value)):  # series are long: no call for each value
-            return value
+    # Series are long: no call for each of their values.
+    if hint == list[float] and isinstance(value, list) and all(type(v) is float and math.isfinite(v) for v in value):
+        return value
     if origin is list and isinstance(value, list):
         return [_convert(inner[0], item, where) for item in value]
     if origin is tuple and isinstance(value, list) and len(value) == len(inner):
