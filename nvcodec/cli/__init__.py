@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signals.install()
     traceback_wanted = "--traceback" in arguments
     try:
-        args = parse(arguments)
+        # Accepted anywhere on the line, also after the commands of a command.
+        args = parse([a for a in arguments if a != "--traceback"])
         code = int(args.run(args))
         sys.stdout.flush()
         return code
