@@ -36,7 +36,7 @@ def test_every_set_says_who_made_it_and_where_it_is(name):
 
 
 def test_unknown_set_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match="'uvq' is not known.*uvg"):
+    with pytest.raises(UsageError, match=r"'uvq' is not known.*uvg"):
         get_dataset("uvq")
 
 
