@@ -45,31 +45,35 @@ def ms_ssim_plane(reference: np.ndarray, decoded: np.ndarray) -> float:
 
 def _ssim_parts(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """(mean SSIM, mean of its contrast-structure part)."""
-    stacked = _blur(np.stack([a, b, a * a, b * b, a * b]))
-    mean_a, mean_b = stacked[0], stacked[1]
-    aa, bb, ab = mean_a * mean_a, mean_b * mean_b, mean_a * mean_b
-    contrast = (2 * (stacked[4] - ab) + _C2) / (stacked[2] - aa + stacked[3] - bb + _C2)
-    luminance = (2 * ab + _C1) / (aa + bb + _C1)
+    mean_a, mean_b, squares, product = _blur(a), _blur(b), _blur(a * a + b * b), _blur(a * b)
+    aabb, ab = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b
+    contrast = (2 * (product - ab) + _C2) / (squares - aabb + _C2)
+    luminance = (2 * ab + _C1) / (aabb + _C1)
     return float(np.mean(luminance * contrast, dtype=np.float64)), float(np.mean(contrast, dtype=np.float64))
 
 
-def _gaussian() -> np.ndarray:
+def _gaussian() -> list[np.float32]:
+    """The first tap to the middle one; the window is symmetric."""
     x = np.arange(_TAPS) - _TAPS // 2
     taps = np.exp(-(x * x) / (2 * _SIGMA * _SIGMA))
-    return (taps / taps.sum()).astype(np.float32)
+    return [np.float32(t) for t in (taps / taps.sum())[: _TAPS // 2 + 1]]
 
 
-def _blur(planes: np.ndarray) -> np.ndarray:
-    """Separable Gaussian over the last two axes, only where the window fits."""
-    taps = _gaussian()
-    for axis in (-2, -1):
-        length = planes.shape[axis] - _TAPS + 1
-        total = np.zeros_like(np.take(planes, range(length), axis=axis))
-        for i, tap in enumerate(taps):
-            window = planes[:, i : i + length] if axis == -2 else planes[:, :, i : i + length]
-            total += tap * window
-        planes = total
-    return planes
+def _blur(plane: np.ndarray) -> np.ndarray:
+    """Separable Gaussian, only where the window fits: (H, W) to (H - 10, W - 10)."""
+    return _blur_rows(_blur_rows(plane).T).T
+
+
+def _blur_rows(plane: np.ndarray) -> np.ndarray:
+    """Symmetric filter down the first axis; adding both sides before the multiplication halves the work."""
+    taps, length, last = _gaussian(), plane.shape[0] - _TAPS + 1, _TAPS - 1
+    total = plane[last // 2 : last // 2 + length] * taps[-1]
+    pair = np.empty_like(total)
+    for i, tap in enumerate(taps[:-1]):
+        np.add(plane[i : i + length], plane[last - i : last - i + length], out=pair)
+        pair *= tap
+        total += pair
+    return total
 
 
 def _halved(plane: np.ndarray) -> np.ndarray:

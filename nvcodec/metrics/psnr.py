@@ -13,8 +13,8 @@ PSNR_CAP_DB = 100.0  # stated for identical planes, whose PSNR is infinite; also
 
 def mse(reference: np.ndarray, decoded: np.ndarray) -> float:
     """Mean squared error of two uint8 arrays of one shape, exact (integer sums)."""
-    difference = np.subtract(reference, decoded, dtype=np.int16).ravel().astype(np.int32)
-    return int(np.dot(difference, difference) if difference.size < 2**15 else _square_sum(difference)) / difference.size
+    difference = np.subtract(reference, decoded, dtype=np.int16).astype(np.int32)
+    return int(np.square(difference, out=difference).sum(dtype=np.int64)) / difference.size
 
 
 def psnr_db(mean_squared_error: float) -> float:
@@ -27,7 +27,3 @@ def psnr_db(mean_squared_error: float) -> float:
 def psnr_yuv_db(y_db: float, u_db: float, v_db: float) -> float:
     """(6 Y + U + V) / 8, the 4:2:0 average of the JVET and DCVC tables."""
     return (6.0 * y_db + u_db + v_db) / 8.0
-
-
-def _square_sum(difference: np.ndarray) -> int:
-    return int(np.square(difference).sum(dtype=np.int64))

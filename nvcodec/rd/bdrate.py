@@ -29,8 +29,8 @@ class BDResult:
     """What the test curve needs against the anchor.
 
     bd_rate_percent: mean rate difference at equal quality, negative = fewer bits; bd_quality: mean difference of
-    the metric at equal rate in its own unit (dB for PSNR), None where the rates do not overlap; both by PCHIP, Akima's beside
-    them. overlap: common quality range over the range of both together, 0..1. quality_range: the common range.
+    the metric at equal rate in its own unit (dB for PSNR), None where the rates do not overlap; both by PCHIP, Akima's
+    beside them. overlap: common quality range over the range of both together, 0..1. quality_range: the common range.
     flagged: overlap is below MIN_OVERLAP.
     """
 
