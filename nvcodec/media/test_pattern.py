@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A synthetic clip with the statistics that matter to a codec: smooth texture, smooth motion, occlusion, a little noise."""
+"""A synthetic clip with what matters to a codec: smooth texture, smooth motion, occlusion, a little noise."""
 
 from __future__ import annotations
 
