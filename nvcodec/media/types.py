@@ -46,6 +46,20 @@ class VideoFormat:
         return (self.height + 1) // 2, (self.width + 1) // 2
 
 
+@dataclass(frozen=True)
+class RawGeometry:
+    """What raw video does not say about itself: size in luma samples, frames per second, pixel format, colour.
+
+    ``frame_rate`` None means 25. ``pixel_format`` is one of the names in ``nvcodec.media.layout.LAYOUTS``.
+    """
+
+    width: int
+    height: int
+    frame_rate: Fraction | None = None
+    pixel_format: str = "yuv420p"
+    colour: Colour = field(default_factory=Colour)
+
+
 @dataclass
 class Frame:
     """One picture: ``y`` (H, W), ``u`` and ``v`` (ceil(H/2), ceil(W/2)), uint8, C-contiguous; ``pts`` in time_base."""
