@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion compensation with integer positions and integer taps: exact on every device.
+
+Interpolation filters are those of H.265 (ITU-T H.265, tables 8-4 and 8-5): eight taps for quarter-pixel luma, four for
+eighth-pixel chroma; unlike there, both directions are applied at full precision and rounded once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_LUMA_TAPS = (
+    (0, 0, 0, 64, 0, 0, 0, 0),
+    (-1, 4, -10, 58, 17, -5, 1, 0),
+    (-1, 4, -11, 40, 40, -11, 4, -1),
+    (0, 1, -5, 17, 58, -10, 4, -1),
+)
+_CHROMA_TAPS = (
+    (0, 64, 0, 0),
+    (-2, 58, 10, -2),
+    (-4, 54, 16, -2),
+    (-6, 46, 28, -4),
+    (-4, 36, 36, -4),
+    (-4, 28, 46, -6),
+    (-2, 16, 54, -4),
+    (-2, 10, 58, -2),
+)
+BLOCK = 8
+MAX_VECTOR = 1023  # quarter pixels
+
+
+def _filters(taps: tuple[tuple[int, ...], ...], block: int) -> Tensor:
+    """(phases, block, block + taps - 1): row i holds the taps shifted by i."""
+    count = len(taps[0])
+    table = torch.zeros(len(taps), block, block + count - 1)
+    for phase, row in enumerate(taps):
+        for i in range(block):
+            table[phase, i, i : i + count] = torch.tensor(row, dtype=torch.float32)
+    return table
+
+
+_TABLES = {8: _filters(_LUMA_TAPS, 8), 4: _filters(_CHROMA_TAPS, 4)}
+
+
+def compensate(plane: Tensor, vectors: Tensor, block: int = BLOCK) -> Tensor:
+    """Predict a plane block by block from another.
+
+    plane: (B, H, W) float32 integers in [0, 255], H and W multiples of ``block``; vectors: (B, H/block, W/block, 2)
+    int, (x, y) in quarter luma pixels; block: 8 for luma, 4 for chroma of 4:2:0 (where the same vector counts eighths).
+    Returns (B, H, W) float32 integers in [0, 255]. Positions beyond the edge repeat it. Differentiable in ``plane``.
+    """
+    batch, height, width = plane.shape
+    rows, columns = vectors.shape[1:3]
+    table = _TABLES[block].to(plane.device)
+    phases, size = table.shape[0], table.shape[2]
+    lead = (size - block) // 2 if block == 8 else 1
+    x, y = vectors[..., 0].long(), vectors[..., 1].long()
+    whole_x, whole_y = x.div(phases, rounding_mode="floor"), y.div(phases, rounding_mode="floor")
+    top = torch.arange(rows, device=plane.device)[:, None] * block + whole_y - lead
+    left = torch.arange(columns, device=plane.device)[None] * block + whole_x - lead
+    patches = _gather(plane, top, left, size) if plane.requires_grad else _window(plane, top, left, size)
+    vertical, horizontal = table[(y % phases).flatten()], table[(x % phases).flatten()]
+    predicted = vertical @ patches @ horizontal.mT / 4096
+    rounded = torch.floor(predicted.detach() + 0.5).clamp_(0, 255)
+    if plane.requires_grad:
+        rounded = predicted + (rounded - predicted).detach()
+    return rounded.reshape(batch, rows, columns, block, block).transpose(2, 3).reshape(batch, height, width)
+
+
+def _gather(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+    """(B * blocks, size, size) patches through flat indices: slower, with a gradient that needs no more memory."""
+    batch, height, width = plane.shape
+    steps = torch.arange(size, device=plane.device)
+    ys = (top[..., None] + steps).clamp(0, height - 1)
+    xs = (left[..., None] + steps).clamp(0, width - 1)
+    index = ys[..., :, None] * width + xs[..., None, :]
+    return plane.flatten(1).gather(1, index.reshape(batch, -1)).reshape(-1, size, size)
+
+
+def _window(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+    """The same patches through a strided view of the padded plane."""
+    batch, height, width = plane.shape
+    pad = 2 * size  # beyond this every position shows the repeated edge anyway
+    padded = F.pad(plane[None], (pad, pad, pad, pad), mode="replicate")[0]
+    stride = padded.shape[2]
+    tall, wide = height + 2 * pad - size + 1, width + 2 * pad - size + 1
+    view = padded.as_strided((batch, tall, wide, size, size), (padded.stride(0), stride, 1, stride, 1))
+    of = torch.arange(batch, device=plane.device)[:, None, None].expand_as(top)
+    patches = view[of, (top + pad).clamp(0, tall - 1), (left + pad).clamp(0, wide - 1)]
+    return patches.reshape(-1, size, size)
+
+
+def warp_features(features: Tensor, vectors: Tensor) -> Tensor:
+    """Move a feature map of one position per 8x8 block along block vectors, bilinear in eighths of a block.
+
+    features: (B, C, H/8, W/8) on the activation grid; vectors: (B, H/8, W/8, 2) int, quarter pixels. Result
+    (B, C, H/8, W/8), multiples of the grid / 64: exact. Differentiable in ``features``.
+    """
+    batch, channels, rows, columns = features.shape
+    eighths = (vectors.long() + 2).div(4, rounding_mode="floor")
+    x = torch.arange(columns, device=features.device)[None] + eighths[..., 0].div(8, rounding_mode="floor")
+    y = torch.arange(rows, device=features.device)[:, None] + eighths[..., 1].div(8, rounding_mode="floor")
+    fx, fy = (eighths[..., 0] % 8).to(features.dtype), (eighths[..., 1] % 8).to(features.dtype)
+    table = features.permute(0, 2, 3, 1).reshape(batch * rows * columns, channels)
+    offset = torch.arange(batch, device=features.device)[:, None, None] * (rows * columns)
+    moved = torch.zeros_like(table)
+    for dy, weight_y in ((0, 8 - fy), (1, fy)):
+        for dx, weight_x in ((0, 8 - fx), (1, fx)):
+            index = offset + (y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1)
+            weight = (weight_y * weight_x / 64).reshape(-1, 1)
+            moved = moved + table[index.reshape(-1)] * weight
+    return moved.reshape(batch, rows, columns, channels).permute(0, 3, 1, 2)
