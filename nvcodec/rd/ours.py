@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own codecs and those of third parties, run as ``nvc encode`` and ``nvc decode`` in processes of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from nvcodec.errors import UsageError
+from nvcodec.rd.codecs import DECODED, SOURCE, STREAM, LabCodec, Trial
+from nvcodec.rd.schema import CodecRecord, Conditions, Quality
+
+STEPS = (0.0, 16.0, 32.0, 48.0, 63.0)
+HIGHEST_QUALITY = 63
+# Whatever decides the bytes: a change in any of these makes earlier points another codec's.
+CODING_PACKAGES = ("nvcodec.codec", "nvcodec.stream", "nvcodec.models", "nvcodec.entropy", "nvcodec.pipeline")
+
+
+def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: str = "cpu") -> LabCodec:
+    """The codec called ``ours:NAME[:PRESET]``, NAME as ``nvc models`` lists it; UsageError if there is none."""
+    _, codec_name, *rest = [*name.split(":"), ""][: max(2, len(name.split(":")))]
+    if not codec_name or len(rest) > 1:
+        raise UsageError(f"codec {name!r}: write ours:NAME or ours:NAME:PRESET")
+    preset = rest[0] if rest else ""
+    version, weights = _identity(codec_name, preset)
+    settings = {"intra_period": conditions.intra_period, "threads": threads, "device": device}
+    record = CodecRecord(name, "ours", "ld", version, preset=preset, weights_sha256=weights, settings=dict(settings))
+
+    def make(step: float) -> Trial:
+        if step != int(step):
+            raise UsageError(f"{name}: quality {step:g}, whole numbers from 0 to {HIGHEST_QUALITY} are allowed")
+        program = [sys.executable, "-m", "nvcodec"]
+        shared = ["--threads", str(threads), "--device", device, "-y"]
+        encode = [*program, "encode", SOURCE, "-o", STREAM, "--codec", codec_name, "-q", str(int(step))]
+        encode += ["--intra-period", str(conditions.intra_period), *(["--preset", preset] if preset else []), *shared]
+        decode = [*program, "decode", STREAM, "-o", DECODED, *shared]
+        return Trial(record, Quality("quality", step), encode, decode, ".nvc", "nvc")
+
+    return LabCodec(name, "quality", STEPS, 0, HIGHEST_QUALITY, make)
+
+
+def _identity(codec_name: str, preset: str) -> tuple[str, str | None]:
+    """(version with a hash of the code that decides the bytes, SHA-256 of the weights), without loading torch."""
+    from nvcodec.cli.version import package_version
+    from nvcodec.codec.protocol import EncodeSettings
+    from nvcodec.codec.registry import get_codec
+
+    codec = get_codec(codec_name)
+    settings = EncodeSettings(preset=preset) if preset else EncodeSettings()
+    model = codec.model_identity(settings)
+    own = inspect.getsourcefile(type(codec))
+    code = code_digest(CODING_PACKAGES, [Path(own)] if own else [])
+    return f"nvcodec {package_version('nvcodec')} code {code[:12]}", model.sha256.hex() if model else None
+
+
+def code_digest(packages: Iterable[str], files: Iterable[Path] = ()) -> str:
+    """SHA-256 over the Python sources of packages or modules that exist, and of further files."""
+    paths = set(files)
+    for name in packages:
+        try:
+            spec = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            continue
+        if spec is None:
+            continue
+        for folder in spec.submodule_search_locations or []:
+            paths.update(Path(folder).rglob("*.py"))
+        if spec.submodule_search_locations is None and spec.origin:
+            paths.add(Path(spec.origin))
+    total = hashlib.sha256()
+    for path in sorted(paths, key=lambda p: (p.name, str(p))):
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
