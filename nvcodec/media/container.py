@@ -13,6 +13,7 @@ import av.error
 from nvcodec.errors import NvcError, UnsupportedError
 from nvcodec.media.failure import one_line, reported
 from nvcodec.media.graph import FilterChain, hidden_properties
+from nvcodec.media.integrity import Ffv1Checksums, announced_seconds
 from nvcodec.media.layout import MAX_SIDE
 from nvcodec.media.normalise import Normaliser, rotation_of
 from nvcodec.media.stream import FrameRange, Reader
@@ -57,6 +58,7 @@ class _Decoding:
         self.stream = self._video_stream()
         self.index_count = self._count_from_index(nbytes)
         self._deinterlacer: FilterChain | None = None
+        self._checksums = Ffv1Checksums()
         self.pictures = self._progressive(self._decoded())
         first = next(self.pictures, None)
         if first is None:
@@ -119,7 +121,9 @@ class _Decoding:
         best = self.container.streams.best("video")
         stream = best if best in videos else videos[0]
         if stream.codec_context is None:
-            raise UnsupportedError(f"{self.name}: no decoder for its video codec in this PyAV ({av.__version__})")
+            raise UnsupportedError(
+                f"{self.name}: no decoder for its video codec in PyAV {av.__version__}, or its header is damaged"
+            )
         if stream.width > MAX_SIDE or stream.height > MAX_SIDE:
             raise UnsupportedError(
                 f"{self.name}: picture size {stream.width}x{stream.height}; at most {MAX_SIDE} a side"
@@ -144,22 +148,37 @@ class _Decoding:
         return kept if kept == stream.frames else None
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        number = 0
+        number = end = 0
         concealed = False
         try:
             for packet in self.container.demux(self.stream):
-                if packet.is_corrupt and packet.size:
+                if packet.size and (packet.is_corrupt or not self._intact(packet)):
                     raise NvcError(f"{self.name}: damaged or cut off near frame {number}")
                 for picture in packet.decode():
                     if picture.is_corrupt and not concealed:
                         concealed = True
                         self.notes.append(f"frame {number} is damaged in the file: the decoder filled in what it could")
+                    end = (picture.pts or 0) + max(0, picture.duration or 0)
                     yield picture
                     number += 1
         except (av.error.FFmpegError, OSError) as exc:
             raise NvcError(f"{self.name}: cannot be decoded at frame {number}: {one_line(exc)}") from exc
-        if self.index_count is not None and number < self.index_count:
-            self.notes.append(f"the container announces {self.index_count} frames, {number} could be decoded")
+        self._note_what_is_missing(number, end)
+
+    def _intact(self, packet: av.Packet) -> bool:
+        if self.stream.codec_context.name != "ffv1":
+            return True
+        return self._checksums.intact(bytes(packet))
+
+    def _note_what_is_missing(self, count: int, end: int) -> None:
+        announced = self.index_count or (self.stream.frames if self.container.format.name == "avi" else 0)
+        if count < announced:
+            self.notes.append(f"the container announces {announced} frames, {count} could be decoded")
+        seconds = announced_seconds(self.stream.metadata.get("DURATION", ""))
+        reached = end * (self.stream.time_base or Fraction(0))
+        slack = Fraction(2) / (plausible_rate(self.stream.average_rate) or 1)
+        if seconds is not None and end and reached + slack < seconds:
+            self.notes.append(f"the container announces {float(seconds):.3f} s, frames end at {float(reached):.3f} s")
 
     def _progressive(self, pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Interlaced pictures are deinterlaced, one frame out for each in; others pass."""

@@ -95,10 +95,12 @@ class Normaliser:
                 f"frame {number} is {picture.width}x{picture.height}, the first is {width}x{height}; "
                 "one stream must keep one size"
             )
-        video_format, name = picture.format, picture.format.name
+        name = picture.format.name
         self._once_about_properties(picture)
         if self._source_size != (self.width, self.height):
             self._once(f"scaled from {picture.width}x{picture.height} to {self.width}x{self.height} (bicubic)")
+            if name not in _NATIVE:
+                self._once(self._conversion(picture))
             return self._through_swscale(picture)
         if name in _NATIVE:
             return Frame(*(self._plane(picture, index) for index in range(3)))
@@ -117,11 +119,14 @@ class Normaliser:
             return self._grey(self._plane(picture, 0))
         if _DEEP_420.fullmatch(name):
             return self._rounded(picture)
-        if _is_rgb(video_format):
-            self._once(f"{name} converted to 4:2:0 YCbCr, {matrix_name(self.colour.matrix)}, limited range")
-        else:
-            self._once(f"{name} converted to 8-bit 4:2:0 (bicubic)")
+        self._once(self._conversion(picture))
         return self._through_swscale(picture)
+
+    def _conversion(self, picture: av.VideoFrame) -> str:
+        name = picture.format.name
+        if _is_rgb(picture.format):
+            return f"{name} converted to 8-bit 4:2:0 YCbCr, {matrix_name(self.colour.matrix)}, limited range"
+        return f"{name} converted to 8-bit 4:2:0 (bicubic)"
 
     def _once(self, text: str) -> None:
         if text not in self._noted:
@@ -208,7 +213,7 @@ def _is_rgb(video_format: av.VideoFormat) -> bool:
 
 
 def _is_grey(video_format: av.VideoFormat) -> bool:
-    return not any(component.is_chroma for component in video_format.components) and not _is_rgb(video_format)
+    return len(video_format.components) < 3 and not _is_rgb(video_format)
 
 
 def _subsampling(video_format: av.VideoFormat) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from typing import BinaryIO
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.media import y4m
 from nvcodec.media.failure import reported
-from nvcodec.media.layout import LAYOUTS, check_size, plane_shapes
+from nvcodec.media.integrity import matroska_nbytes
+from nvcodec.media.layout import check_size, plane_shapes
 from nvcodec.media.rawvideo import open_raw, open_y4m
 from nvcodec.media.stream import FrameRange, Reader, check_range
 from nvcodec.media.types import FrameSource, RawGeometry
@@ -84,16 +85,25 @@ def _open_file(
         is_y4m = regular and _peek(file, text).startswith(y4m.MAGIC)
         if regular and raw is None and place.suffix.lower() in RAW_SUFFIXES and not is_y4m:
             raise UsageError(
-                f"{text}: raw video does not say its geometry; give width, height and frame rate "
-                f"(pixel formats: {', '.join(LAYOUTS)})"
+                f"{text}: raw video does not say its geometry; give width and height, and pixel format and "
+                "frame rate where they are not yuv420p and 25"
             )
         if not regular or raw is not None or is_picture(place) or is_y4m:
             return _open_stream(file, text, frames, size, raw, nbytes)
+        _check_length(file, text, nbytes)
     except BaseException:
         file.close()
         raise
     file.close()
     return open_container(os.path.abspath(place), text, frames=frames, size=size, nbytes=nbytes)
+
+
+def _check_length(file: BinaryIO, text: str, nbytes: int | None) -> None:
+    """Raise NvcError for a Matroska file shorter than it says; FFmpeg just stops where such a file ends."""
+    with reported(text, "cannot be read"):
+        said = matroska_nbytes(file.read(256))
+    if said is not None and nbytes is not None and said > nbytes:
+        raise NvcError(f"{text}: cut off: it says it has {said} bytes, the file ends at {nbytes}")
 
 
 def _open_stream(
