@@ -25,7 +25,7 @@ def filter_scores(
 
     Raises UnsupportedError if ffmpeg lacks the filter, NvcError if it fails.
     """
-    wanted = [n for n in ("vmaf", "xpsnr") if n in names]
+    wanted: list[str] = [n for n in ("vmaf", "xpsnr") if n in names]
     if not wanted:
         return Scores()
     for name in wanted:

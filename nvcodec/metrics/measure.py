@@ -75,7 +75,7 @@ def _per_frame(a: PlanarVideo, b: PlanarVideo, wanted: set[str], matrix: int, fu
             values |= {f"mse_{p}": mse(x, y) for p, x, y in zip("yuv", original, decoded, strict=True)}
         if "ssim" in wanted:
             planes = [ssim_plane(x, y) for x, y in zip(original, decoded, strict=True)]
-            shapes = [p.shape for p in original]
+            shapes = [(p.shape[0], p.shape[1]) for p in original]
             values |= {"ssim": ssim_yuv((planes[0], planes[1], planes[2]), shapes), "ssim_y": planes[0]}
         if "ms_ssim" in wanted:
             values["ms_ssim"] = ms_ssim_plane(original[0], decoded[0])

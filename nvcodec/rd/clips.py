@@ -105,9 +105,8 @@ def prepare(source: ClipSource, conditions: Conditions, target: Path, ffmpeg: FF
         log.seek(0)
         said = log.read().decode("utf-8", "replace")
     if count == 0:
-        raise NvcError(
-            f"{source.path}: no frames can be read from it" + (f" ({cause})" if (cause := first_cause(said)) else "")
-        )
+        cause = first_cause(said)
+        raise NvcError(f"{source.path}: no frames can be read from it" + (f" ({cause})" if cause else ""))
     return Clip(
         source.name,
         width,
@@ -196,7 +195,7 @@ def _command(source: ClipSource, conditions: Conditions, pixel_format: str, ffmp
         nbytes, picture = source.path.stat().st_size, frame_nbytes(raw.width, raw.height)
         if nbytes % picture:
             raise UsageError(
-                f"{source.path}: {nbytes} bytes are not a whole number of {raw.width}x{raw.height} frames ({picture} bytes)"
+                f"{source.path}: {nbytes} bytes, a multiple of {picture} is needed for {raw.width}x{raw.height} frames"
             )
         opening = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{raw.width}x{raw.height}"]
     limit = ["-frames:v", str(conditions.frames)] if conditions.frames is not None else []
