@@ -7,6 +7,7 @@ eighth-pixel chroma; unlike there, both directions are applied at full precision
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,7 +29,6 @@ _CHROMA_TAPS = (
     (-2, 10, 58, -2),
 )
 BLOCK = 8
-MAX_VECTOR = 1023  # quarter pixels
 
 
 def _filters(taps: tuple[tuple[int, ...], ...], block: int) -> Tensor:
@@ -67,6 +67,21 @@ def compensate(plane: Tensor, vectors: Tensor, block: int = BLOCK) -> Tensor:
     if plane.requires_grad:
         rounded = predicted + (rounded - predicted).detach()
     return rounded.reshape(batch, rows, columns, block, block).transpose(2, 3).reshape(batch, height, width)
+
+
+def block_differences(
+    current: Tensor, reference: Tensor, top: np.ndarray, left: np.ndarray, vectors: np.ndarray
+) -> np.ndarray:
+    """Sum of absolute differences of 8x8 luma blocks after motion, at the encoder only.
+
+    current, reference: (H, W) float32; top, left: (N,) corners of blocks; vectors: (N, 2) quarter pixels. Returns (N,).
+    """
+    table, (x, y) = _TABLES[BLOCK], torch.from_numpy(vectors.astype(np.int64)).unbind(1)
+    rows, columns = torch.from_numpy(top.astype(np.int64)), torch.from_numpy(left.astype(np.int64))
+    patches = _window(reference[None], (rows + (y >> 2) - 3)[None, :, None], (columns + (x >> 2) - 3)[None, :, None], 15)
+    predicted = table[y & 3] @ patches @ table[x & 3].mT / 4096
+    blocks = _window(current[None], rows[None, :, None], columns[None, :, None], BLOCK)
+    return (predicted - blocks).abs().sum((1, 2)).numpy()
 
 
 def _gather(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rate-distortion choice of block vectors at the encoder: seeds from a search, candidates from the syntax."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvcodec.models.motion.compensation import BLOCK, block_differences
+from nvcodec.models.motion.syntax import NEW, Candidates, MotionTables, Pass, choices_of
+
+LAMBDA_PER_STEP = 0.37  # absolute difference a bit may cost, in quantisation steps (H.264's relation of the two)
+NEW_VECTOR_BITS = 8.0  # typical price of the two differences
+
+
+class VectorChooser:
+    """Chooses the vectors of each pass for `code_field`: least absolute difference + lambda x bits.
+
+    current, reference: (H, W) float32 luma, multiples of 8; seeds: (R, C, 2) int vectors of a search (see
+    `x264_vectors`); step: quantisation step of the frame, sample values.
+    """
+
+    def __init__(self, current: Tensor, reference: Tensor, seeds: np.ndarray, step: float, tables: MotionTables):
+        self.current, self.reference, self.seeds = current, reference, seeds
+        self.price = LAMBDA_PER_STEP * step
+        costs = np.stack(tables.choice.costs)
+        self.choice_bits = costs[:, : NEW + 1]
+
+    def __call__(self, blocks: Pass, known: Candidates) -> np.ndarray:
+        """Vectors (N, 2) of the blocks of one pass."""
+        seeds = self.seeds[blocks.rows, blocks.columns].astype(np.int64)
+        best = known.vectors[:, 0].astype(np.int64)
+        ranks = np.arange(known.vectors.shape[1])
+        seed_choice = choices_of(known, seeds)
+        # where the search agrees with the likeliest candidate there is nothing to weigh
+        open_blocks = np.flatnonzero(seed_choice != 0)
+        if not len(open_blocks):
+            return best
+        tried = ranks < known.distinct[open_blocks, None]
+        which, rank = np.nonzero(tried)
+        new = np.flatnonzero(seed_choice[open_blocks] == NEW)
+        which = np.concatenate([which, new])
+        rank = np.concatenate([rank, np.full(len(new), NEW)])
+        of = open_blocks[which]
+        vectors = np.where((rank == NEW)[:, None], seeds[of], known.vectors[of, np.minimum(rank, NEW - 1)])
+        bits = self.choice_bits[known.contexts[of], rank] + np.where(rank == NEW, NEW_VECTOR_BITS, 0)
+        difference = block_differences(
+            self.current, self.reference, blocks.rows[of] * BLOCK, blocks.columns[of] * BLOCK, vectors
+        )
+        cost = np.full((len(open_blocks), NEW + 1), np.inf)
+        cost[which, rank] = difference + self.price * bits
+        choice = cost.argmin(1)
+        chosen = np.where(
+            (choice == NEW)[:, None],
+            seeds[open_blocks],
+            known.vectors[open_blocks, np.minimum(choice, NEW - 1)],
+        )
+        best[open_blocks] = chosen
+        return best
