@@ -197,7 +197,13 @@ def _hand_over_report(parser: argparse.ArgumentParser) -> None:
             return measure(args, namespace)
         from nvcodec.rd.report import cli as report
 
-        sub = type(parser)(prog=f"{parser.prog} report", description=report.__doc__, allow_abbrev=False)
+        sub = type(parser)(
+            prog=f"{parser.prog} report",
+            description=report.DESCRIPTION,
+            epilog=report.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
         report.add_arguments(sub)
         sub.set_defaults(run=report.run)
         return sub.parse_known_args(words[1:], namespace)

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -181,7 +182,9 @@ def digest(value: Any) -> str:
 def point_to_json(point: Point) -> str:
     """The text of a point's file; floats keep nine significant digits."""
     body = {"schema": POINT_KIND, "schema_version": SCHEMA_VERSION, **_rounded(dataclasses.asdict(point))}
-    return json.dumps(body, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(body, indent=1, allow_nan=False)
+    # One line for each list of numbers: a file that people can read and version control can compare.
+    return re.sub(r"\[[\s\d.,eE+-]+\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def point_from_json(text: str, where: str) -> Point:
