@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in, a stream out.
+
+    source ──thread──► codec, in the caller's thread ──thread──► file or pipe
+
+Bounded queues lie between the three.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from nvcodec.codec.protocol import Codec, CodedUnit, EncodeSettings, SequenceEncoder
+from nvcodec.errors import NvcError, UsageError
+from nvcodec.media.failure import reported
+from nvcodec.media.types import Frame, FrameSource, VideoFormat
+from nvcodec.pipeline.channel import Stages
+from nvcodec.pipeline.format import check_planes, frames_in_flight, stream_header
+from nvcodec.pipeline.output import Target, checked_write, discard, open_output, target_name
+from nvcodec.pipeline.report import EncodeReport, Meter, ProgressCallback, Span
+from nvcodec.stream import MAX_RECORD_FRAMES, StreamWriter
+
+_PIECES_IN_FLIGHT = 4
+
+
+class StreamEncoder:
+    """Turns frames into the bytes of a stream, piece by piece; knows nothing of files or threads.
+
+    Call ``start`` once, ``encode`` for each frame, ``finish`` once, and concatenate what they return.
+    """
+
+    def __init__(
+        self, video: VideoFormat, codec: Codec, settings: EncodeSettings, frames_per_record: int = MAX_RECORD_FRAMES
+    ) -> None:
+        check_settings(settings)
+        self.video, self.codec, self.settings = video, codec, settings
+        self.model = codec.model_identity(settings)
+        stream_header(video, codec.codec_id, self.model, b"")  # refuses a video before any model is loaded
+        self._encoder: SequenceEncoder = codec.encoder(video, settings)
+        self.header = stream_header(video, codec.codec_id, self.model, self._encoder.config)
+        self.writer = StreamWriter(self.header, frames_per_record)
+        self.span = Span(video.time_base, video.frame_rate)
+        self.frames = 0
+        self._times: deque[tuple[int, int]] = deque()
+
+    def start(self) -> bytes:
+        """The header."""
+        return self.writer.start()
+
+    def encode(self, frame: Frame) -> bytes:
+        """One frame, in display order, pts increasing; UsageError for planes of another size or type."""
+        wrong = check_planes(frame, self.video)
+        if wrong:
+            raise UsageError(f"frame {self.frames}: {wrong}")
+        self.span.add(frame.pts, frame.duration)
+        self._times.append((frame.pts, frame.duration))
+        self.frames += 1
+        return self._written(self._encoder.encode(frame))
+
+    def finish(self) -> bytes:
+        """What the codec held back and the footer; NvcError when there was no frame."""
+        if not self.frames:
+            raise NvcError("no frames to encode; a stream needs at least one")
+        rest = self._written(self._encoder.flush())
+        if self._times:
+            raise NvcError(f"codec {self.codec.name}: {len(self._times)} of {self.frames} frames never came out")
+        return rest + self.writer.finish()
+
+    def _written(self, units: list[CodedUnit]) -> bytes:
+        return b"".join(self._add(unit) for unit in units)
+
+    def _add(self, unit: CodedUnit) -> bytes:
+        if not 0 <= unit.frame_count <= len(self._times):
+            raise NvcError(f"codec {self.codec.name}: a unit of {unit.frame_count} frames; {len(self._times)} are due")
+        times = [self._times.popleft() for _ in range(unit.frame_count)]
+        return self.writer.add(
+            unit.payload,
+            keyframe=unit.keyframe,
+            pts=[pts for pts, _ in times],
+            durations=[duration for _, duration in times],
+            planes_crc32=unit.planes_crc32,
+        )
+
+
+def check_settings(settings: EncodeSettings) -> None:
+    """UsageError for what no codec takes."""
+    if not 0 <= settings.quality <= 63:
+        raise UsageError(f"quality is {settings.quality}; 0 (smallest) to 63 (best) are allowed")
+    if settings.intra_period < 0:
+        raise UsageError(f"intra period is {settings.intra_period}; 0 (only the first frame) or more is allowed")
+    if settings.threads < 0:
+        raise UsageError(f"threads is {settings.threads}; 0 (all) or more is allowed")
+
+
+def encode_stream(
+    source: FrameSource,
+    out: Target,
+    codec: Codec,
+    settings: EncodeSettings,
+    *,
+    overwrite: bool = False,
+    progress: ProgressCallback | None = None,
+    frames_per_record: int = MAX_RECORD_FRAMES,
+) -> EncodeReport:
+    """Encode every frame of a source into one stream, and close the source.
+
+    out: a path, "-" for standard output, or a binary file. A file appears under its name when it is complete; whatever
+    goes wrong, Ctrl-C included, leaves none. progress: called in this thread after each frame. frames_per_record: 1 to
+    32. Raises NvcError (output or input fails, no frames), UsageError (settings the codec does not have),
+    UnsupportedError (picture too large).
+    """
+    output, name = open_output(out, overwrite), target_name(out)
+    stages = Stages()
+    try:
+        with stages:
+            meter = Meter(progress, source.frame_count)
+            encoder = StreamEncoder(source.format, codec, settings, frames_per_record)
+            frames = stages.reading(source, frames_in_flight(source.format))
+            pieces = stages.writing(checked_write(output, name), _PIECES_IN_FLIGHT)
+            pieces.put(encoder.start())
+            for frame in frames:
+                piece = encoder.encode(frame)
+                if piece:
+                    pieces.put(piece)
+                meter.advance(1, encoder.writer.nbytes)
+            pieces.put(encoder.finish())
+            stages.finish_writing()
+        with reported(name, "cannot be written"):
+            output.commit()
+    except BaseException:
+        discard(output, stages.idle)
+        raise
+    finally:
+        if stages.idle:  # never under the hands of a thread that still reads
+            source.close()
+    return _report(encoder, meter, source.notes)
+
+
+def _report(encoder: StreamEncoder, meter: Meter, notes: list[str]) -> EncodeReport:
+    writer, video = encoder.writer, encoder.video
+    seconds = encoder.span.seconds
+    return EncodeReport(
+        frames=encoder.frames,
+        nbytes=writer.nbytes,
+        payload_nbytes=writer.payload_nbytes,
+        keyframes=writer.keyframe_count,
+        width=video.width,
+        height=video.height,
+        bpp=8 * writer.nbytes / (video.width * video.height * encoder.frames),
+        kbps=8 * writer.nbytes / seconds / 1000 if seconds else None,
+        video_seconds=seconds,
+        seconds=meter.seconds,
+        fps=meter.fps,
+        codec=encoder.codec.name,
+        model=encoder.model,
+        quality=encoder.settings.quality,
+        notes=list(notes),
+    )
