@@ -127,8 +127,8 @@ def draw_speed(
         speeds.append(fps)
     if not speeds:
         return []
-    axes.set_xscale("log")
     axes.set_xlim(min(speeds) / 2, max(speeds) * 4)  # room for the names to the right
+    axes.set_xscale("log")
     axes.set_xlabel(f"frames per second, {direction}, whole command")
     axes.set_ylabel(f"BD-rate against {report.anchor} (%), {metric.label}")
     axes.set_title(f"{clips.title}, mean of the clips' BD-rates")

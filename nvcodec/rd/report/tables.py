@@ -174,7 +174,7 @@ def _speed_table(report: Report) -> str:
         fps = [codec.fps(clips, direction) for direction in ("encode", "decode")]
         rows.append([codec.label, *("" if f is None else f"{f:.3g}" for f in fps)])
     timings = {(p.timing.threads, p.timing.jobs) for c in report.codecs for k in c.curves.values() for p in k.points}
-    how = ", ".join(f"{t or 'all'} threads, {j} at a time" for t, j in sorted(timings))
+    how = ", ".join(f"threads: {t or 'all'}, commands at a time: {j}" for t, j in sorted(timings))
     text = f"Frames per second over all points, start of the program and file access included ({how})."
     return "\n\n".join(["## Speed", text, grid(["codec", "encode", "decode"], rows)])
 

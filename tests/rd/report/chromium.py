@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A headless Chromium driven through its DevTools protocol over a pipe: real mouse and key events, nothing to install."""
+"""A headless Chromium driven through its DevTools protocol over a pipe, with real mouse and key events."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,9 +18,18 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
+# The protocol's ends have to be descriptors 3 and 4 of the browser.
+LAUNCHER = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3]]
+for end, wanted in zip(ends, (3, 4)):
+    os.dup2(end, wanted)
+    os.close(end)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 TIMEOUT_S = 60.0
 
 
@@ -46,9 +57,8 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="nvc-chromium-")
         to_read, self._out = os.pipe()
         self._in, to_write = os.pipe()
-        # The protocol's ends have to be descriptors 3 and 4 of the browser.
         command = [
-            "/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', executable, *FLAGS,
+            sys.executable, "-c", LAUNCHER, str(to_read), str(to_write), executable, *FLAGS,
             "--remote-debugging-pipe", f"--user-data-dir={self.profile}", f"--window-size={width},{height}",
             "about:blank",
         ]  # fmt: skip
@@ -113,6 +123,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            if not select.select([self._in], [], [], TIMEOUT_S)[0]:
+                raise TimeoutError(f"Chromium said nothing for {TIMEOUT_S:g} s")
             block = os.read(self._in, 1 << 16)
             if not block:
                 raise EOFError("Chromium went away")
@@ -152,9 +164,11 @@ class Browser:
 
     def centre(self, selector: str) -> tuple[float, float]:
         """Middle of an element in the window, after scrolling there."""
-        query = f"document.querySelector({json.dumps(selector)})"
-        box = self.value(f"(() => {{ const e = {query}; e.scrollIntoView({{block: 'center'}}); "
-                         "const b = e.getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()")  # fmt: skip
+        box = self.value(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
+            " return [b.left + b.width / 2, b.top + b.height / 2]; })()"
+        )
         return box[0], box[1]
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:

@@ -85,7 +85,7 @@ function drawSpeed(s) {
     const cell = i === anchor ? [0] : matrix[anchor][i];
     const points = clips.flatMap((clip) => (codec.curves[clip] || []).map((p) => [report.clips[clip].frames, p]));
     const seconds = points.reduce((sum, [, p]) => sum + p[direction], 0);
-    points.forEach(([, p]) => how.add(`${p.threads || "all"} threads, ${p.jobs} at a time`));
+    points.forEach(([, p]) => how.add(`threads: ${p.threads || "all"}, commands at a time: ${p.jobs}`));
     if (!Array.isArray(cell) || !(seconds > 0) || hiddenCodecs.has(codec.label)) return;
     const fps = points.reduce((sum, [frames]) => sum + frames, 0) / seconds;
     series.push({ label: codec.label, colour: codec.colour, loose: true, text: codec.label, points: [{ x: fps, y: cell[0],

@@ -57,7 +57,7 @@ class Tables {
     const matrix = this.report.bd[state.metric][state.bdScope];
     const reasons = new Reasons(document.getElementById("reasons"));
     const chosen = this.labels.indexOf(state.anchor);
-    const head = node("tr", {}, node("th", { scope: "row" }, "codec ＼ anchor"),
+    const head = node("tr", {}, node("th", { scope: "row" }, "codec / anchor"),
       ...this.labels.map((label, i) => node("th", { class: i === chosen ? "chosen" : "" }, this.anchorButton(label))));
     const rows = this.labels.map((label, codec) => node("tr", {}, node("th", { scope: "row" }, label),
       ...this.labels.map((_, anchor) => this.cell(matrix[anchor][codec], reasons,
