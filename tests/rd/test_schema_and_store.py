@@ -160,7 +160,7 @@ def test_folder_keeps_points_and_groups_curves(tmp_path):
     default = again.curves(Conditions())
     assert [p.rate.nbytes for p in default[0].points] == [1000, 2000, 4000]
     assert default[0].values("psnr_y") == [31.0, 32.0, 34.0]
-    with pytest.raises(NvcError, match="no metric 'vmaf'"):
+    with pytest.raises(NvcError, match="metric 'vmaf' was not measured"):
         default[0].values("vmaf")
 
 
