@@ -35,24 +35,17 @@ class _MuxedSink(Sink):
         coded: VideoFormat,
         time_base: Fraction,
         options: dict[str, str],
-        container_options: dict[str, str],
     ) -> None:
         super().__init__(name, video)
         self._file, self._coded, self._time_base = file, coded, time_base
         self._last_pts: int | None = None
         self._rounded = False
-        try:
-            if self.encoder not in av.codecs_available:
-                raise UnsupportedError(f"{name}: this PyAV ({av.__version__}) has no {self.encoder} encoder")
-            with reported(name, "cannot be written"):
-                self._container = av.open(
-                    file, mode="w", format=self.container_format, container_options=container_options
-                )
-                self._stream = self._container.add_stream(self.encoder, rate=video.frame_rate)
-                self._describe(options)
-        except BaseException:
-            file.discard()
-            raise
+        if self.encoder not in av.codecs_available:
+            raise UnsupportedError(f"{name}: this PyAV ({av.__version__}) has no {self.encoder} encoder")
+        with reported(name, "cannot be written"):
+            self._container = av.open(file, mode="w", format=self.container_format)
+            self._stream = self._container.add_stream(self.encoder, rate=video.frame_rate)
+            self._describe(options)
 
     def _describe(self, options: dict[str, str]) -> None:
         stream, coded = self._stream, self._coded
@@ -122,18 +115,22 @@ class MatroskaSink(_MuxedSink):
     encoder = "ffv1"
 
     def __init__(self, file: PendingFile, name: str, video: VideoFormat) -> None:
+        options = _ffv1_options(video)
         super().__init__(
             file,
             name,
             video,
             coded=video,
             time_base=_MILLISECOND,
-            options={"level": "3", "slicecrc": "1", "g": "1", "coder": "range_def", "context": "0"},
-            container_options={},
+            options=options,
         )
         self._durations: dict[int, int] = {}
         self._aspect: FilterChain | None = None
-        if video.sample_aspect_ratio != 1:
+        if video.colour.chroma_location in (5, 6):  # its element for the vertical place knows top and middle only
+            self.notes.append(f"Matroska cannot carry: chroma location {video.colour.chroma_location}")
+        if video.sample_aspect_ratio != 1 and options["level"] == "1":
+            self.notes.append(f"FFV1 of this size cannot carry: sample aspect ratio {video.sample_aspect_ratio}")
+        elif video.sample_aspect_ratio != 1:
             # PyAV cannot set the aspect ratio of a Matroska track; FFV1 carries it in its slices, from the frame.
             aspect = f"{video.sample_aspect_ratio.numerator}/{video.sample_aspect_ratio.denominator}"
             self._aspect = FilterChain(
@@ -150,6 +147,22 @@ class MatroskaSink(_MuxedSink):
             if packet.pts is not None and packet.time_base == _MILLISECOND:
                 packet.duration = self._durations.pop(packet.pts, 0)
         super()._mux(packets)
+
+
+def _ffv1_options(video: VideoFormat) -> dict[str, str]:
+    """Options under which the encoder accepts the size: its own choice of slices fails on narrow and tiny pictures."""
+    checked = {"level": "3", "slicecrc": "1", "g": "1"}
+    choices = [checked, *({**checked, "slices": str(slices)} for slices in (1, 2, 4, 6, 9, 12, 16, 24, 30))]
+    for options in (*choices, {"level": "1", "g": "1"}):
+        trial = av.CodecContext.create("ffv1", "w")
+        trial.width, trial.height, trial.pix_fmt = video.width, video.height, "yuv420p"
+        trial.time_base, trial.options = _MILLISECOND, options
+        try:
+            trial.open()
+        except av.error.FFmpegError:
+            continue
+        return options
+    raise UnsupportedError(f"FFV1 cannot hold pictures of {video.width}x{video.height}")
 
 
 class Mp4Sink(_MuxedSink):
@@ -171,7 +184,6 @@ class Mp4Sink(_MuxedSink):
             coded=coded,
             time_base=video.time_base if exact else Fraction(1, ticks),
             options={"crf": "18", "preset": "fast"},
-            container_options={},
         )
         self.notes.append("H.264 at crf 18, for watching: lossy")
         if (width, height) != (video.width, video.height):

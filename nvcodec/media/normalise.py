@@ -193,7 +193,7 @@ class Normaliser:
             self.width,
             self.height,
             full_range=(source_full, self.colour.full_range),
-            chroma_location=(0 if rgb else self._source_colour.chroma_location, self.colour.chroma_location),
+            chroma_location=(self._input_location(rgb), self.colour.chroma_location),
         )
         if rgb:
             scale += f":out_color_matrix={self.colour.matrix}"
@@ -206,6 +206,10 @@ class Normaliser:
             picture.time_base or Fraction(1, 1000),
             [("setparams", tags), ("scale", scale), ("format", "yuv420p")],
         )
+
+    def _input_location(self, rgb: bool) -> int:
+        """Where the input's chroma lies: as stated, else as we state of the output (swscale would guess)."""
+        return 0 if rgb else self._source_colour.chroma_location or self.colour.chroma_location
 
 
 def _is_rgb(video_format: av.VideoFormat) -> bool:

