@@ -7,6 +7,9 @@ import os
 import platform
 from importlib import metadata
 
+from nvcodec import __version__
+from nvcodec.stream.limits import FORMAT_VERSION
+
 # Instruction sets that decide which kernels run and how fast, by the names Linux gives them.
 CPU_FEATURES = (
     *("sse4_1", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
@@ -58,10 +61,8 @@ def ffmpeg_version() -> str:
 
 def versions() -> dict[str, str]:
     """Name to version: nvcodec, stream format, Python and the libraries that decide results and speed."""
-    from nvcodec.stream import FORMAT_VERSION
-
     return {
-        "nvcodec": package_version("nvcodec"),
+        "nvcodec": __version__,
         "stream_format": str(FORMAT_VERSION),
         "python": platform.python_version(),
         "torch": package_version("torch"),
