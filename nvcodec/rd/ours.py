@@ -21,12 +21,13 @@ CODING_PACKAGES = ("nvcodec.codec", "nvcodec.stream", "nvcodec.models", "nvcodec
 
 
 def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: str = "cpu") -> LabCodec:
-    """The codec called ``ours:NAME[:PRESET]``, NAME as ``nvc models`` lists it; UsageError if there is none."""
-    _, codec_name, *rest = [*name.split(":"), ""][: max(2, len(name.split(":")))]
-    if not codec_name or len(rest) > 1:
-        raise UsageError(f"codec {name!r}: write ours:NAME or ours:NAME:PRESET")
-    preset = rest[0] if rest else ""
-    version, weights = _identity(codec_name, preset)
+    """The codec called ``ours:NAME[@MODEL][:PRESET]``, names as ``nvc models`` lists them; UsageError if unknown."""
+    parts = name.split(":")
+    codec_name, at, model = parts[1].partition("@") if len(parts) > 1 else ("", "", "")
+    if not codec_name or len(parts) > 3 or (at and not model):
+        raise UsageError(f"codec {name!r}: write ours:NAME, with @MODEL and :PRESET where wanted")
+    preset = parts[2] if len(parts) > 2 else ""
+    version, weights = _identity(codec_name, model, preset)
     settings = {"intra_period": conditions.intra_period, "threads": threads, "device": device}
     record = CodecRecord(name, "ours", "ld", version, preset=preset, weights_sha256=weights, settings=dict(settings))
 
@@ -36,14 +37,15 @@ def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: st
         program = [sys.executable, "-m", "nvcodec"]
         shared = ["--threads", str(threads), "--device", device, "-y"]
         encode = [*program, "encode", SOURCE, "-o", STREAM, "--codec", codec_name, "-q", str(int(step))]
-        encode += ["--intra-period", str(conditions.intra_period), *(["--preset", preset] if preset else []), *shared]
+        encode += [*(["--model", model] if model else []), *(["--preset", preset] if preset else [])]
+        encode += ["--intra-period", str(conditions.intra_period), *shared]
         decode = [*program, "decode", STREAM, "-o", DECODED, *shared]
         return Trial(record, Quality("quality", step), encode, decode, ".nvc", "nvc")
 
     return LabCodec(name, "quality", STEPS, 0, HIGHEST_QUALITY, make)
 
 
-def _identity(codec_name: str, preset: str) -> tuple[str, str | None]:
+def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str | None]:
     """(version with a hash of the code that decides the bytes, SHA-256 of the weights), without loading torch."""
     from nvcodec.cli.version import package_version
     from nvcodec.codec.protocol import EncodeSettings
@@ -52,9 +54,37 @@ def _identity(codec_name: str, preset: str) -> tuple[str, str | None]:
     codec = get_codec(codec_name)
     settings = EncodeSettings(preset=preset) if preset else EncodeSettings()
     model = codec.model_identity(settings)
+    if model_name:
+        models = {m.name: m for m in codec.models()}
+        if model_name not in models:
+            raise UsageError(
+                f"codec {codec_name!r} has no model {model_name!r}; there are {', '.join(models) or 'none'}"
+            )
+        model = models[model_name]
     own = inspect.getsourcefile(type(codec))
     code = code_digest(CODING_PACKAGES, [Path(own)] if own else [])
     return f"nvcodec {package_version('nvcodec')} code {code[:12]}", model.sha256.hex() if model else None
+
+
+def unit_nbytes(stream: Path, frames: int) -> list[int]:
+    """Payload bytes of each frame of a .nvc stream; a unit of several frames is shared among them, [] if unreadable."""
+    from nvcodec.errors import NvcError
+    from nvcodec.stream import StreamReader
+
+    sizes: list[int] = []
+    carried = 0
+    try:
+        with stream.open("rb") as file:
+            for record in StreamReader(file, stream.name).records():
+                for unit in record.units:
+                    carried += len(unit.payload)
+                    if unit.frame_count:
+                        share, rest = divmod(carried, unit.frame_count)
+                        sizes += [share + rest, *[share] * (unit.frame_count - 1)]
+                        carried = 0
+    except (OSError, NvcError):
+        return []
+    return sizes if len(sizes) == frames else []
 
 
 def code_digest(packages: Iterable[str], files: Iterable[Path] = ()) -> str:

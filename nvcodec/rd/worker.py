@@ -92,7 +92,7 @@ def measure_point(job: Job, folder: Path) -> Point:
         trial.codec,
         trial.quality,
         job.conditions,
-        _rate(nbytes, job.clip, trial.container, read_frame_nbytes(paths[STATS], job.clip.frames)),
+        _rate(nbytes, job.clip, trial.container, _frame_nbytes(trial, paths, job.clip.frames)),
         Timing(
             round(encode.seconds, 4), round(decode.seconds, 4), int(trial.codec.settings.get("threads", 0)), job.jobs
         ),
@@ -119,6 +119,14 @@ def read_frame_nbytes(path: Path, frames: int) -> list[int]:
     except (OSError, ValueError):
         return []
     return [row[1] for row in rows] if len(rows) == frames and all(len(row) == 2 for row in rows) else []
+
+
+def _frame_nbytes(trial: Trial, paths: dict[str, Path], frames: int) -> list[int]:
+    if trial.container == "nvc":
+        from nvcodec.rd.ours import unit_nbytes
+
+        return unit_nbytes(paths[STREAM], frames)
+    return read_frame_nbytes(paths[STATS], frames)
 
 
 def _rate(nbytes: int, clip: Clip, container: str, frame_nbytes: list[int]) -> Rate:
