@@ -82,8 +82,13 @@ class RgbConverter:
         write_plane(picture.planes[0], np.ascontiguousarray(rgb).reshape(shape[0], -1))
         picture.time_base = _TIME_BASE
         (converted,) = self._from_rgb.push(picture)
-        sizes = ((self.video.height, self.video.width), self.video.chroma_size, self.video.chroma_size)
-        return Frame(*(read_plane(plane, *size) for plane, size in zip(converted.planes, sizes, strict=True)))
+        luma, first, second = converted.planes
+        chroma_size = self.video.chroma_size
+        return Frame(
+            read_plane(luma, self.video.height, self.video.width),
+            read_plane(first, *chroma_size),
+            read_plane(second, *chroma_size),
+        )
 
 
 def frame_to_rgb(frame: Frame, video: VideoFormat) -> np.ndarray:

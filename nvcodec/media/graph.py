@@ -30,7 +30,9 @@ class FilterChain:
         self, width: int, height: int, pixel_format: str, time_base: Fraction, filters: Sequence[tuple[str, str]]
     ) -> None:
         self._graph = av.filter.Graph()
-        nodes = [self._graph.add_buffer(width=width, height=height, format=pixel_format, time_base=time_base)]
+        nodes = [
+            self._graph.add_buffer(width=width, height=height, format=av.VideoFormat(pixel_format), time_base=time_base)
+        ]
         nodes += [self._graph.add(name, arguments) for name, arguments in filters]
         self._sink = self._graph.add("buffersink")
         self._graph.link_nodes(*nodes, self._sink).configure()
@@ -47,7 +49,7 @@ class FilterChain:
         pictures: list[av.VideoFrame] = []
         while True:
             try:
-                pictures.append(self._graph.pull())
+                pictures.append(self._graph.vpull())
             except (av.error.BlockingIOError, av.error.EOFError):
                 return pictures
 

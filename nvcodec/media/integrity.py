@@ -73,7 +73,7 @@ class Ffv1Checksums:
             if size > end:
                 return False
             # This CRC runs from the top bit down and starts at 0: zlib's, over bytes with their bits reversed.
-            reversed_bits = _REVERSED_BITS[np.frombuffer(packet, np.uint8, size, end - size)]
+            reversed_bits = _REVERSED_BITS[np.frombuffer(packet, np.uint8, size, end - size)].tobytes()
             if zlib.crc32(reversed_bits, 0xFFFFFFFF) != 0xFFFFFFFF:
                 return False
             end -= size

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
 import av
 import av.error
@@ -44,7 +45,7 @@ class _MuxedSink(Sink):
             raise UnsupportedError(f"{name}: this PyAV ({av.__version__}) has no {self.encoder} encoder")
         with reported(name, "cannot be written"):
             self._container = av.open(file, mode="w", format=self.container_format)
-            self._stream = self._container.add_stream(self.encoder, rate=video.frame_rate)
+            self._stream = cast(av.VideoStream, self._container.add_stream(self.encoder, rate=video.frame_rate))
             self._describe(options)
 
     def _describe(self, options: dict[str, str]) -> None:

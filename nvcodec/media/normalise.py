@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -54,9 +55,10 @@ def rotation_of(picture: av.VideoFrame, note: Note) -> int:
     if abs(counterclockwise - 90 * turns) > 1:
         note(f"rotation by {-counterclockwise} degrees ignored (only multiples of 90 are kept)")
         return 0
-    for side_data in picture.side_data:
-        if side_data.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d = struct.unpack("=5i", bytes(side_data)[:20])  # nine int32, row by row
+    side_data: Any = picture.side_data  # PyAV's annotations take this mapping for a plain one
+    for item in side_data:
+        if item.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = struct.unpack("=5i", bytes(item)[:20])  # nine int32, row by row
             if a * d - b * c < 0:
                 note("mirroring in the display matrix ignored")
     return -90 * turns % 360
@@ -103,7 +105,7 @@ class Normaliser:
                 self._once(self._conversion(picture))
             return self._through_swscale(picture)
         if name in _NATIVE:
-            return Frame(*(self._plane(picture, index) for index in range(3)))
+            return self._planar(picture)
         if name in ("nv12", "nv21"):
             self._once(f"{name}: chroma separated into planes, sample values unchanged")
             pairs = self._plane(picture, 1, 2).reshape(*self._chroma_size(), 2)
@@ -114,7 +116,7 @@ class Normaliser:
                 np.ascontiguousarray(pairs[..., second]),
             )
         if name == "yuva420p":
-            return Frame(*(self._plane(picture, index) for index in range(3)))
+            return self._planar(picture)
         if name == "gray":
             return self._grey(self._plane(picture, 0))
         if _DEEP_420.fullmatch(name):
@@ -146,9 +148,12 @@ class Normaliser:
         rows, columns = (self.height, self.width) if index == 0 else self._chroma_size()
         return read_plane(picture.planes[index], rows, columns * nbytes)
 
+    def _planar(self, picture: av.VideoFrame) -> Frame:
+        return Frame(self._plane(picture, 0), self._plane(picture, 1), self._plane(picture, 2))
+
     def _grey(self, luma: np.ndarray) -> Frame:
         self._once("grey: luma kept, chroma set to neutral (128)")
-        return Frame(luma, *(np.full(self._chroma_size(), 128, np.uint8) for _ in range(2)))
+        return Frame(luma, np.full(self._chroma_size(), 128, np.uint8), np.full(self._chroma_size(), 128, np.uint8))
 
     def _rounded(self, picture: av.VideoFrame) -> Frame:
         """More than 8 bits, little-endian 4:2:0 or grey: H.273 equation for the range, rounded half up."""
@@ -184,7 +189,7 @@ class Normaliser:
             raise UnsupportedError(
                 f"pixel format {picture.format.name} cannot be converted to 8-bit 4:2:0: {one_line(exc)}"
             ) from exc
-        return Frame(*(self._plane(converted, index) for index in range(3)))
+        return self._planar(converted)
 
     def _chain(self, picture: av.VideoFrame) -> FilterChain:
         rgb = _is_rgb(picture.format)

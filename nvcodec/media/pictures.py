@@ -126,7 +126,11 @@ def open_pictures(
 
 def _load(path: Path) -> av.VideoFrame:
     # An open file, not its name: FFmpeg would take a % in a name for a pattern of its own.
-    with reported(str(path), "cannot be read as a picture"), path.open("rb") as file, av.open(file) as container:
+    with (
+        reported(str(path), "cannot be read as a picture"),
+        path.open("rb") as file,
+        av.open(file, mode="r") as container,
+    ):
         if container.streams.video:
             for picture in container.decode(video=0):
                 return picture

@@ -18,7 +18,7 @@ def read_plane(plane: av.video.plane.VideoPlane, rows: int, row_nbytes: int) -> 
     stride = plane.line_size
     if stride < row_nbytes:
         raise UnsupportedError(f"picture buffer with a line size of {stride} bytes where {row_nbytes} are needed")
-    padded = np.frombuffer(plane, dtype=np.uint8)
+    padded = np.frombuffer(memoryview(plane), dtype=np.uint8)
     # The last line of a buffer may lack its padding, so a plain reshape could fail.
     return np.lib.stride_tricks.as_strided(padded, (rows, row_nbytes), (stride, 1), writeable=False).copy()
 
@@ -26,11 +26,11 @@ def read_plane(plane: av.video.plane.VideoPlane, rows: int, row_nbytes: int) -> 
 def write_plane(plane: av.video.plane.VideoPlane, samples: np.ndarray) -> None:
     """Fill a picture buffer from (rows, row_nbytes) uint8."""
     rows, row_nbytes = samples.shape
-    padded = np.frombuffer(plane, dtype=np.uint8)
+    padded = np.frombuffer(memoryview(plane), dtype=np.uint8)
     np.lib.stride_tricks.as_strided(padded, (rows, row_nbytes), (plane.line_size, 1), writeable=True)[:] = samples
 
 
-def picture_from_bytes(pixel_format: str, width: int, height: int, packed: bytes | memoryview) -> av.VideoFrame:
+def picture_from_bytes(pixel_format: str, width: int, height: int, packed: bytes | bytearray) -> av.VideoFrame:
     """A PyAV frame from the unpadded planes of one picture in one of the raw layouts."""
     picture = av.VideoFrame(width, height, pixel_format)
     samples = np.frombuffer(packed, dtype=np.uint8)
@@ -41,15 +41,12 @@ def picture_from_bytes(pixel_format: str, width: int, height: int, packed: bytes
     return picture
 
 
-def frame_from_bytes(width: int, height: int, packed: bytes | memoryview) -> Frame:
+def frame_from_bytes(width: int, height: int, packed: bytes | bytearray) -> Frame:
     """Frame over the planes of one yuv420p picture (no copy when ``packed`` is writable)."""
     samples = np.frombuffer(packed, dtype=np.uint8)
-    planes: list[np.ndarray] = []
-    offset = 0
-    for rows, columns in plane_shapes("yuv420p", width, height):
-        planes.append(samples[offset : offset + rows * columns].reshape(rows, columns))
-        offset += rows * columns
-    return Frame(*planes)
+    (rows, columns), (chroma_rows, chroma_columns), _ = plane_shapes("yuv420p", width, height)
+    chroma = samples[rows * columns :].reshape(2, chroma_rows, chroma_columns)
+    return Frame(samples[: rows * columns].reshape(rows, columns), chroma[0], chroma[1])
 
 
 def check_frame(frame: Frame, video: VideoFormat) -> None:

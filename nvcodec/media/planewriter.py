@@ -112,7 +112,7 @@ class _UntimedSink(Sink):
 
     def _write_planes(self, frame: Frame) -> None:
         for plane in frame.planes:
-            self._file.write(memoryview(np.ascontiguousarray(plane)).cast("B"))
+            self._file.write(np.ascontiguousarray(plane).data.cast("B"))
 
     def _finish(self) -> None:
         self._file.commit()
@@ -154,7 +154,7 @@ class RawSink(_UntimedSink):
 
     def _write_planes(self, frame: Frame) -> None:
         if self._pixel_format == "nv12":
-            self._file.write(memoryview(np.ascontiguousarray(frame.y)).cast("B"))
+            self._file.write(np.ascontiguousarray(frame.y).data.cast("B"))
             self._file.write(np.stack((frame.u, frame.v), axis=-1).tobytes())
         else:
             super()._write_planes(frame)

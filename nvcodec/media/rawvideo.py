@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from nvcodec.errors import NvcError, UnsupportedError, UsageError
 from nvcodec.media import y4m
@@ -14,6 +14,9 @@ from nvcodec.media.failure import reported
 from nvcodec.media.layout import check_size, picture_nbytes
 from nvcodec.media.stream import FrameRange, Reader
 from nvcodec.media.types import Frame, RawGeometry, VideoFormat
+
+if TYPE_CHECKING:
+    import av
 
 
 def open_raw(
@@ -59,7 +62,7 @@ def open_y4m(
     stream: BinaryIO, name: str, *, frames: FrameRange | None, size: tuple[int, int] | None, nbytes: int | None
 ) -> Reader:
     """Reader of a YUV4MPEG2 stream that stands at its first byte; NvcError for damage and for a cut-off frame."""
-    line = _read_line(stream, name)
+    line = _read_line(stream, name) or b""
     header = y4m.parse_header(line, name)
     if header.interlaced not in ("p", "?"):
         raise UnsupportedError(
@@ -139,7 +142,7 @@ def _converter(
             notes.append("full range (0 to 255) kept as it is")
         return lambda packed, number: frame_from_bytes(width, height, packed), video
 
-    def picture(packed: bytearray) -> object:
+    def picture(packed: bytearray) -> av.VideoFrame:
         made = picture_from_bytes(pixel_format, width, height, packed)
         made.color_range = 2 if video.colour.full_range else 1
         made.colorspace = video.colour.matrix

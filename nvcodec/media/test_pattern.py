@@ -30,7 +30,8 @@ def moving_pattern(width: int, height: int, frame_count: int, seed: int = 0) -> 
             picture = np.where(_disc(layer.shape, pts), disc.at(-dx, dy), layer.at(dx, dy))
             picture += generator.normal(0, 1.0, layer.shape)
             planes.append(np.clip(np.rint(picture), 16, 235 if channel == 0 else 240).astype(np.uint8))
-        yield Frame(*planes, pts=pts, duration=1)
+        y, u, v = planes
+        yield Frame(y, u, v, pts=pts, duration=1)
 
 
 def pattern_format(width: int, height: int) -> VideoFormat:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -64,14 +64,14 @@ class RawGeometry:
 class Frame:
     """One picture: ``y`` (H, W), ``u`` and ``v`` (ceil(H/2), ceil(W/2)), uint8, C-contiguous; ``pts`` in time_base."""
 
-    y: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
+    y: np.ndarray[Any, Any]
+    u: np.ndarray[Any, Any]
+    v: np.ndarray[Any, Any]
     pts: int = 0
     duration: int = 0
 
     @property
-    def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def planes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The three planes in the order Y, U, V."""
         return self.y, self.u, self.v
 

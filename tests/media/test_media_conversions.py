@@ -40,6 +40,17 @@ def test_depth_is_rounded(bits, full, tmp_path):
     assert f"{bits} bit rounded to 8 bit" in source.notes
 
 
+def test_ten_bit_y4m(tmp_path):
+    rng = np.random.default_rng(4)
+    planes = [rng.integers(64, 941, shape).astype("<u2") for shape in ((5, 7), (3, 4), (3, 4))]
+    packed = b"".join(plane.tobytes() for plane in planes)
+    path = tmp_path / "a.y4m"
+    path.write_bytes(b"YUV4MPEG2 W7 H5 F25:1 Ip C420p10 XYSCSS=420P10\nFRAME\n" + packed)
+    frame, source = only_frame(path)
+    assert all(np.array_equal(ours, (deep + 2) >> 2) for ours, deep in zip(frame.planes, planes, strict=True))
+    assert source.notes == ["10 bit rounded to 8 bit"]
+
+
 def test_ten_bit_files_as_p010_and_planar_agree(tmp_path):
     rng = np.random.default_rng(1)
     y, u, v = (rng.integers(0, 1024, shape).astype("<u2") for shape in ((4, 6), (2, 3), (2, 3)))
