@@ -50,10 +50,11 @@ def encode_clip(tmp_path: Path) -> Callable[..., Path]:
         container: str | None = None,
         options: dict[str, str] | None = None,
         rotation: int = 0,
+        container_options: dict[str, str] | None = None,
         **context: Any,
     ) -> Path:
         path = tmp_path / name
-        with av.open(str(path), "w", format=container) as out:
+        with av.open(str(path), "w", format=container, container_options=container_options) as out:
             stream = out.add_stream(codec, rate=25, options=options or {})
             stream.width, stream.height = size
             stream.pix_fmt = pixel_format
