@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import ParamSpec, TypeVar
 
 from nvcodec.codec.protocol import Codec, CodedUnit, EncodeSettings, ModelIdentity, SequenceDecoder, SequenceEncoder
 from nvcodec.errors import NvcError
-from nvcodec.media.types import FrameSource, VideoFormat
+from nvcodec.media.types import FrameSink, FrameSource, VideoFormat
 
 STANDARD_SIZES = ((416, 240), (640, 360), (832, 480), (1280, 720), (1920, 1080))
 DEFAULT_FRAME_COUNT = 30
@@ -98,7 +99,7 @@ def bench_sizes(
     for width, height in sizes:
         with tempfile.TemporaryDirectory(prefix="nvc-bench-") as folder:
             clip = Path(folder) / "pattern.y4m"
-            with open_sink(clip, pattern_format(width, height)) as sink:
+            with _kept(open_sink(clip, pattern_format(width, height))) as sink:
                 for frame in moving_pattern(width, height, frame_count):
                     sink.write(frame)
             yield bench_clip(clip, codec, settings, name=f"{width}x{height}")
@@ -203,6 +204,7 @@ def _time_decode(
     from nvcodec.media import open_sink
     from nvcodec.stream import StreamReader
 
+    output = stream.with_suffix(".y4m")
     watch = Stopwatch()
     start = time.perf_counter()
     decoder = codec.decoder(
@@ -210,7 +212,7 @@ def _time_decode(
     )
     setup_seconds = time.perf_counter() - start
     before = dict(getattr(decoder, "timings", {}))
-    with stream.open("rb") as file, open_sink(stream.with_suffix(".y4m"), encoded.video) as sink:
+    with stream.open("rb") as file, _kept(open_sink(output, encoded.video, overwrite=True)) as sink:
         for record in watch.each(INPUT_OUTPUT, StreamReader(file).records()):
             times = iter(zip(record.pts, record.durations, strict=True))
             for number, unit in enumerate(record.units):
@@ -231,6 +233,16 @@ def _time_pipeline(
     stream, decoded = folder / "pipeline.nvc", folder / "pipeline.y4m"
     encoded = encode_stream(open_clip(), stream, codec, settings)
     return encoded.seconds, decode(stream, decoded, threads=settings.threads, device=settings.device).seconds
+
+
+@contextmanager
+def _kept(sink: FrameSink) -> Iterator[FrameSink]:
+    try:
+        yield sink
+    except BaseException:
+        sink.abort()
+        raise
+    sink.close()
 
 
 def _broken_down(

@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
     raw = None
     if args.raw_size is not None:
-        raw = RawGeometry(*args.raw_size, frame_rate=args.raw_rate, pixel_format=args.raw_format or "yuv420p")
+        width, height = args.raw_size
+        raw = RawGeometry(width, height, frame_rate=args.raw_rate, pixel_format=args.raw_format or "yuv420p")
     with common.progress_line(args, "encoding") as progress:
         report = encode(
             args.input,
