@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from nvcodec.codec.protocol import EncodeSettings, ModelIdentity
 from nvcodec.codec.registry import DEFAULT_CODEC, get_codec
@@ -21,6 +22,7 @@ from nvcodec.pipeline.probe import StreamInfo, probe_stream
 from nvcodec.pipeline.report import DecodeReport, EncodeReport, Progress
 from nvcodec.stream import MAX_RECORD_FRAMES, StreamParser, StreamReader, VideoRecord
 
+Plane = npt.NDArray[np.uint8]
 PathLike = str | os.PathLike[str]
 FrameRange = tuple[int | None, int | None]
 
@@ -144,9 +146,7 @@ class Encoder:
         self._held = self._stream.start()
         self._finished = False
 
-    def encode(
-        self, y: np.ndarray, u: np.ndarray, v: np.ndarray, *, pts: int | None = None, duration: int = 0
-    ) -> bytes:
+    def encode(self, y: Plane, u: Plane, v: Plane, *, pts: int | None = None, duration: int = 0) -> bytes:
         """The next frame, in display order; returns the bytes that became ready, often none.
 
         y: (H, W) uint8; u, v: (ceil(H/2), ceil(W/2)) uint8. pts, duration: in units of video.time_base, pts above that
@@ -157,7 +157,8 @@ class Encoder:
             raise UsageError("encoder is finished; a new stream needs a new Encoder")
         time = round(self._stream.frames * self._ticks) if pts is None else pts
         # A codec may keep references to earlier frames: the caller is free to fill the same arrays again.
-        frame = Frame(*(np.array(plane, order="C") for plane in (y, u, v)), pts=time, duration=duration)
+        copies = [np.array(plane, order="C") for plane in (y, u, v)]
+        frame = Frame(copies[0], copies[1], copies[2], pts=time, duration=duration)
         coded = self._stream.encode(frame)
         ready, self._held = self._held + coded, b""
         return ready

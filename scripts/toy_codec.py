@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A third-party codec: coarser sample values, differences to the frame before, zlib.
 
-Installed with this entry point it appears in the command line, the library and the evaluator by itself:
-
-    [project.entry-points."nvcodec.codecs"]
-    toy = "toy_codec:ToyCodec"
+With the entry point toy = "toy_codec:ToyCodec" in the group nvcodec.codecs, a package that carries it makes it appear
+in the command line, the library and the evaluator.
 """
 
 import zlib
@@ -40,8 +38,8 @@ class ToyEncoder:
         levels = np.concatenate([plane.ravel() for plane in frame.planes]) // self.step
         payload = zlib.compress(levels if keyframe else levels - self.before)
         self.before = levels
-        seen = Frame(*(plane // self.step * self.step for plane in frame.planes))
-        return [CodedUnit(payload, keyframe, 1, planes_crc32([seen]))]
+        decoded = Frame(*(plane // self.step * self.step for plane in frame.planes))
+        return [CodedUnit(payload, keyframe, 1, planes_crc32([decoded]))]
 
     def flush(self):
         return []

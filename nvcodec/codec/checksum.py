@@ -18,5 +18,5 @@ def planes_crc32(frames: Iterable[Frame], crc: int = 0) -> int:
     """
     for frame in frames:
         for plane in frame.planes:
-            crc = zlib.crc32(np.ascontiguousarray(plane), crc)
+            crc = zlib.crc32(np.ascontiguousarray(plane).data, crc)
     return crc

@@ -32,6 +32,7 @@ class StreamWriter:
         self.frames_per_record = frames_per_record
         self.nbytes = self.frame_count = self.payload_nbytes = 0
         self._index = IndexBuilder()
+        self._last_pts: int | None = None
         self._clear()
 
     @property
@@ -87,7 +88,8 @@ class StreamWriter:
         self._durations += durations
         self._pending_nbytes += len(payload)
         self.payload_nbytes += len(payload)
-        self._last_pts = self._pts[-1] if self._pts else self._last_pts
+        if pts:
+            self._last_pts = pts[-1]
 
     def _close_record(self) -> bytes:
         if not self._pts:
@@ -108,17 +110,16 @@ class StreamWriter:
         if record.keyframe:
             self._index.add(KeyframeEntry(self.nbytes, record.first_frame, record.pts[0]))
         self.frame_count += record.frame_count
-        self._clear(last_pts=record.pts[-1])
+        self._clear()
         return self._counted(write_record(VIDEO, body))
 
-    def _clear(self, last_pts: int | None = None) -> None:
+    def _clear(self) -> None:
         self._keyframe = False
         self._units: list[Unit] = []
         self._crcs: list[int] = []
         self._pts: list[int] = []
         self._durations: list[int] = []
-        self._pending_nbytes = 0
-        self._last_pts = last_pts
+        self._pending_nbytes: int = 0
 
     def _counted(self, piece: bytes) -> bytes:
         self.nbytes += len(piece)
