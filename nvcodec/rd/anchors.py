@@ -39,7 +39,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Family:
-    """One encoder: ``arguments(setting)`` are its options, ``steps`` its default qualities, worst first in quality."""
+    """One encoder: ``arguments(setting)`` are its options, ``steps`` its default qualities, smallest file first.
+
+    The steps reach from about 31..34 to 42..44 dB of PSNR-YUV on ordinary clips, the range our own codec offers.
+    """
 
     encoder: str
     muxer: str
@@ -109,7 +112,7 @@ FAMILIES: dict[str, Family] = {
         "H.264 Annex B",
         "crf",
         ("medium", "slow", "veryslow"),
-        (37, 32, 27, 22, 17),
+        (38, 33, 28, 24, 20),
         51,
         _x264,
         version_pattern=rb"x264 - core \d+( r\d+ \w+)?",
@@ -121,7 +124,7 @@ FAMILIES: dict[str, Family] = {
         "H.265 Annex B",
         "crf",
         ("medium", "slow", "veryslow"),
-        (37, 32, 27, 22, 17),
+        (38, 33, 28, 24, 20),
         51,
         _x265,
         version_pattern=rb"x265 \(build \d+\) - [\w.+-]+",
@@ -133,7 +136,7 @@ FAMILIES: dict[str, Family] = {
         "AV1 low-overhead OBU",
         "crf",
         ("4", "6", "8"),
-        (59, 49, 39, 29, 19),
+        (60, 51, 42, 33, 25),
         63,
         _svtav1,
         version_pattern=rb"SVT-AV1 Encoder Lib v[\w.+-]+",
@@ -145,7 +148,7 @@ FAMILIES: dict[str, Family] = {
         "H.266 Annex B",
         "qp",
         ("faster", "fast", "medium"),
-        (40, 35, 30, 25, 20),
+        (38, 34, 30, 26, 22),
         63,
         _vvenc,
         # The encoder takes 10-bit samples only: 8-bit ones are shifted up, decoded ones rounded back.

@@ -2,11 +2,12 @@
 """Anchor names, their commands, and what real encoders make of them."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from nvcodec.errors import NvcError, UnsupportedError, UsageError
-from nvcodec.rd.anchors import FAMILIES, anchor_codec, anchor_names, parse_name
+from nvcodec.rd.anchors import FAMILIES, anchor_codec, anchor_names, decode_command, encode_command, parse_name
 from nvcodec.rd.codecs import DECODED, SOURCE, STATS, STREAM, resolve
 from nvcodec.rd.ffmpeg import FFmpeg, find_ffmpeg, inspect, run_command
 from nvcodec.rd.planes import PlanarVideo
@@ -129,3 +130,14 @@ def test_missing_encoders_and_programs_are_named(tmp_path):
     with pytest.raises(NvcError, match="cannot be started"):
         run_command([str(tmp_path / "nothing")], "it")
     assert find_ffmpeg().missing == []
+
+
+def test_the_documentation_shows_these_very_commands():
+    text = (Path(__file__).parents[2] / "docs" / "anchors.md").read_text(encoding="utf-8")
+    for name in anchor_names():
+        family_name, setting = parse_name(name, Conditions())
+        family = FAMILIES[family_name]
+        command = encode_command("ffmpeg", family, setting, family.steps[2])
+        line = " ".join(f"'{part}'" if " " in part else part for part in command)
+        assert f"`{name}`\n\n    {line}\n" in text
+        assert " ".join(decode_command("ffmpeg", family, 1)) in text
