@@ -181,7 +181,7 @@ def _blocks(values: list[Any], block: int, digits: int) -> list[float]:
 
 
 def _published(report: Report) -> list[dict[str, Any]]:
-    lines = []
+    lines: list[dict[str, Any]] = []
     for shown in report.shown:
         if shown.curve is None:
             continue

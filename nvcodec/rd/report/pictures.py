@@ -20,7 +20,7 @@ WEBP_QUALITY = 90  # high enough that what is seen are the codecs' own artefacts
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """frames: per clip. points: of one codec and clip. nbytes: of all pictures of the page together."""
+    """frames: per clip. points: of one codec and clip. nbytes: of all pictures, shared evenly by the clips."""
 
     frames: int = 4
     points: int = 3
@@ -35,37 +35,38 @@ def collect(report: Report, limits: PictureLimits) -> tuple[dict[str, Any], list
     """
     clips: dict[str, Any] = {}
     notes: list[str] = []
-    budget = limits.nbytes
-    for name, clip in sorted(report.clips.items()):
-        chosen = _points(report, name, limits)
+    with_pictures = [name for name in sorted(report.clips) if _originals(report, name)]
+    for name in with_pictures:
+        clip, chosen = report.clips[name], _points(report, name, limits)
         frames = _common_frames(report, name, chosen, limits.frames)
         if not frames or not chosen:
             continue
-        sources: list[dict[str, Any]] = [
-            {"label": "original", "own": False, "nbytes": 0, "files": _originals(report, name)},
-            *(
-                {"label": _label(c, p), "own": own, "nbytes": p.rate.nbytes, "files": p.pictures}
-                for c, own, p in chosen
-            ),
-        ]
-        kept = []
-        for source in sources:
+        budget = limits.nbytes // len(with_pictures)
+        sources: list[dict[str, Any]] = []
+        for label, own, nbytes, files in [("original", False, 0, _originals(report, name)), *map(_source, chosen)]:
             try:
-                images = {f: _data_uri(report.folder / source["files"][f]) for f in frames}
+                images = {f: _data_uri(report.folder / files[f]) for f in frames}
             except NvcError as error:
                 notes.append(str(error))
-                if not kept:
+                if not sources:
                     break  # without its original a clip has nothing to be compared with
                 continue
-            size = sum(map(len, images.values()))
-            if size > budget:
-                notes.append(f"{name}: {source['label']} left out, pictures are limited to {limits.nbytes >> 20} MiB")
-                continue
-            budget -= size
-            kept.append({"label": source["label"], "own": source["own"], "nbytes": source["nbytes"], "images": images})
-        if len(kept) > 1 and kept[0]["label"] == "original":
-            clips[name] = {"width": clip.width, "height": clip.height, "frames": frames, "sources": kept}
+            budget -= sum(map(len, images.values()))
+            if budget < 0:
+                left = len(chosen) + 1 - len(sources)
+                notes.append(f"{name}: {left} streams left out, pictures are limited to {limits.nbytes >> 20} MiB")
+                break
+            sources.append({"label": label, "own": own, "nbytes": nbytes, "images": images})
+        if len(sources) > 1:
+            clips[name] = {"width": clip.width, "height": clip.height, "frames": frames, "sources": sources}
     return clips, notes
+
+
+def _source(chosen: tuple[str, bool, Point]) -> tuple[str, bool, int, dict[str, str]]:
+    """(label, whether it is ours, bytes of the stream, frame -> picture)."""
+    codec, own, point = chosen
+    label = f"{codec} {point.quality.parameter} {point.quality.value:g}, {point.rate.kbps:.0f} kbit/s"
+    return label, own, point.rate.nbytes, point.pictures
 
 
 def _originals(report: Report, clip: str) -> dict[str, str]:
@@ -98,10 +99,6 @@ def _common_frames(report: Report, clip: str, chosen: list[tuple[str, bool, Poin
     if len(frames) > limit > 0:
         frames = [frames[round(i * (len(frames) - 1) / max(1, limit - 1))] for i in range(limit)]
     return frames if limit > 0 else []
-
-
-def _label(codec: str, point: Point) -> str:
-    return f"{codec} {point.quality.parameter} {point.quality.value:g}, {point.rate.kbps:.0f} kbit/s"
 
 
 def _data_uri(path: Path) -> str:

@@ -99,7 +99,7 @@ def _draw_lines(lines: Sequence[Line], title: str, metric: Metric, rate: str, lo
         style: dict[str, Any] = {"linestyle": "--", "marker": None} if line.published else {"marker": "o"}
         axes.plot(*zip(*line.points, strict=True), label=line.label, color=line.colour, markersize=4, **style)
     if log:
-        axes.set_xscale("log")
+        _log_axis(axes)
     axes.set_xlabel(RATE_LABELS[rate])
     axes.set_ylabel(metric.title)
     axes.set_title(title)
@@ -128,12 +128,22 @@ def draw_speed(
     if not speeds:
         return []
     axes.set_xlim(min(speeds) / 2, max(speeds) * 4)  # room for the names to the right
-    axes.set_xscale("log")
+    _log_axis(axes)
     axes.set_xlabel(f"frames per second, {direction}, whole command")
     axes.set_ylabel(f"BD-rate against {report.anchor} (%), {metric.label}")
     axes.set_title(f"{clips.title}, mean of the clips' BD-rates")
     axes.grid(alpha=0.3, which="both")
     return save(figure, stem)
+
+
+def _log_axis(axes: Any) -> None:
+    """A logarithmic rate or speed axis with plain numbers on it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
 def _figure() -> Any:

@@ -93,6 +93,7 @@ class Tables {
       Object.entries(r.clips).map(([n, c]) => [n, `${c.width}×${c.height}`, String(c.frames), c.rate, c.notes.join("; ")]), [0, 4]);
     fill("published", ["result", "data set", "BD-rate %", "against", "points", "source"],
       r.publishedRows.map((p) => [p.label, p.dataset, p.bd_rate, p.anchor, p.points, p.source]), [0, 1, 3, 5]);
+    get("published").hidden = !r.publishedRows.length;
     get("refused").replaceChildren(...r.refused.map((line) => node("li", {}, "not shown: " + line)));
     get("published-section").hidden = !r.publishedRows.length && !r.refused.length;
     get("failures").replaceChildren(...r.failures.map((f) =>

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quality against speed: BD-rate of every codec in a results folder over the frames per second it needs.
+
+python scripts/speed_chart.py RESULTS -o chart.png [--direction decode] [--anchor x265:medium:ld] [--metric vmaf]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from nvcodec.errors import NvcError, UsageError
+from nvcodec.rd.report.differences import DifferenceTable
+from nvcodec.rd.report.model import gather
+from nvcodec.rd.report.plots import draw_speed
+
+
+def main() -> int:
+    """Draw the chart as PNG and SVG; exit codes are those of ``nvc``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", help="folder that 'nvc rd' wrote")
+    parser.add_argument("-o", "--output", required=True, help="where to write; .png and .svg are both made")
+    parser.add_argument("--direction", choices=("encode", "decode"), default="decode")
+    parser.add_argument("--anchor")
+    parser.add_argument("--metric")
+    parser.add_argument("--conditions")
+    args = parser.parse_args()
+    try:
+        metrics = [args.metric] if args.metric else []
+        report = gather(args.results, conditions=args.conditions, anchor=args.anchor, metrics=metrics)
+        stem = Path(args.output).with_suffix("")
+        written = draw_speed(report, DifferenceTable(report), report.sets[0], report.metric, args.direction, stem)
+        if not written:
+            raise UsageError(f"{args.results}: no codec has both a speed and a BD-rate against {report.anchor}")
+    except NvcError as error:
+        print(f"speed_chart: {error}", file=sys.stderr)
+        return error.exit_code
+    print("\n".join(map(str, written)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
