@@ -239,8 +239,8 @@ def _opened(path: PathLike | BinaryIO, partial: bool) -> Iterator[StreamReader]:
 
 def _open(text: str) -> BinaryIO:
     try:
-        # Unbuffered: a thread that waits for a silent pipe must not hold a lock that the interpreter needs to end.
-        return open(0, "rb", buffering=0, closefd=False) if text == "-" else open(text, "rb")
+        # Unbuffered: a thread that waits for a silent pipe must not hold a lock that closing or ending would need.
+        return open(0, "rb", buffering=0, closefd=False) if text == "-" else open(text, "rb", buffering=0)
     except IsADirectoryError:
         raise NvcError(f"{text}: is a folder; an .nvc stream is a file") from None
     except FileNotFoundError:

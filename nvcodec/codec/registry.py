@@ -21,11 +21,14 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from importlib import metadata
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from nvcodec.codec.protocol import Codec
 from nvcodec.errors import NvcError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:  # the command line asks for names before it needs any of these
+    from importlib.metadata import EntryPoint
+
+    from nvcodec.codec.protocol import Codec
 
 ENTRY_POINT_GROUP = "nvcodec.codecs"
 DEFAULT_CODEC = "conditional"
@@ -38,7 +41,7 @@ IMPLICIT_IDS = range(16, 48)
 THIRD_PARTY_IDS = range(32768, 65536)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_Class = TypeVar("_Class", bound=Callable[[], Codec])
+_Class = TypeVar("_Class", bound="Callable[[], Codec]")
 
 _factories: dict[str, Callable[[], Codec]] = {}  # by ``register``
 _instances: dict[str, Codec] = {}
@@ -138,9 +141,11 @@ def _load_built_in(name: str) -> Codec:
     return codec
 
 
-def _entry_points() -> dict[str, metadata.EntryPoint]:
+def _entry_points() -> dict[str, EntryPoint]:
     """Installed third-party codecs; NvcError when two claim one name."""
-    points: dict[str, metadata.EntryPoint] = {}
+    from importlib import metadata
+
+    points: dict[str, EntryPoint] = {}
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         other = BUILT_IN[point.name][1] if point.name in BUILT_IN else getattr(points.get(point.name), "value", None)
         if other is not None and other != point.value:

@@ -78,9 +78,10 @@ class Stages:
         self._channels: list[Channel[object]] = []
         self._sink_error: BaseException | None = None
         self._sink: tuple[Channel[object], threading.Thread] | None = None
+        self._source: threading.Thread | None = None
 
     def reading(self, items: Iterable[T], capacity: int) -> Channel[T]:
-        """A channel that a thread of its own fills from ``items``."""
+        """A channel that a thread of its own fills from ``items``; at most one for each Stages."""
         channel: Channel[T] = Channel(capacity)
 
         def fill() -> None:
@@ -94,7 +95,7 @@ class Stages:
             else:
                 channel.close()
 
-        self._start(channel, fill)
+        self._source = self._start(channel, fill)
         return channel
 
     def writing(self, consume: Callable[[T], object], capacity: int) -> Channel[T]:
@@ -124,9 +125,14 @@ class Stages:
             raise self._sink_error
 
     @property
-    def idle(self) -> bool:
-        """Whether every thread has ended, so that nothing still uses the files."""
-        return not any(thread.is_alive() for thread in self._threads)
+    def reader_idle(self) -> bool:
+        """Whether nothing reads any more, so that the input may be closed."""
+        return not (self._source and self._source.is_alive())
+
+    @property
+    def writer_idle(self) -> bool:
+        """Whether nothing writes any more, so that the output may be closed."""
+        return not (self._sink and self._sink[1].is_alive())
 
     def __enter__(self) -> Stages:
         return self

@@ -115,7 +115,7 @@ def decode_stream(
             raise _no_frames(reader, start)
         sink.close()
     except BaseException:
-        if stages.idle:
+        if stages.writer_idle:
             sink.abort()
         raise
     return DecodeReport(

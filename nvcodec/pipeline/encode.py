@@ -128,10 +128,10 @@ def encode_stream(
         with reported(name, "cannot be written"):
             output.commit()
     except BaseException:
-        discard(output, stages.idle)
+        discard(output, stages.writer_idle)
         raise
     finally:
-        if stages.idle:  # never under the hands of a thread that still reads
+        if stages.reader_idle:  # never under the hands of a thread that still reads
             source.close()
     return _report(encoder, meter, source.notes)
 
