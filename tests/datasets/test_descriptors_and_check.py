@@ -146,3 +146,18 @@ def test_import_is_light():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_command_says_what_is_there(tmp_path):
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "nvcodec.datasets", *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert "mcl-jcv" in command().stdout
+    missing = command("bunny", tmp_path)
+    assert missing.returncode == 1
+    assert "offered by Blender Foundation" in missing.stdout
+    sparse(tmp_path / "bigbuckbunny.mp4", get_dataset("bunny").clips[0].nbytes)
+    found = command("bunny", tmp_path, "--paths")
+    assert (found.returncode, found.stdout.strip()) == (0, str(tmp_path / "bigbuckbunny.mp4"))
+    assert command("uvq", tmp_path).returncode == 2

@@ -118,13 +118,12 @@ def _conditions_text(report: Report) -> str:
         "Rate is the size of the whole file; quality is measured on the frames that a fresh process decoded from it.",
         "BD-rate by PCHIP on log rate, in %: negative means fewer bits than the anchor at equal quality.",
     ]  # fmt: skip
-    clips = [f"| {n} | {c.width}x{c.height} | {c.frames} | {c.frame_rate} |" for n, c in sorted(report.clips.items())]
-    return "\n".join([*lines, "", "| clip | size | frames | Hz |", "|---|---|---|---|", *clips])
+    clips = [[n, f"{c.width}x{c.height}", str(c.frames), c.frame_rate] for n, c in sorted(report.clips.items())]
+    return "\n".join([*lines, "", grid(["clip", "size", "frames", "Hz"], clips)])
 
 
 def _codec_table(report: Report) -> str:
-    rows = [f"| {c.label} | {c.record.profile} | {c.record.version} |" for c in report.codecs]
-    return "\n".join(["| codec | profile | version |", "|---|---|---|", *rows])
+    return grid(["codec", "profile", "version"], [[c.label, c.record.profile, c.record.version] for c in report.codecs])
 
 
 def _against_anchor(report: Report, table: DifferenceTable, clips: ClipSet, metric: Metric, notes: Notes) -> str:
