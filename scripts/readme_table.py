@@ -53,10 +53,8 @@ def table(report: Report) -> str:
     order = sorted(report.codecs, key=lambda c: _rank(results[c.label]))
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     lines += [_row(c, results[c.label], everything, c.label == report.anchor) for c in order]
-    notes = [
-        f"{len(everything.clips)} clips, {report.metric.title}, conditions '{report.conditions.name}', "
-        f"against {report.anchor}; negative = fewer bits."
-    ]
+    where = f"{len(everything.clips)} clips, {report.metric.title}, conditions '{report.conditions.name}'"
+    notes = [f"{where}, against {report.anchor}; negative = fewer bits."]
     if any(r.overlap < MIN_OVERLAP for result in results.values() for r in result.per_clip.values()):
         notes.append(f"! = quality ranges overlap by less than {MIN_OVERLAP:.0%} on a clip.")
     for label, result in results.items():

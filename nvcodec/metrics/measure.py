@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -114,8 +114,21 @@ def _pool_psnr(scores: Scores, series: dict[str, list[float]]) -> None:
     scores.metrics["psnr_yuv_mse"] = psnr_yuv_db(from_mean_error["y"], from_mean_error["u"], from_mean_error["v"])
 
 
+class _Luma(Sequence[np.ndarray]):
+    """The luma planes of a video, read as they are asked for."""
+
+    def __init__(self, video: PlanarVideo) -> None:
+        self.video = video
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
+        return self.video[index][0]
+
+
 def _strred(a: PlanarVideo, b: PlanarVideo) -> Scores:
     from nvcodec.metrics.strred import strred
 
-    value = strred(*(np.stack([video[i][0] for i in range(len(video))]) for video in (a, b)))
+    value = strred(_Luma(a), _Luma(b))
     return Scores({"strred": value}, {}, {"strred": "scikit-video, all blocks"})

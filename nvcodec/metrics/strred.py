@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,34 +25,42 @@ _REMOVED = {"float": float, "int": int, "bool": bool, "complex": complex, "objec
 _LOCK = threading.Lock()
 
 
-def strred(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """ST-RRED (all blocks averaged after comparing) of luma (T, H, W), uint8; 0 = identical, lower is better.
+def strred(reference: Sequence[np.ndarray], decoded: Sequence[np.ndarray]) -> float:
+    """ST-RRED (all blocks averaged after comparing) of T luma planes (H, W), uint8; 0 = identical, lower is better.
 
-    Raises NvcError below MIN_FRAMES frames or MIN_SIDE samples a side, or where the package is missing or fails.
+    Frames are taken in pairs, as the method defines it, so that memory does not grow with T. Raises NvcError below
+    MIN_FRAMES frames or MIN_SIDE samples a side, or where the package is missing or fails.
     """
-    frames, height, width = reference.shape
+    frames = len(reference)
+    height, width = reference[0].shape if frames else (0, 0)
     if frames < MIN_FRAMES or min(height, width) < MIN_SIDE:
         raise NvcError(
             f"strred: {width}x{height} with {frames} frames, at least {MIN_SIDE}x{MIN_SIDE} and {MIN_FRAMES} are needed"
         )
-    with _LOCK, _removed_numpy_names(), warnings.catch_warnings():
+    with _LOCK, removed_numpy_names(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             from skvideo.measure.strred import strred as measure
 
-            _, value, _ = measure(reference, decoded)
+            pairs = [
+                measure(*(np.stack([video[i], video[i + 1]]) for video in (reference, decoded)))[0]
+                for i in range(0, frames - 1, 2)
+            ]
         except ImportError as error:
             raise NvcError(f"strred: scikit-video cannot be imported ({error})") from None
         except (np.linalg.LinAlgError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise NvcError(f"strred: scikit-video failed ({error})") from None
+    # Columns: spatial and temporal difference of each pair, then the two of the single-number variant.
+    spatial, temporal = np.concatenate(pairs)[:, :2].mean(axis=0)
+    value = float(spatial * temporal)
     if not np.isfinite(value):
         raise NvcError(f"strred: scikit-video gave {value}")
-    return float(value)
+    return value
 
 
 @contextmanager
-def _removed_numpy_names() -> Iterator[None]:
-    """Put back the aliases that this NumPy lacks; take them away again."""
+def removed_numpy_names() -> Iterator[None]:
+    """Put back the names that this NumPy lacks; take them away again."""
     added = [name for name in _REMOVED if name not in vars(np)]
     for name in added:
         setattr(np, name, _REMOVED[name])

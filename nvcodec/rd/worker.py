@@ -19,7 +19,7 @@ from typing import Any
 
 from nvcodec.errors import NvcError
 from nvcodec.rd.codecs import DECODED, SOURCE, STATS, STREAM, Trial
-from nvcodec.rd.ffmpeg import find_ffmpeg, run_command
+from nvcodec.rd.ffmpeg import run_command
 from nvcodec.rd.schema import Clip, CodecRecord, Conditions, Point, Quality, Rate, Timing, point_to_json
 
 POINT_FILE = "point.json"
@@ -84,7 +84,6 @@ def measure_point(job: Job, folder: Path) -> Point:
         frame_rate=Fraction(job.clip.frame_rate),
         matrix=job.clip.matrix,
         full_range=job.clip.full_range,
-        ffmpeg=find_ffmpeg(),
     )
     return Point(
         job.key,

@@ -14,7 +14,7 @@ from nvcodec.metrics.measure import measure_all
 from nvcodec.metrics.ms_ssim import ms_ssim_plane, scale_count
 from nvcodec.metrics.rgb import describe_matrix, rgb_from_planes
 from nvcodec.metrics.ssim import ssim_plane
-from nvcodec.metrics.strred import strred
+from nvcodec.metrics.strred import removed_numpy_names, strred
 from nvcodec.rd.ffmpeg import find_ffmpeg
 from nvcodec.rd.planes import PlanarVideo, y4m_header
 
@@ -136,6 +136,18 @@ def test_strred_orders_and_leaves_numpy_alone():
     assert {"float", "int", "complex"}.isdisjoint(set(vars(np)) - before)
     with pytest.raises(NvcError, match="at least"):
         strred(a[:1], a[:1])
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_strred_of_pairs_is_that_of_the_whole():
+    random = np.random.default_rng(3)
+    a = np.repeat(np.repeat(random.integers(0, 256, (5, 12, 12)), 8, 1), 8, 2).astype(np.uint8)
+    b = np.clip(a + random.normal(0, 9, a.shape), 0, 255).astype(np.uint8)
+    with removed_numpy_names():
+        from skvideo.measure.strred import strred as whole
+
+        _, expected, _ = whole(a, b)
+    assert strred(a, b) == pytest.approx(expected, rel=1e-5)
 
 
 def test_wrong_names_sizes_and_counts_are_refused(pair, tmp_path):

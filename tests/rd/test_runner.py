@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nvcodec.cli import main
 from nvcodec.rd.clips import find_clips
 from nvcodec.rd.ffmpeg import find_ffmpeg
 from nvcodec.rd.store import ResultsFolder, read_failures
@@ -188,7 +189,7 @@ def test_interrupting_ends_the_encoders(tmp_path):
         assert not all(mark in line for mark in marks), line
 
 
-def test_wrong_usage_is_one_line_and_code_2(clips, tmp_path):
+def test_wrong_usage_is_one_line_and_code_2(clips, tmp_path, capsys):
     results = tmp_path / "r"
     other = tmp_path / "other"
     other.mkdir()
@@ -211,10 +212,11 @@ def test_wrong_usage_is_one_line_and_code_2(clips, tmp_path):
         ((raw, "-o", results, *QUICK), "give --size and --rate"),
         ((clips[0], "-o", clips[1], *QUICK), "is a file"),
     ]:
-        done = nvc_rd(*arguments)
-        assert done.returncode == 2, (arguments, done.stderr)
-        assert message in done.stderr.splitlines()[-1]
-        assert len(done.stderr.splitlines()) == 1
+        code = main(["rd", *map(str, arguments)])
+        said = capsys.readouterr().err
+        assert code == 2, (arguments, said)
+        assert message in said
+        assert len(said.splitlines()) == 1
 
 
 def test_a_folder_of_another_version_is_refused(clips, tmp_path):
@@ -256,3 +258,10 @@ def test_commands_can_be_shown_without_a_clip():
     assert done.returncode == 0, done.stderr
     assert "libx265 -preset slow" in done.stdout
     assert "-crf 60" in done.stdout
+
+
+def test_report_is_reached_by_its_own_arguments(measured, tmp_path, capsys):
+    assert main(["rd", "report", str(measured), "-o", str(tmp_path / "report"), "--only", "tables"]) == 0
+    assert (tmp_path / "report" / "report.md").is_file()
+    assert main(["rd", "report", str(tmp_path / "nowhere")]) == 2
+    assert "not a results folder" in capsys.readouterr().err
