@@ -40,6 +40,34 @@ def scale_of_index(index: Tensor) -> Tensor:
     return torch.exp(index * (1 / SCALES_PER_E) + LOG_SCALE_MIN)
 
 
+# What rounding to the nearest level costs beyond its bits: at the rate-distortion optimum one bit is worth 0.1155 step^2
+# of squared error, so one symbol +-1 (1 - 2 threshold, in steps^2) should save at least half of what its bits cost.
+DEAD_ZONE_SHARE = 0.6
+MAX_THRESHOLD = 0.75
+
+
+def _thresholds() -> Tensor:
+    """(64,) magnitude from which a residual becomes +-1 at each scale."""
+    scale = scale_of_index(torch.arange(SCALE_LEVELS, dtype=torch.float64))
+    mass = [0.5 * (torch.erf((n + 0.5) / scale / 2**0.5) - torch.erf((n - 0.5) / scale / 2**0.5)) for n in (0, 1)]
+    extra_bits = torch.log2(mass[0] / mass[1].clamp_min(1e-12))
+    return (0.5 + DEAD_ZONE_SHARE * 0.5 * 0.1155 * extra_bits.clamp_min(0)).clamp_max(MAX_THRESHOLD).float()
+
+
+_THRESHOLDS = _thresholds()
+
+
+def quantise(residual: Tensor, index: Tensor) -> Tensor:
+    """Symbols of residuals: rounding with a dead zone that is wider the rarer a non-zero symbol is (encoder only).
+
+    index: position in the table of scales, same shape. The gradient passes as if nothing was rounded.
+    """
+    with torch.no_grad():
+        threshold = _THRESHOLDS.to(residual.device)[torch.round(index).long()]
+        symbols = torch.sign(residual) * torch.floor(residual.abs() + 1 - threshold)
+    return residual + (symbols - residual).detach() if residual.requires_grad else symbols
+
+
 def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
     """Bits of each integer (or noisy) residual under a zero-mean Gaussian of this scale, integrated over a unit bin."""
     magnitude, k = residual.abs(), -(2**-0.5)

@@ -31,15 +31,17 @@ from nvcodec.models.blocks import Block, Down, Project, Up, blocks, scale_init
 from nvcodec.models.conditional.density import (
     FactorizedDensity,
     gaussian_bits,
+    quantise,
     scale_index,
     scale_of_index,
 )
 from nvcodec.models.exact import round_straight_through, to_activation
 from nvcodec.models.motion.compensation import compensate, warp_features
-from nvcodec.models.quality import NODES, QualityTable, log_steps
+from nvcodec.models.quality import LEVELS, NODES, QualityTable, log_steps
 from nvcodec.models.transform import BLOCK_CHANNELS, BlockTransform, blocks_to_planes, planes_to_blocks
 
 INTRA, INTER = 0, 1
+HYPER_BANDS = 4  # hyperlatents have a density for each kind of frame and quarter of the quality range
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class ConditionalNetwork(nn.Module):
 
         self.hyper_analysis = nn.Sequential(Project(n, 96), Block(96), Down(96, z), Block(z), Down(z, z))
         self.hyper_synthesis = nn.Sequential(Up(z, z), Block(z), Up(z, 96), Block(96))
-        self.hyper_density = FactorizedDensity(2 * z)
+        self.hyper_density = FactorizedDensity(2 * HYPER_BANDS * z)
 
         self.temporal_prior = Down(c, 96)
         self.prior_in = Project(96 + 96 + n, hidden)
@@ -237,11 +239,17 @@ class ConditionalNetwork(nn.Module):
         return self.hyper_analysis(padded).float()
 
     def forward(
-        self, picture: Tensor, state: State | None, vectors: Tensor | None, quality: Tensor
+        self,
+        picture: Tensor,
+        state: State | None,
+        vectors: Tensor | None,
+        quality: Tensor,
+        hyper_present: Tensor | None = None,
     ) -> tuple[State, Tensor, Tensor]:
         """One frame in training: next state, bits of latents (B,), bits of hyperlatents (B,).
 
-        picture: (B, 96, H/8, W/8) from `planes_to_blocks`. Bits are those of rounded symbols; their gradient reaches
+        picture: (B, 96, H/8, W/8) from `planes_to_blocks`; hyper_present: (B,) 0 where an inter frame goes without
+        hyperlatents (they are zero then and cost nothing). Bits are those of rounded symbols; their gradient reaches
         latents and means through additive uniform noise (Balle et al. 2017), scales through the rounded symbols.
         """
         batch, _, rows, columns = picture.shape
@@ -249,17 +257,19 @@ class ConditionalNetwork(nn.Module):
         conditions = self.conditions(quality, prediction.kind)
         y = self.analyse(picture, prediction, conditions)
         z = self.hyper_analyse(y)
-        channels = slice(prediction.kind * z.shape[1], (prediction.kind + 1) * z.shape[1])
         z_rounded = round_straight_through(z)
-        z_bits = self._hyper_bits(z, z_rounded, channels)
+        z_bits = self._hyper_bits(z, z_rounded, hyper_band(quality, prediction.kind))
+        if hyper_present is not None and prediction.kind == INTER:
+            z_rounded, z_bits = z_rounded * hyper_present[:, None, None, None], z_bits * hyper_present
         log_scale, mean, hidden = self.prior(z_rounded, prediction, conditions)
         mask = checkerboard(y)
-        half = (round_straight_through(y - mean) + mean) * mask
+        half = (quantise(y - mean, scale_index(log_scale)) + mean) * mask
         log_scale2, mean2 = self.spatial(half, hidden, log_scale, mean, prediction, conditions)
         mean = torch.where(mask, mean, mean2)
-        scale = scale_of_index(scale_index(torch.where(mask, log_scale, log_scale2)))
+        index = scale_index(torch.where(mask, log_scale, log_scale2))
+        scale = scale_of_index(index)
         residual = y - mean
-        symbols = round_straight_through(residual)
+        symbols = quantise(residual, index)
         bits = gaussian_bits(symbols.detach(), scale)
         noisy = gaussian_bits(residual + torch.rand_like(y) - 0.5, scale.detach())
         bits = bits + noisy - noisy.detach()
@@ -267,11 +277,12 @@ class ConditionalNetwork(nn.Module):
         next_state = self.reconstruct(symbols + mean, coded, prediction, conditions)
         return next_state, bits.sum((1, 2, 3)), z_bits
 
-    def _hyper_bits(self, z: Tensor, z_rounded: Tensor, channels: slice) -> Tensor:
-        def bits(values: Tensor) -> Tensor:
+    def _hyper_bits(self, z: Tensor, z_rounded: Tensor, band: Tensor) -> Tensor:
+        batch, sets = torch.arange(len(z), device=z.device), 2 * HYPER_BANDS
 
-            both = torch.cat([values, values], 1)  # one density holds the channels of both kinds of frame
-            return self.hyper_density.bits(both)[:, channels].sum((1, 2, 3))
+        def bits(values: Tensor) -> Tensor:
+            everywhere = self.hyper_density.bits(values.repeat(1, sets, 1, 1))
+            return everywhere.unflatten(1, (sets, -1)).sum((2, 3, 4))[batch, band]
 
         noisy = bits(z + torch.rand_like(z) - 0.5)
         return bits(z_rounded.detach()) + noisy - noisy.detach()
@@ -287,6 +298,11 @@ class ConditionalNetwork(nn.Module):
         for table in self.modules():
             if isinstance(table, QualityTable):
                 table.use_baked = on
+
+
+def hyper_band(quality: Tensor, kind: int) -> Tensor:
+    """(B,) which set of hyperlatent densities a frame uses."""
+    return kind * HYPER_BANDS + (quality.long() * HYPER_BANDS // LEVELS)
 
 
 def checkerboard(y: Tensor) -> Tensor:

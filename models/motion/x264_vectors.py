@@ -6,7 +6,6 @@ x264 is a rate-distortion regularised quarter-pixel search in hand-tuned assembl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -14,49 +13,45 @@ import numpy as np
 
 from nvcodec.errors import UnsupportedError
 
-_OPTIONS = "bframes=0:ref=1:weightp=0:scenecut=0:keyint=infinite:rc-lookahead=0:sync-lookahead=0:mbtree=0:no-psy=1:aq-mode=0"
+_OPTIONS = (
+    "bframes=0:ref=1:weightp=0:scenecut=0:keyint=infinite:rc-lookahead=0:sync-lookahead=0"
+    ":mbtree=0:no-psy=1:aq-mode=0"
+)
 
 
-def luma_vectors(lumas: Iterable[np.ndarray], crf: int = 27, preset: str = "medium", threads: int = 1) -> Iterator[np.ndarray]:
-    """Motion of each luma plane after the first towards the one before it.
+class X264Search:
+    """Motion of each luma plane towards the one before it, one at a time.
 
-    lumas: (H, W) uint8, all of one size. Yields (ceil(H/8), ceil(W/8), 2) int16, (x, y) in quarter pixels, so that
-    x_t(p) is like x_{t-1}(p + mv / 4); blocks that x264 coded without motion take the nearest known vector to their
-    left, else zero. Raises UnsupportedError where PyAV was built without libx264.
+    height, width: of the planes, any size. ``search(luma)``: (H, W) uint8; returns (ceil(H/8), ceil(W/8), 2) int16,
+    (x, y) in quarter pixels, so that x_t(p) is like x_{t-1}(p + mv / 4); zeros for the first plane. Blocks that x264
+    coded without motion take the nearest known vector to their left, else zero. Raises UnsupportedError where PyAV was
+    built without libx264.
     """
-    encoder = decoder = None
-    fields: list[np.ndarray] = []
-    size = (0, 0)
-    try:
-        for count, luma in enumerate(lumas):
-            height, width = luma.shape
-            padded_height, padded_width = -(-height // 16) * 16, -(-width // 16) * 16
-            if encoder is None:
-                size = (-(-height // 8), -(-width // 8))
-                encoder = _encoder(padded_width, padded_height, crf, preset, threads)
-                decoder = av.CodecContext.create("h264", "r")
-                decoder.thread_count = 1
-                decoder.options = {"flags2": "+export_mvs"}
-            picture = np.full((padded_height * 3 // 2, padded_width), 128, np.uint8)
-            picture[:padded_height] = np.pad(
-                luma, ((0, padded_height - height), (0, padded_width - width)), mode="edge"
-            )
-            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
-            frame.pts = count
-            for packet in encoder.encode(frame):
-                fields += [_field(f, size) for f in decoder.decode(packet)]
-            while fields and count:
-                field = fields.pop(0)
-                if field is not None:
-                    yield field
-        if encoder is None:
-            return
-        for packet in encoder.encode(None):
-            fields += [_field(f, size) for f in decoder.decode(packet)]
-        fields += [_field(f, size) for f in decoder.decode(None)]
-        yield from (field for field in fields if field is not None)
-    except av.error.FFmpegError as error:
-        raise UnsupportedError(f"libx264 motion search failed: {error}") from error
+
+    def __init__(self, height: int, width: int, crf: int = 27, preset: str = "medium", threads: int = 1):
+        self._size = (-(-height // 8), -(-width // 8))
+        self._padded = (-(-height // 16) * 16, -(-width // 16) * 16)
+        self._encoder = _encoder(self._padded[1], self._padded[0], crf, preset, threads)
+        self._decoder = av.CodecContext.create("h264", "r")
+        self._decoder.thread_count = 1  # threads would delay the answer
+        self._decoder.options = {"flags2": "+export_mvs", "flags": "+low_delay"}
+        self._count = 0
+
+    def search(self, luma: np.ndarray) -> np.ndarray:
+        """The vectors of the next plane."""
+        height, width = self._padded
+        picture = np.full((height * 3 // 2, width), 128, np.uint8)
+        picture[:height] = np.pad(luma, ((0, height - luma.shape[0]), (0, width - luma.shape[1])), mode="edge")
+        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+        frame.pts = self._count
+        self._count += 1
+        try:
+            decoded = [f for packet in self._encoder.encode(frame) for f in self._decoder.decode(packet)]
+        except av.error.FFmpegError as error:
+            raise UnsupportedError(f"libx264 motion search failed: {error}") from error
+        if len(decoded) != 1:
+            raise UnsupportedError(f"libx264 motion search answered with {len(decoded)} pictures, 1 wanted")
+        return _field(decoded[0], self._size)
 
 
 def _encoder(width: int, height: int, crf: int, preset: str, threads: int) -> av.CodecContext:
@@ -71,10 +66,8 @@ def _encoder(width: int, height: int, crf: int, preset: str, threads: int) -> av
     return encoder
 
 
-def _field(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray | None:
-    """The vectors of one decoded frame on the 8x8 grid; None for an intra frame."""
-    if frame.pict_type == av.video.frame.PictureType.I:
-        return None
+def _field(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """The vectors of one decoded frame on the 8x8 grid."""
     rows, columns = size
     field = np.zeros((rows, columns, 2), np.int16)
     known = np.zeros((rows, columns), bool)

@@ -28,6 +28,7 @@ from nvcodec.models.transform import planes_to_blocks
 CHECKPOINT_SECONDS = 120
 REPORT_STEPS = 50
 WARM_UP_STEPS = 300
+HYPER_SHARE = 0.5  # of inter frames in training that carry hyperlatents
 
 
 def collate(samples: list[Sample], device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
@@ -62,11 +63,12 @@ def sequence_loss(network: ConditionalNetwork, pictures: list[Tensor], vectors: 
     inter = max(1, len(pictures) - 1)
     for t, picture in enumerate(pictures):
         quality = qualities[t].to(picture.device)
-        state, bits, hyper_bits = network(picture, state, vectors[t] if t else None, quality)
+        hyper_present = (torch.rand(len(quality), device=picture.device) < HYPER_SHARE).to(picture.dtype)
+        state, bits, hyper_bits = network(picture, state, vectors[t] if t else None, quality, hyper_present)
         mse = weighted_mse(picture, state.blocks)
         bpp = (bits + hyper_bits) / pixels
         # without this, fine levels (fifty times the bits) would drown the coarse ones
-        balance = (quantisation_step(quality) / 16) ** 0.8
+        balance = (quantisation_step(quality) / 16) ** 1.1
         loss = loss + (balance * (bpp + rate_distortion_lambda(quality) * mse)).mean()
         psnr = float(10 * torch.log10(255**2 / mse.detach().clamp_min(1e-3)).mean())
         if t == 0:

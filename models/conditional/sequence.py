@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A video through the frame coder: padding, motion search, and which quality and kind each frame gets."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nvcodec.errors import DamagedStreamError
+from nvcodec.models.conditional.frame_coder import CodedState, FrameCoder
+from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.motion.compensation import compensate
+from nvcodec.models.quality import LEVELS, quantisation_step
+from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
+
+INTRA_OFFSET = 8  # levels by which a keyframe is finer: all later frames profit
+INTER_PATTERN = (0,)
+CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
+
+Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class SequenceCoder:
+    """Encodes or decodes the frames of one video in order; planes are uint8 of the video's own size."""
+
+    def __init__(self, weights: Weights, height: int, width: int, threads: int = 0, device: str = "cpu"):
+        torch.set_num_threads(threads or os.cpu_count() or 1)
+        self.height, self.width, self.device = height, width, torch.device(device)
+        self._padded = (-(-height // 16) * 16, -(-width // 16) * 16)
+        self._frames = FrameCoder(weights, self._padded[0] // 8, self._padded[1] // 8, device)
+        self._state: CodedState | None = None
+        self._search: object = None
+        self._since_keyframe = 0
+        self.timings = self._frames.timings
+
+    def encode(self, planes: Planes, quality: int, refresh: bool) -> tuple[bytes, bool, Planes]:
+        """One frame: its payload, whether it is a keyframe, and the planes as every decoder will see them."""
+        with self._frames._timed("motion"):
+            seeds = self._seeds(planes[0], quality)
+        picture = self._blocks(planes)
+        intra = self._state is None or refresh or self._is_cut(picture, seeds)
+        if intra:
+            level, before = min(LEVELS - 1, quality + INTRA_OFFSET), None
+            self._since_keyframe = 0
+        else:
+            level, before = quality + INTER_PATTERN[self._since_keyframe % len(INTER_PATTERN)], self._state
+        self._since_keyframe += 1
+        payload, self._state = self._frames.encode(picture, before, seeds, max(0, min(LEVELS - 1, level)))
+        return payload, intra, self._planes()
+
+    def decode(self, payload: bytes, keyframe: bool) -> Planes:
+        """The frame of a payload. Raises DamagedStreamError for one that cannot be right."""
+        if keyframe:
+            self._state = None
+        try:
+            self._state = self._frames.decode(payload, self._state)
+        except (IndexError, ValueError, RuntimeError) as error:
+            raise DamagedStreamError(f"a frame's payload cannot be decoded ({str(error).splitlines()[0]})") from error
+        return self._planes()
+
+    def _seeds(self, luma: np.ndarray, quality: int) -> np.ndarray:
+        from nvcodec.models.motion.x264_vectors import X264Search
+
+        if self._search is None:
+            # x264's step is about 2^((QP - 4) / 6)
+            crf = int(np.clip(round(4 + 6 * np.log2(float(quantisation_step(quality)))), 16, 36))
+            self._search = X264Search(self.height, self.width, crf, threads=1)
+        found = self._search.search(luma)  # type: ignore[attr-defined]
+        rows, columns = self._padded[0] // 8, self._padded[1] // 8
+        return np.pad(found, ((0, rows - found.shape[0]), (0, columns - found.shape[1]), (0, 0)), mode="edge")
+
+    def _is_cut(self, picture: Tensor, seeds: np.ndarray) -> bool:
+        """Whether motion explains less of the luma than each block's own mean does."""
+        assert self._state is not None
+        luma = blocks_to_planes(picture)[0]
+        reference = blocks_to_planes(self._state.state.blocks)[0].contiguous()
+        field = torch.from_numpy(seeds.astype(np.int64))[None].to(self.device)
+        temporal = (luma - compensate(reference, field)).abs().mean()
+        tiles = F.pixel_unshuffle(luma[:, None], 16)
+        spatial = (tiles - tiles.mean(1, keepdim=True)).abs().mean()
+        return bool(temporal > CUT_SHARE * spatial + 2)
+
+    def _blocks(self, planes: Planes) -> Tensor:
+        height, width = self._padded
+        padded = []
+        for plane, (rows, columns) in zip(planes, ((height, width),) + ((height // 2, width // 2),) * 2, strict=True):
+            pad = ((0, rows - plane.shape[0]), (0, columns - plane.shape[1]))
+            padded.append(torch.from_numpy(np.pad(plane, pad, mode="edge")).to(self.device).float()[None])
+        return planes_to_blocks(*padded)
+
+    def _planes(self) -> Planes:
+        assert self._state is not None
+        y, u, v = blocks_to_planes(self._state.state.blocks)
+        half = (self.height + 1) // 2, (self.width + 1) // 2
+        cut = (y[0, : self.height, : self.width], u[0, : half[0], : half[1]], v[0, : half[0], : half[1]])
+        y8, u8, v8 = (np.ascontiguousarray(p.to(torch.uint8).cpu().numpy()) for p in cut)
+        return y8, u8, v8
