@@ -51,7 +51,7 @@ def open_source(
         plane_shapes(raw.pixel_format, raw.width, raw.height)
     text = os.fspath(path)
     if text == "-":
-        return _open_stream(sys.stdin.buffer, "standard input", frames, size, raw, None)
+        return _open_stream(_standard_input(), "standard input", frames, size, raw, None)
     place = Path(text)
     with reported(text, "cannot be opened"):
         try:
@@ -104,6 +104,20 @@ def _check_length(file: BinaryIO, text: str, nbytes: int | None) -> None:
         said = matroska_nbytes(file.read(256))
     if said is not None and nbytes is not None and said > nbytes:
         raise NvcError(f"{text}: cut off: it says it has {said} bytes, the file ends at {nbytes}")
+
+
+def _standard_input() -> BinaryIO:
+    """Standard input with a buffer of its own.
+
+    A thread that waits for a silent pipe must not hold the lock of ``sys.stdin``: the interpreter takes it
+    as it ends.
+    """
+    if sys.stdin is None:
+        raise NvcError("standard input: is closed")
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError):  # replaced by an object without a descriptor
+        return sys.stdin.buffer
 
 
 def _open_stream(
