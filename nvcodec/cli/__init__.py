@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signals = _Signals()
     if argv is None:
         signals.install()
+        if not sys.warnoptions:  # python -W shows them: they are for those who maintain the libraries
+            warnings.simplefilter("ignore")
     traceback_wanted = "--traceback" in arguments
     try:
         # Accepted anywhere on the line, also after the commands of a command.
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if signals.received is not None or isinstance(error, KeyboardInterrupt):
             return _interrupted(signals.received or signal.SIGINT, traceback_wanted)
-        if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
+        if _is_broken_pipe(error):
             return _broken_pipe()
         if traceback_wanted:
             import traceback
@@ -120,6 +123,12 @@ def _interrupted(number: int, traceback_wanted: bool) -> int:
         traceback.print_exc()
     say("interrupted" if number == signal.SIGINT else "terminated")
     return _flush_quietly(EXIT_SIGNAL + number)
+
+
+def _is_broken_pipe(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, BrokenPipeError):
+        error = error.__cause__
+    return error is not None
 
 
 def _broken_pipe() -> int:

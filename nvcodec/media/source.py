@@ -209,7 +209,8 @@ class _Rejoined(io.RawIOBase):
             self._head = self._head[len(taken) :]
             buffer[: len(taken)] = taken
             return len(taken)
-        return self._rest.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        # What is there now, not a full buffer: a live pipe's frames must not wait for later ones.
+        return self._rest.readinto1(buffer)  # type: ignore[attr-defined, no-any-return]
 
     def close(self) -> None:
         if not self.closed and self._rest is not sys.stdin.buffer:

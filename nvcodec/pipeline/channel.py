@@ -143,7 +143,7 @@ class Stages:
         for thread in self._threads:
             thread.join(_PATIENCE_SECONDS)
         if isinstance(error, Cancelled) and self._sink_error is not None:
-            raise self._sink_error from None
+            raise self._sink_error from self._sink_error.__cause__  # its own cause, not the cancelling that followed
 
     def _start(self, channel: Channel[T], run: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=run, name=f"nvcodec-{run.__name__}", daemon=True)
