@@ -98,7 +98,7 @@ def decode_stream(
     sink = open_output(video, expected)
     stages = Stages()
     span = Span(video.time_base, video.frame_rate)
-    meter = Meter(progress, expected)
+    meter, position = Meter(progress, expected), 0
     try:
         decoder = RecordDecoder(reader.header, verify=verify, threads=threads, device=device)
         if start:
@@ -106,10 +106,10 @@ def decode_stream(
         with stages:
             records = stages.reading(reader.records(), _RECORDS_IN_FLIGHT)
             pictures = stages.writing(sink.write, frames_in_flight(video))
-            for frame in _in_range(decoder, records, reader, start, stop):
+            for frame, position in _in_range(decoder, records, reader, start, stop):
                 span.add(frame.pts, frame.duration)
                 pictures.put(frame)
-                meter.advance(1, reader.nbytes)
+                meter.advance(1, position)
             stages.finish_writing()
         if not meter.frames_done:
             raise _no_frames(reader, start)
@@ -120,7 +120,7 @@ def decode_stream(
         raise
     return DecodeReport(
         frames=meter.frames_done,
-        nbytes=reader.nbytes,
+        nbytes=reader.nbytes if stop is None else position,
         first_frame=start,
         width=video.width,
         height=video.height,
@@ -129,7 +129,7 @@ def decode_stream(
         fps=meter.fps,
         codec=decoder.codec.name,
         model=decoder.model,
-        verified=verify,
+        verified=verify and reader.damage is None,
         damage=reader.damage,
         notes=list(sink.notes),
     )
@@ -137,14 +137,17 @@ def decode_stream(
 
 def _in_range(
     decoder: RecordDecoder, records: Channel[VideoRecord], reader: StreamReader, start: int, stop: int | None
-) -> Iterator[Frame]:
-    """Frames start to stop; a record that was begun is decoded to its end when its checksum is to be compared."""
+) -> Iterator[tuple[Frame, int]]:
+    """Frames start to stop, each with the place in the stream where its record ends.
+
+    A record that was begun is decoded to its end when its checksum is to be compared.
+    """
     try:
         for record in records:
             number = record.first_frame
             for frame in decoder.frames(record):
                 if number >= start and (stop is None or number < stop):
-                    yield frame
+                    yield frame, record.offset + record.nbytes
                 number += 1
                 if number == stop and not decoder.verify:
                     return

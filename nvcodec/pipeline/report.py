@@ -16,7 +16,7 @@ class Progress:
     """State of a running operation.
 
     frames_done: frames the codec has dealt with; frame_count: frames there are, None when unknown; fps: frames done
-    per second so far; nbytes: bytes of the stream written or read so far; seconds: since the start.
+    per second so far; nbytes: bytes of the stream written so far, or place reached in it; seconds: since the start.
     """
 
     frames_done: int
@@ -60,9 +60,9 @@ class EncodeReport:
 class DecodeReport:
     """What a decode made.
 
-    nbytes: bytes of the stream that were read; first_frame: number of the first frame written; verified: every frame
-    was compared with the encoder's checksum; damage: where a stream decoded with ``partial`` ended early, in one line;
-    seconds, fps and notes as in EncodeReport.
+    nbytes: of the stream, from its start to the last byte that was needed; first_frame: number of the first frame
+    written; verified: every frame was compared with the encoder's checksum; damage: where a stream decoded with
+    ``partial`` ended early, in one line; seconds, fps and notes as in EncodeReport.
     """
 
     frames: int

@@ -86,6 +86,8 @@ def test_ranges(toy: Codec, start: int | None, stop: int | None, verify: bool, s
     report = decode_stream(reader, sink.open, frames=(start, stop), verify=verify)
     expected = list(noise(45))[start:stop]
     assert len(sink.frames) == len(expected) == report.frames
+    assert report.nbytes <= len(file.getvalue())
+    assert (report.nbytes == len(file.getvalue())) == (stop is None)
     assert all(same(a, b) for a, b in zip(expected, sink.frames, strict=True))
     assert sink.hint == (len(expected) if seekable else None)
 
