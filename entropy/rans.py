@@ -9,8 +9,19 @@ from compressai.ans import BufferedRansEncoder, RansDecoder
 from nvcodec.entropy.tables import TableSet
 from nvcodec.errors import DamagedStreamError
 
-# The decoder reads on without looking at the end; a damaged payload must find zeros there, not foreign memory.
-_GUARD_NBYTES_PER_SYMBOL = 8
+# The coder's state lies in [2^31, 2^63); the decoder pulls in 32-bit words and never looks at the end of its input. So
+# a payload is looked at before (see `_check`), and zeros follow it, enough for the worst that it can ask for:
+# - a symbol takes at most 16 bits, from a sound state: 2 bytes each;
+# - an escape counts its nibbles in a run of nibbles, each of which can announce 15: 16 bytes for a byte of payload;
+# - what follows is decoded from zeros, where an escape is a matter of chance, 2^-16 a symbol: half a byte is plenty.
+_LEAST_STATE, _STATE_LIMIT = 1 << 31, 1 << 63
+_GUARD_NBYTES = 1 << 16
+_MAX_NBYTES_PER_SYMBOL = 8  # 16 bits, and 36 of the longest escape
+_MAX_EXCESS = 1 << 26  # how far beyond its table a symbol may be: CompressAI's encoder loops for ever at 2^27
+
+# CompressAI's encoder writes beyond its buffer when it holds one or two symbols only; these cost no bits and no bytes.
+_PADDING = TableSet.from_pmfs([np.array([1.0])], [0])
+_LEAST_COUNT = 4
 
 
 class RansWriter:
@@ -18,12 +29,13 @@ class RansWriter:
 
     def __init__(self) -> None:
         self._encoder = BufferedRansEncoder()
-        self.bits = 0.0  # information content under the tables, kept when asked for
         self.count = 0
 
     def code(self, values: np.ndarray, indices: np.ndarray, tables: TableSet) -> np.ndarray:
         """values: (n,) int; indices: (n,) table of each. Returns the values (as `RansReader.code` does)."""
         if len(values):
+            if max(int(values.max()), -int(values.min())) > _MAX_EXCESS:
+                raise ValueError(f"symbols from {values.min()} to {values.max()}: at most +-{_MAX_EXCESS}")
             used, local = np.unique(indices, return_inverse=True)
             rows, sizes, offsets = _subset(tables, used)
             self._encoder.encode_with_indexes(values.tolist(), local.tolist(), rows, sizes, offsets)
@@ -32,20 +44,28 @@ class RansWriter:
 
     def finish(self) -> bytes:
         """The stream (empty when nothing was coded)."""
-        return bytes(self._encoder.flush()) if self.count else b""
+        if not self.count:
+            return b""
+        if self.count < _LEAST_COUNT:
+            padding = np.zeros(_LEAST_COUNT, np.int64)
+            self.code(padding, padding, _PADDING)
+        return bytes(self._encoder.flush())
 
 
 class RansReader:
     """Returns the symbols of a stream, given the same indices and tables in the same order."""
 
     def __init__(self, payload: bytes, max_symbols: int):
-        """max_symbols: bound on what will be asked for, known from the picture's size."""
+        """max_symbols: bound on what will be asked for, known from the picture's size.
+
+        Raises DamagedStreamError for what no writer can have made of so many symbols.
+        """
         self._nbytes = len(payload)
         self._left = max_symbols
         self._decoder = RansDecoder() if payload else None
         if self._decoder is not None:
-            guard = min(_GUARD_NBYTES_PER_SYMBOL * max_symbols, 1 << 16)
-            self._decoder.set_stream(payload + bytes(guard))
+            _check(payload, max_symbols)
+            self._decoder.set_stream(payload + bytes(guard_nbytes(len(payload), max_symbols)))
 
     def code(self, values: object, indices: np.ndarray, tables: TableSet) -> np.ndarray:
         """indices: (n,) table of each symbol; ``values`` is ignored. Returns (n,) int64."""
@@ -57,6 +77,20 @@ class RansReader:
         used, local = np.unique(indices, return_inverse=True)
         rows, sizes, offsets = _subset(tables, used)
         return np.array(self._decoder.decode_stream(local.tolist(), rows, sizes, offsets), np.int64)
+
+
+def guard_nbytes(payload_nbytes: int, max_symbols: int) -> int:
+    """How many zeros must follow a payload (see above)."""
+    return _GUARD_NBYTES + 16 * payload_nbytes + max_symbols * 5 // 2
+
+
+def _check(payload: bytes, max_symbols: int) -> None:
+    nbytes, most = len(payload), 16 + _MAX_NBYTES_PER_SYMBOL * max(max_symbols, _LEAST_COUNT)
+    if nbytes % 4 or not 8 <= nbytes <= most:
+        raise DamagedStreamError(f"a frame's payload has {nbytes} bytes of symbols: 8 to {most} in steps of 4")
+    state = int.from_bytes(payload[:8], "little")
+    if not _LEAST_STATE <= state < _STATE_LIMIT:
+        raise DamagedStreamError(f"a frame's symbols begin with {state:#x}: {_LEAST_STATE:#x} to {_STATE_LIMIT - 1:#x}")
 
 
 def _subset(tables: TableSet, used: np.ndarray) -> tuple[list[list[int]], list[int], list[int]]:

@@ -65,7 +65,7 @@ class TableSet:
         return [PRECISION - np.log2(np.diff(np.asarray(row, np.float64))) for row in self.rows]
 
     def bits(self, values: np.ndarray, indices: np.ndarray) -> float:
-        """Bits that coding these values takes (escaped ones: the escape symbol and about twice the excess's length)."""
+        """Bits that coding these values takes (escaped ones: the escape symbol, the number of nibbles, the nibbles)."""
         total = 0.0
         for index in np.unique(indices):
             cost = self.costs[index]
@@ -74,7 +74,7 @@ class TableSet:
             total += float(cost[symbol[inside]].sum())
             for excess in symbol[~inside]:
                 beyond = 2 * (int(excess) - len(cost) + 1) if excess >= 0 else -2 * int(excess) - 1
-                total += float(cost[-1]) + 4 * (1 + max(1, math.ceil(max(1, beyond).bit_length() / 4)))
+                total += float(cost[-1]) + 4 * (1 + math.ceil(beyond.bit_length() / 4))
         return total
 
     def check(self) -> None:

@@ -57,12 +57,20 @@ def relu_activation(x: Tensor) -> Tensor:
     return _Grid.apply(x, ACTIVATION_STEP, 0, ACTIVATION_LIMIT)
 
 
+def grid_step(weight: Tensor) -> Tensor:
+    """Step 2^-k of each output channel (first axis), k from 4 to 16: the finest that holds its weights in +-127 steps.
+
+    From the bits of the largest weight alone, no logarithm: every decoder must find the same step.
+    """
+    mantissa, exponent = torch.frexp(weight.detach().abs().flatten(1).amax(1).clamp_min(2.0**-24))
+    k = 7 - exponent - (mantissa > WEIGHT_LIMIT / 128).int()
+    return torch.tensor([2.0**-n for n in range(17)], device=weight.device)[k.clamp(4, 16).long()]
+
+
 def weight_grid(weight: Tensor) -> Tensor:
     """Weights rounded to ``n * 2^-k``, |n| <= 127, the finest k for each output channel (first axis)."""
     with torch.no_grad():
-        largest = weight.detach().abs().flatten(1).amax(1).clamp_min(2.0**-24)
-        exponent = torch.floor(torch.log2(WEIGHT_LIMIT / largest)).clamp(4, 16)
-        step = torch.exp2(-exponent).reshape(-1, *[1] * (weight.dim() - 1))
+        step = grid_step(weight).reshape(-1, *[1] * (weight.dim() - 1))
         on_grid = torch.round(weight / step).clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT) * step
     return weight + (on_grid - weight).detach()
 
@@ -131,7 +139,7 @@ def check_exact(module: nn.Module) -> None:
         if not isinstance(layer, ExactConv2d):
             continue
         weight, bias = weight_grid(layer.weight.detach()), round_bias(layer.bias.detach())
-        step = torch.exp2(-torch.floor(torch.log2(WEIGHT_LIMIT / layer.weight.detach().abs().flatten(1).amax(1).clamp_min(2.0**-24))).clamp(4, 16))
+        step = grid_step(layer.weight)
         worst = weight.abs().flatten(1).sum(1) / step * ACTIVATION_LIMIT + bias.abs() / (step * ACTIVATION_STEP)
         if worst.max() >= 2**24:
             raise ValueError(f"layer {name}: sums may reach {worst.max():.3g}, exact below {2**24}")

@@ -65,7 +65,7 @@ class BlockTransform(nn.Module):
         go through the same convolution as two bytes.
         """
         with torch.no_grad():
-            scale = self.synthesis.abs().amax(0).clamp_min(1e-6) / 127
+            scale = self.synthesis.abs().amax(0).clamp_min(1e-6) * (1 / 127)  # dividing by a number differs on GPUs
             integer = torch.round(self.synthesis / scale)
         if torch.is_grad_enabled():
             weight = self.synthesis + (integer * scale - self.synthesis).detach()

@@ -92,7 +92,9 @@ class FrameCoder:
                 raise DamagedStreamError("a skipped frame carries data or has nothing to repeat")
             return CodedState(before.state, self._no_motion())
         blocks = self.rows * self.columns
-        reader = RansReader(payload[1:], max_symbols=blocks * 8 + blocks * self.network.config.latents)
+        config, hyper_places = self.network.config, -(-self.rows // 8) * -(-self.columns // 8)
+        most = 7 * blocks + config.hyperlatents * hyper_places + config.latents * blocks // 4  # a vector is 7 at most
+        reader = RansReader(payload[1:], max_symbols=most)
         vectors = self._no_motion()
         if before is not None:
             with self._timed("entropy coding"):
