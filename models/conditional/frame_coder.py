@@ -18,7 +18,7 @@ from torch import Tensor
 from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.density import quantise, scale_index
-from nvcodec.models.conditional.network import INTER, INTRA, Conditions, Prediction, State, checkerboard, hyper_band
+from nvcodec.models.conditional.network import Conditions, Prediction, State, checkerboard, hyper_band
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.motion.search import VectorChooser
 from nvcodec.models.motion.syntax import SymbolCoder, code_field
@@ -109,7 +109,7 @@ class FrameCoder:
     def _prepare(self, before: CodedState | None, vectors: np.ndarray, quality: int) -> tuple[Prediction, Conditions, Tensor]:
         with self._timed("synthesis"):
             level = torch.tensor([quality], dtype=torch.float32, device=self.device)
-            conditions = self.network.conditions(level, INTRA if before is None else INTER)
+            conditions = self.network.conditions(level, before.state if before else None)
             field = torch.from_numpy(vectors)[None].to(self.device) if before is not None else None
             prediction = self.network.predict(before.state if before else None, field, 1, self.rows, self.columns)
         return prediction, conditions, level
@@ -140,7 +140,7 @@ class FrameCoder:
             symbols = first + second
             rounded = symbols + torch.where(mask, mean, mean2)
             coded_blocks = (symbols != 0).any(1, keepdim=True)
-            state = network.reconstruct(rounded, coded_blocks, prediction, conditions)
+            state = network.reconstruct(rounded, coded_blocks, prediction, conditions, level)
         return state, bool(coded_blocks.any())
 
     def _pass(self, coder: SymbolCoder, log_scale: Tensor, mean: Tensor, latents: Tensor | None, mask: np.ndarray) -> Tensor:

@@ -62,11 +62,13 @@ class NetworkConfig:
 @dataclass
 class State:
     """What one frame hands to the next: ``blocks`` (B, 96, H/8, W/8) the reconstruction on whole sample values,
-    ``memory`` (B, C, H/8, W/8) on the activation grid, ``latents`` (B, latents, H/16, W/16) rounded, in steps."""
+    ``memory`` (B, C, H/8, W/8) on the activation grid, ``latents`` (B, latents, H/16, W/16) rounded, in steps, and
+    ``quality`` (B,) the level it was coded at."""
 
     blocks: Tensor
     memory: Tensor
     latents: Tensor
+    quality: Tensor
 
 
 @dataclass
@@ -134,6 +136,9 @@ class ConditionalNetwork(nn.Module):
         self.log_deviation = QualityTable(zeros.repeat(1, config.spatial_means), exponential=True)
         self.feature_gain = nn.ModuleList(QualityTable(zeros.repeat(1, c), exponential=True) for _ in range(2))
         self.prior_bias = nn.ModuleList(QualityTable(zeros.repeat(1, hidden)) for _ in range(2))
+        # by how much finer or coarser than this frame the one before it was coded
+        self.reference_scale = QualityTable(zeros.repeat(1, n))
+        self.reference_bias = QualityTable(zeros.repeat(1, hidden))
 
     def start(self, basis: Tensor, deviations: Tensor) -> None:
         """Begin as a classical codec: basis (384, >= latents), deviations (2, latents) of intra and inter
@@ -149,11 +154,17 @@ class ConditionalNetwork(nn.Module):
 
     # ---- both sides -------------------------------------------------------------------------------------------------
 
-    def conditions(self, quality: Tensor, kind: int) -> Conditions:
-        """quality: (B,) level 0..63 of this frame."""
+    def conditions(self, quality: Tensor, state: State | None) -> Conditions:
+        """quality: (B,) level 0..63 of this frame; state: of the frame before, None for an intra frame."""
+        kind = INTRA if state is None else INTER
         tables = (self.log_gain, self.log_step, self.log_scale[kind], self.log_deviation, self.feature_gain[kind],
                   self.prior_bias[kind])  # fmt: skip
-        return Conditions(*(table(quality)[:, :, None, None] for table in tables))
+        conditions = Conditions(*(table(quality)[:, :, None, None] for table in tables))
+        if state is not None:
+            difference = ((state.quality - quality) + LEVELS // 2).clamp(0, LEVELS - 1)
+            conditions.log_scale = conditions.log_scale + self.reference_scale(difference)[:, :, None, None]
+            conditions.prior = conditions.prior + self.reference_bias(difference)[:, :, None, None]
+        return conditions
 
     def predict(self, state: State | None, vectors: Tensor | None, batch: int, rows: int, columns: int) -> Prediction:
         """What is known before coding: rows, columns = H/8, W/8; vectors (B, rows, columns, 2) int or None (intra)."""
@@ -203,7 +214,9 @@ class ConditionalNetwork(nn.Module):
             mean = torch.cat([mean[:, :leading] + wide_mean * conditions.deviation, mean[:, leading:]], 1)
         return log_scale + more_scale, mean
 
-    def reconstruct(self, latents: Tensor, coded: Tensor, prediction: Prediction, conditions: Conditions) -> State:
+    def reconstruct(
+        self, latents: Tensor, coded: Tensor, prediction: Prediction, conditions: Conditions, quality: Tensor
+    ) -> State:
         """The next state from a frame's rounded latents.
 
         coded: (B, 1, H/16, W/16) bool, blocks with a non-zero symbol. A block that neither moved nor was coded is
@@ -220,7 +233,7 @@ class ConditionalNetwork(nn.Module):
             picture = torch.where(copied, prediction.compensated, picture)
         picture = round_straight_through(picture * 16).clamp(-128, 127) * (1 / 16)
         memory = to_activation(self.remember(torch.cat([context, feature], 1)).float())
-        return State(picture, memory, latents)
+        return State(picture, memory, latents, quality)
 
     # ---- encoder ----------------------------------------------------------------------------------------------------
 
@@ -254,7 +267,7 @@ class ConditionalNetwork(nn.Module):
         """
         batch, _, rows, columns = picture.shape
         prediction = self.predict(state, vectors, batch, rows, columns)
-        conditions = self.conditions(quality, prediction.kind)
+        conditions = self.conditions(quality, state)
         y = self.analyse(picture, prediction, conditions)
         z = self.hyper_analyse(y)
         z_rounded = round_straight_through(z)
@@ -274,7 +287,7 @@ class ConditionalNetwork(nn.Module):
         noisy = gaussian_bits(residual + torch.rand_like(y) - 0.5, scale.detach())
         bits = bits + noisy - noisy.detach()
         coded = (symbols.detach() != 0).any(1, keepdim=True)
-        next_state = self.reconstruct(symbols + mean, coded, prediction, conditions)
+        next_state = self.reconstruct(symbols + mean, coded, prediction, conditions, quality)
         return next_state, bits.sum((1, 2, 3)), z_bits
 
     def _hyper_bits(self, z: Tensor, z_rounded: Tensor, band: Tensor) -> Tensor:

@@ -17,8 +17,10 @@ from nvcodec.models.motion.compensation import compensate
 from nvcodec.models.quality import LEVELS, quantisation_step
 from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
 
-INTRA_OFFSET = 8  # levels by which a keyframe is finer: all later frames profit
-INTER_PATTERN = (0,)
+INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit
+INTER_PATTERN = (0, -6, -2, -6)
+SEARCH_PRESET = "medium"
+SEARCH_OFFSET = 0
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -67,8 +69,8 @@ class SequenceCoder:
 
         if self._search is None:
             # x264's step is about 2^((QP - 4) / 6)
-            crf = int(np.clip(round(4 + 6 * np.log2(float(quantisation_step(quality)))), 16, 36))
-            self._search = X264Search(self.height, self.width, crf, threads=1)
+            crf = int(np.clip(round(SEARCH_OFFSET + 6 * np.log2(float(quantisation_step(quality)))), 10, 36))
+            self._search = X264Search(self.height, self.width, crf, SEARCH_PRESET, threads=1)
         found = self._search.search(luma)  # type: ignore[attr-defined]
         rows, columns = self._padded[0] // 8, self._padded[1] // 8
         return np.pad(found, ((0, rows - found.shape[0]), (0, columns - found.shape[1]), (0, 0)), mode="edge")

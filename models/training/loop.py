@@ -41,10 +41,11 @@ def collate(samples: list[Sample], device: torch.device) -> tuple[list[Tensor], 
 
 
 def draw_qualities(batch: int, frames: int, random: np.random.Generator) -> Tensor:
-    """(T, B) quality of each frame: uniform, finer for the intra frame, varied a little along the sequence."""
+    """(T, B) quality of each frame: uniform, finer for the intra frame, and varied along the sequence as encoders do."""
     base = random.uniform(0, LEVELS - 1, batch)
-    quality = base + random.integers(-3, 4, (frames, batch))
-    quality[0] = base + random.uniform(0, 12, batch)
+    swing = random.choice([0, 3, 6, 9], batch)
+    quality = base - np.rint(random.uniform(0, 1, (frames, batch)) * swing) + random.integers(-1, 2, (frames, batch))
+    quality[0] = base + random.uniform(4, 22, batch)
     return torch.from_numpy(np.clip(np.rint(quality), 0, LEVELS - 1).astype(np.float32))
 
 
