@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvcodec.datasets.training_cache import CachedClip
+from nvcodec.errors import UsageError
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Sampler:
         self.stills = [s for s in stills if min(s.y.shape[1:]) >= 2 * crop]
         self.crop, self.still_share = crop, still_share if self.stills else 0.0
         self.random = np.random.default_rng(seed)
+        if not self.clips:
+            raise UsageError(f"none of {len(clips)} training clips has two frames of at least {crop}x{crop} samples")
         # long clips are cut from more varied video than short ones, but not in proportion to their frames
         weights = np.sqrt([c.frames * c.y.shape[1] * c.y.shape[2] for c in self.clips])
         self.weights = weights / weights.sum()

@@ -8,6 +8,7 @@ the one after it from S searches of different density (``forward[:, 0]`` and ``b
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +44,21 @@ def save_clip(path: Path, clip: CachedClip) -> None:
 
 def load_clips(folder: Path) -> list[CachedClip]:
     """All clips of a cache folder, by name. Raises UsageError when there are none."""
-    paths = sorted(Path(folder).glob("*.npz"))
+    paths = cached_paths(folder)
     if not paths:
-        raise UsageError(f"no training cache in {folder}: make one with 'nvc train --prepare'")
+        raise UsageError(f"no training cache in {folder}: make one with 'nvc train RECIPE --data FOLDER'")
     clips = []
     for path in paths:
-        with np.load(path, allow_pickle=False) as f:
-            clips.append(
-                CachedClip(path.stem, str(f["source"]), *(f[k] for k in ("y", "u", "v", "forward", "backward")))
-            )
+        try:
+            with np.load(path, allow_pickle=False) as f:
+                clips.append(
+                    CachedClip(path.stem, str(f["source"]), *(f[k] for k in ("y", "u", "v", "forward", "backward")))
+                )
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(f"training cache {path}: not readable ({error}); remove it and prepare again") from error
     return clips
+
+
+def cached_paths(folder: Path) -> list[Path]:
+    """Cache files of a folder, by name; unfinished ones (hidden) are left out."""
+    return sorted(path for path in Path(folder).glob("*.npz") if not path.name.startswith("."))

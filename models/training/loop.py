@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -13,11 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torch import distributed as dist
 
 from nvcodec.datasets.samples import Sample, Sampler, hold_out
 from nvcodec.datasets.training_cache import load_clips
+from nvcodec.errors import UsageError
+from nvcodec.models import zoo
 from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig, State, estimated_psnr_db
 from nvcodec.models.exact import freeze_grids, thaw_grids
 from nvcodec.models.quality import LEVELS, quantisation_step, rate_distortion_lambda
@@ -120,6 +125,7 @@ class Training:
         self.network = ConditionalNetwork(NetworkConfig(**recipe.network)).to(self.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(parameter_groups(self.network), lr=1e-3, betas=(0.9, 0.99))
         self.step, self.seconds = 0, 0.0
+        self._stop_asked = self._stopping = False
         if not self._resume():
             self._start(Sampler(train, [], recipe.crop, recipe.seed))
             torch.manual_seed(recipe.seed + self.rank)  # same weights so far, different noise from here
@@ -127,22 +133,35 @@ class Training:
 
     def _start(self, sampler: Sampler) -> None:
         if self.recipe.start_from:
-            from safetensors.torch import load_file
-
-            self.network.load_state_dict(load_file(self.recipe.start_from))
+            self._start_from(zoo.find(self.recipe.start_from).path)
             return
         self.say("principal components of blocks ...")
         basis, deviations = block_statistics(sampler)
         self.network.start(basis.to(self.device), deviations[:, : self.network.config.latents].to(self.device))
 
+    def _start_from(self, path: Path) -> None:
+        """Begin with the parameters of a weight file (the density of hyperlatents, not stored there, begins anew)."""
+        try:
+            stored = {k: v.float() for k, v in load_file(path).items() if k.startswith("network.")}
+            parameters = {k.removeprefix("network."): v for k, v in stored.items()}
+            missing, unexpected = self.network.load_state_dict(parameters, strict=False)
+        except (SafetensorError, RuntimeError) as error:
+            raise UsageError(f"start_from {path}: does not fit the network ({str(error).splitlines()[0]})") from error
+        if unexpected or any(not key.startswith("hyper_density.") for key in missing):
+            raise UsageError(f"start_from {path}: holds other parameters than the network")
+
     def _resume(self) -> bool:
         path = self.run / "state.pt"
         if not path.exists():
             return False
-        saved = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.average, self.step, self.seconds = saved["average"], saved["step"], saved["seconds"]
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.average, self.step, self.seconds = saved["average"], saved["step"], saved["seconds"]
+        except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise UsageError(f"{path}: cannot be resumed with this recipe ({reason}); choose another run") from error
         self.sampler.random = np.random.default_rng([self.recipe.seed, self.rank, self.step])
         torch.manual_seed(self.recipe.seed + self.rank + 1000 * self.step)
         self.say(f"resumed at step {self.step}")
@@ -158,21 +177,28 @@ class Training:
         torch.save(saved, partial)
         os.replace(partial, self.run / "state.pt")
 
-    def fit(self, seconds: float = math.inf) -> None:
-        """Train to the recipe's end or for ``seconds``; an interrupt saves first."""
+    def fit(self, seconds: float = math.inf, stop: Callable[[], bool] = lambda: False) -> None:
+        """Train to the recipe's end, for ``seconds`` or until ``stop()`` is true, and save.
+
+        The processes of a distributed run agree on the last step: whichever wants to stop says so with its gradients.
+        """
         begin = last_save = time.monotonic()
         before = self.seconds
-        sums: dict[str, float] = {}
+        steps, sums = 0, dict[str, float]()
         try:
-            while self.step < self.recipe.steps and time.monotonic() - begin < seconds:
+            while self.step < self.recipe.steps and not self._stopping:
+                self._stop_asked = stop() or time.monotonic() - begin >= seconds
+                if self._stop_asked and self.world == 1:
+                    break
                 figures = self._one_step()
+                steps += 1
                 for key, value in figures.items():
-                    sums[key] = sums.get(key, 0.0) + value / REPORT_STEPS
+                    sums[key] = sums.get(key, 0.0) + value
                 self.seconds = before + time.monotonic() - begin
-                if self.step % REPORT_STEPS == 0:
+                if self.step % REPORT_STEPS == 0 or self.step == self.recipe.steps:
                     if self.rank == 0:
-                        self._report(sums)
-                    sums = {}
+                        self._report({key: value / steps for key, value in sums.items()})
+                    steps, sums = 0, {}
                 if time.monotonic() - last_save > CHECKPOINT_SECONDS:
                     self.save()
                     last_save = time.monotonic()
@@ -203,14 +229,16 @@ class Training:
         return figures | {"loss": float(loss.detach()), "gradient": norm}
 
     def _average_gradients(self) -> None:
-        """Mean over the processes of a distributed run, in one message."""
+        """Mean over the processes of a distributed run, in one message, with the wish to stop as its last number."""
         if self.world == 1:
             return
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
+        stop = torch.full((1,), float(self._stop_asked), device=self.device)
+        flat = torch.cat([*(g.flatten() for g in gradients), stop])
         dist.all_reduce(flat)
         flat /= self.world
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        self._stopping = bool(flat[-1] > 0)
+        for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def _report(self, sums: dict[str, float]) -> None:
