@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.frame_coder import CodedState, FrameCoder
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.memory import keep_freed_memory
 from nvcodec.models.motion.compensation import compensate
 from nvcodec.models.quality import LEVELS, quantisation_step
 from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
@@ -29,11 +30,12 @@ Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 class SequenceCoder:
     """Encodes or decodes the frames of one video in order; planes are uint8 of the video's own size."""
 
-    def __init__(self, weights: Weights, height: int, width: int, threads: int = 0, device: str = "cpu"):
+    def __init__(self, weights: Weights, height: int, width: int, threads: int = 0, device: str = "cpu", **coder):
         torch.set_num_threads(threads or os.cpu_count() or 1)
+        keep_freed_memory()
         self.height, self.width, self.device = height, width, torch.device(device)
         self._padded = (-(-height // 16) * 16, -(-width // 16) * 16)
-        self._frames = FrameCoder(weights, self._padded[0] // 8, self._padded[1] // 8, device)
+        self._frames = FrameCoder(weights, self._padded[0] // 8, self._padded[1] // 8, device, **coder)
         self._state: CodedState | None = None
         self._search: object = None
         self._since_keyframe = 0
@@ -51,7 +53,8 @@ class SequenceCoder:
         else:
             level, before = quality + INTER_PATTERN[self._since_keyframe % len(INTER_PATTERN)], self._state
         self._since_keyframe += 1
-        payload, self._state = self._frames.encode(picture, before, seeds, max(0, min(LEVELS - 1, level)))
+        with torch.autocast(self.device.type, enabled=False):  # whatever the program around us has switched on
+            payload, self._state = self._frames.encode(picture, before, seeds, max(0, min(LEVELS - 1, level)))
         return payload, intra, self._planes()
 
     def decode(self, payload: bytes, keyframe: bool) -> Planes:
@@ -59,7 +62,8 @@ class SequenceCoder:
         if keyframe:
             self._state = None
         try:
-            self._state = self._frames.decode(payload, self._state)
+            with torch.autocast(self.device.type, enabled=False):
+                self._state = self._frames.decode(payload, self._state)
         except (IndexError, ValueError, RuntimeError) as error:
             raise DamagedStreamError(f"a frame's payload cannot be decoded ({str(error).splitlines()[0]})") from error
         return self._planes()
