@@ -25,7 +25,7 @@ PURPOSE = (
 )
 LIMITS = (
     "Trained for squared error (luma to chroma 6:1:1), not for what viewers prefer; it is no generator of detail.",
-    "It has seen no more than its training data: other content (screens, drawings, much larger pictures) is coded less well.",
+    "Content unlike its training data (screens, drawings, much larger pictures) is coded correctly but less well.",
     "No frames are coded out of order, so files are larger than those of codecs that may use the future.",
     "A stream can be decoded only with exactly this file; streams name it by its SHA-256.",
 )

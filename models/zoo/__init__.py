@@ -45,6 +45,7 @@ def find(name: str) -> InstalledModel:
     path = Path(name)
     if path.suffix == ".safetensors" and path.is_file():
         digest = hashlib.sha256(path.read_bytes()).digest()
+        _extra[digest] = path  # streams made with it in this process find it again
         return InstalledModel(path.stem[:64], path, digest, path.stat().st_size, path.with_suffix(".md"))
     known = ", ".join(model.name for model in installed()) or "none"
     raise UsageError(f"model {name!r} is not installed (there is: {known})")
@@ -67,7 +68,5 @@ _extra: dict[bytes, Path] = {}
 
 
 def add(path: Path) -> InstalledModel:
-    """Make a weight file outside the package known to this process."""
-    model = find(str(path))
-    _extra[model.sha256] = model.path
-    return model
+    """Make a weight file outside the package known to this process. Raises UsageError when there is none."""
+    return find(str(path))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import asdict
+from pathlib import Path
 
 from nvcodec.cli import common
 from nvcodec.cli.values import frame_range
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("-y", "--overwrite", action="store_true", help="replace OUT if it exists")
     files.add_argument("--frames", type=frame_range, metavar="A:B", help="only frames A to B - 1, counted from 0")
     files.add_argument("--raw-format", metavar="FORMAT", help="write raw planes: yuv420p or nv12 (.yuv, .raw, -)")
+    files.add_argument("--model", metavar="PATH", help="weight file of a stream whose model is not installed")
     checks = parser.add_argument_group("checks")
     checks.add_argument(
         "--verify", action="store_true", help="compare every frame with the encoder's checksum; OUT may be left out"
@@ -49,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("-o OUT is missing: name a file to decode to, or only check with --verify")
     from nvcodec.api import decode
 
+    if args.model is not None:
+        from nvcodec.models import zoo
+
+        zoo.add(Path(args.model))
     with common.progress_line(args, "decoding") as progress:
         report = decode(
             args.input,
