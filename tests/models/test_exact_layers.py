@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import pytest
@@ -83,11 +84,11 @@ def test_every_layer_that_ships_equals_integers(weights: Weights) -> None:
         for given in activations(layer):
             expected = integer_convolution(layer, given)
             largest = max(largest, int(np.abs(expected).max()))
-            for layout in LAYOUTS:
+            for layout, decoding in product(LAYOUTS, (True, False)):  # training may take another kernel
                 x = torch.from_numpy(given).float().div(16).contiguous(memory_format=layout)
-                with torch.inference_mode():
+                with torch.inference_mode(decoding):
                     found = layer(x).double().numpy() * 16 / step[None, :, None, None]
-                assert np.array_equal(found, expected), (name, layout)
+                assert np.array_equal(found, expected), (name, layout, decoding)
     assert 2**17 < largest < 2**24  # the inputs above do stress the layers
 
 
