@@ -32,7 +32,14 @@ def hold_out(clips: list[CachedClip], one_in: int = 12) -> tuple[list[CachedClip
 class Sampler:
     """Draws samples from clips and stills with its own random state."""
 
-    def __init__(self, clips: list[CachedClip], stills: list[CachedClip], crop: int, seed: int | list[int], still_share: float = 0.25):
+    def __init__(
+        self,
+        clips: list[CachedClip],
+        stills: list[CachedClip],
+        crop: int,
+        seed: int | list[int],
+        still_share: float = 0.25,
+    ):
         self.clips = [c for c in clips if min(c.y.shape[1:]) >= crop and c.frames > 1]
         self.stills = [s for s in stills if min(s.y.shape[1:]) >= 2 * crop]
         self.crop, self.still_share = crop, still_share if self.stills else 0.0
@@ -81,7 +88,9 @@ class Sampler:
         still = self.stills[int(random.integers(len(self.stills)))]
         height, width = still.y.shape[1:]
         speed = np.zeros(2, int) if random.random() < 0.4 else random.integers(-6, 7, 2)
-        path = np.cumsum([np.zeros(2, int)] + [speed + random.integers(-1, 2, 2) * (speed != 0) for _ in range(frames - 1)], 0)
+        path = np.cumsum(
+            [np.zeros(2, int)] + [speed + random.integers(-1, 2, 2) * (speed != 0) for _ in range(frames - 1)], 0
+        )
         room = np.array([height // 2 - crop, width // 2 - crop])
         path = path - path.min(0)
         path = np.minimum(path, room)

@@ -3,11 +3,34 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
+import sys
+from types import ModuleType
+
 import numpy as np
-from compressai.ans import BufferedRansEncoder, RansDecoder
 
 from nvcodec.entropy.tables import TableSet
 from nvcodec.errors import DamagedStreamError
+
+
+def _compressai_ans() -> ModuleType:
+    """The extension module compressai.ans alone: its package would bring torchvision and seconds of start-up."""
+    name = "compressai.ans"
+    if name not in sys.modules:
+        package = importlib.util.find_spec("compressai")
+        places = package.submodule_search_locations if package else None
+        spec = importlib.machinery.PathFinder.find_spec(name, places)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError("CompressAI's rANS coder (compressai.ans) is not installed", name=name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module  # so that a later import of the package uses this one
+    return sys.modules[name]
+
+
+_ans = _compressai_ans()
+BufferedRansEncoder, RansDecoder = _ans.BufferedRansEncoder, _ans.RansDecoder
 
 # The coder's state lies in [2^31, 2^63); the decoder pulls in 32-bit words and never looks at the end of its input. So
 # a payload is looked at before (see `_check`), and zeros follow it, enough for the worst that it can ask for:

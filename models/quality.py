@@ -14,7 +14,9 @@ NODES = 9
 
 def quantisation_step(quality: Tensor | float) -> Tensor:
     """Nominal step in sample values (8-bit scale) of a quality level, 0 to 63: a geometric series."""
-    return COARSEST_STEP * (FINEST_STEP / COARSEST_STEP) ** (torch.as_tensor(quality, dtype=torch.float32) / (LEVELS - 1))
+    return COARSEST_STEP * (FINEST_STEP / COARSEST_STEP) ** (
+        torch.as_tensor(quality, dtype=torch.float32) / (LEVELS - 1)
+    )
 
 
 def rate_distortion_lambda(quality: Tensor | float) -> Tensor:

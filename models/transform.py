@@ -74,9 +74,8 @@ class BlockTransform(nn.Module):
         fixed = torch.round(coefficients * (scale * COEFFICIENT_GRID)[:, None, None]).clamp_(-32767, 32767)
         high = torch.round(fixed * (1 / 256))
         low = fixed - high * 256
-        kernel = integer[:, :, None, None]
-        samples = F.conv2d(high, kernel) * 256 + F.conv2d(low, kernel)
-        return F.pixel_shuffle(samples * (1 / COEFFICIENT_GRID), 2)
+        samples = F.linear(high.permute(0, 2, 3, 1), integer) * 256 + F.linear(low.permute(0, 2, 3, 1), integer)
+        return F.pixel_shuffle(samples.permute(0, 3, 1, 2) * (1 / COEFFICIENT_GRID), 2)
 
 
 COEFFICIENT_GRID = 2.0**17

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +31,7 @@ QUALITY_MASK, KIND_SHIFT = 0x3F, 6
 # INTRA: no frame before is used. SKIP: the picture before stands unchanged. PLAIN: inter, hyperlatents all zero.
 KIND_INTER, KIND_SKIP, KIND_INTRA, KIND_PLAIN = range(4)
 PLAIN_BELOW = 24  # quality levels at which inter frames do without hyperlatents
+REFINE = (1,)  # strides of the motion refinement, quarter pixels
 SURELY_ZERO = 0  # latents whose scale is at this index of the ladder are zero and not coded
 
 
@@ -51,28 +54,29 @@ class FrameCoder:
         self._mask = checkerboard(torch.zeros(1, self.network.config.latents, rows // 2, columns // 2))[0].numpy()
 
     @torch.inference_mode()
-    def encode(self, picture: Tensor, before: CodedState | None, seeds: np.ndarray | None, quality: int) -> tuple[bytes, CodedState]:
+    def encode(
+        self, picture: Tensor, before: CodedState | None, seeds: np.ndarray | None, quality: int
+    ) -> tuple[bytes, CodedState]:
         """picture: (1, 96, rows, columns) blocks; before: None for an intra frame; seeds: (rows, columns, 2) vectors
         of a search; quality 0..63. Returns the payload and the state after it."""
         writer = RansWriter()
         vectors = self._no_motion()
         if before is not None:
-            start = time.perf_counter()
-            luma, reference = (blocks_to_planes(p)[0][0].cpu() for p in (picture, before.state.blocks))
-            step = float(quantisation_step(quality))
             assert seeds is not None
-            chooser = VectorChooser(luma, reference.contiguous(), seeds, step, self.weights.motion)
-            vectors = code_field(self.rows, self.columns, before.vectors, writer, self.weights.motion, chooser)
-            self.timings["motion"] += time.perf_counter() - start
+            with timed(self.timings, "motion"):
+                luma, reference = (blocks_to_planes(p)[0][0].cpu() for p in (picture, before.state.blocks))
+                step = float(quantisation_step(quality))
+                chooser = VectorChooser(luma, reference.contiguous(), seeds, step, self.weights.motion, REFINE)
+                vectors = code_field(self.rows, self.columns, before.vectors, writer, self.weights.motion, chooser)
         prediction, conditions, level = self._prepare(before, vectors, quality)
-        with self._timed("analysis"):
+        with timed(self.timings, "analysis"):
             latents = self.network.analyse(picture, prediction, conditions)
             kind = KIND_INTRA if before is None else KIND_PLAIN if quality < PLAIN_BELOW else KIND_INTER
             z = None if kind == KIND_PLAIN else torch.round(self.network.hyper_analyse(latents))
         state, nonzero = self._latents(writer, prediction, conditions, level, kind, z, latents)
         if before is not None and not nonzero and not vectors.any():
             return bytes([quality | KIND_SKIP << KIND_SHIFT]), CodedState(before.state, vectors)
-        with self._timed("entropy coding"):
+        with timed(self.timings, "entropy coding"):
             payload = writer.finish()
         return bytes([quality | kind << KIND_SHIFT]) + payload, CodedState(state, vectors)
 
@@ -97,7 +101,7 @@ class FrameCoder:
         reader = RansReader(payload[1:], max_symbols=most)
         vectors = self._no_motion()
         if before is not None:
-            with self._timed("entropy coding"):
+            with timed(self.timings, "entropy coding"):
                 vectors = code_field(self.rows, self.columns, before.vectors, reader, self.weights.motion)
         prediction, conditions, level = self._prepare(before, vectors, quality)
         state, _ = self._latents(reader, prediction, conditions, level, kind, None, None)
@@ -106,8 +110,10 @@ class FrameCoder:
     def _no_motion(self) -> np.ndarray:
         return np.zeros((self.rows, self.columns, 2), np.int32)
 
-    def _prepare(self, before: CodedState | None, vectors: np.ndarray, quality: int) -> tuple[Prediction, Conditions, Tensor]:
-        with self._timed("synthesis"):
+    def _prepare(
+        self, before: CodedState | None, vectors: np.ndarray, quality: int
+    ) -> tuple[Prediction, Conditions, Tensor]:
+        with timed(self.timings, "synthesis"):
             level = torch.tensor([quality], dtype=torch.float32, device=self.device)
             conditions = self.network.conditions(level, before.state if before else None)
             field = torch.from_numpy(vectors)[None].to(self.device) if before is not None else None
@@ -115,37 +121,46 @@ class FrameCoder:
         return prediction, conditions, level
 
     def _latents(
-        self, coder: SymbolCoder, prediction: Prediction, conditions: Conditions, level: Tensor, kind: int, z: Tensor | None, latents: Tensor | None
+        self,
+        coder: SymbolCoder,
+        prediction: Prediction,
+        conditions: Conditions,
+        level: Tensor,
+        kind: int,
+        z: Tensor | None,
+        latents: Tensor | None,
     ) -> tuple[State, bool]:
         """Write (z and latents given) or read the latents of a frame; reconstruct. Also whether a symbol is non-zero."""
         network = self.network
         shape = (1, network.config.hyperlatents, -(-self.rows // 8), -(-self.columns // 8))
         band = int(hyper_band(level, prediction.kind)[0])
-        with self._timed("entropy coding"):
+        with timed(self.timings, "entropy coding"):
             channels = np.arange(shape[1]).repeat(shape[2] * shape[3])
             coded = np.zeros(len(channels), np.int64)
             if kind != KIND_PLAIN:
                 values = z.cpu().numpy().astype(np.int64).ravel() if z is not None else coded
                 coded = coder.code(values, channels + band * shape[1], self.weights.hyper)
             z_coded = torch.from_numpy(coded.reshape(shape).astype(np.float32)).to(self.device)
-        with self._timed("synthesis"):
+        with timed(self.timings, "synthesis"):
             log_scale, mean, hidden = network.prior(z_coded, prediction, conditions)
         first = self._pass(coder, log_scale, mean, latents, self._mask)
         mask = torch.from_numpy(self._mask).to(self.device)
-        with self._timed("synthesis"):
+        with timed(self.timings, "synthesis"):
             half = (first + mean) * mask
             log_scale2, mean2 = network.spatial(half, hidden, log_scale, mean, prediction, conditions)
         second = self._pass(coder, log_scale2, mean2, latents, ~self._mask)
-        with self._timed("synthesis"):
+        with timed(self.timings, "synthesis"):
             symbols = first + second
             rounded = symbols + torch.where(mask, mean, mean2)
             coded_blocks = (symbols != 0).any(1, keepdim=True)
             state = network.reconstruct(rounded, coded_blocks, prediction, conditions, level)
         return state, bool(coded_blocks.any())
 
-    def _pass(self, coder: SymbolCoder, log_scale: Tensor, mean: Tensor, latents: Tensor | None, mask: np.ndarray) -> Tensor:
+    def _pass(
+        self, coder: SymbolCoder, log_scale: Tensor, mean: Tensor, latents: Tensor | None, mask: np.ndarray
+    ) -> Tensor:
         """Symbols (1, latents, H/16, W/16) of the places in ``mask``, zero elsewhere."""
-        with self._timed("entropy coding"):
+        with timed(self.timings, "entropy coding"):
             position = scale_index(log_scale)
             index = torch.round(position)[0].to(torch.uint8).cpu().numpy()
             places = np.flatnonzero((mask & (index > SURELY_ZERO)).ravel())
@@ -157,16 +172,12 @@ class FrameCoder:
             symbols[places] = coded
         return torch.from_numpy(symbols.reshape(index.shape))[None].to(self.device)
 
-    def _timed(self, stage: str) -> _Timer:
-        return _Timer(self.timings, stage)
 
-
-class _Timer:
-    def __init__(self, timings: defaultdict[str, float], stage: str):
-        self._timings, self._stage = timings, stage
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *exc: object) -> None:
-        self._timings[self._stage] += time.perf_counter() - self._start
+@contextmanager
+def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the seconds spent inside to a stage."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[stage] += time.perf_counter() - start

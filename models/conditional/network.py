@@ -201,7 +201,13 @@ class ConditionalNetwork(nn.Module):
         return log_scale + conditions.log_scale, mean, hidden
 
     def spatial(
-        self, half: Tensor, hidden: Tensor, log_scale: Tensor, mean: Tensor, prediction: Prediction, conditions: Conditions
+        self,
+        half: Tensor,
+        hidden: Tensor,
+        log_scale: Tensor,
+        mean: Tensor,
+        prediction: Prediction,
+        conditions: Conditions,
     ) -> tuple[Tensor, Tensor]:
         """Second-pass scale and mean from the latents of the first (``half``, zero elsewhere)."""
         leading = self.config.spatial_means

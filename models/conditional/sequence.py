@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,12 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.frame_coder import CodedState, FrameCoder
+from nvcodec.models.conditional.frame_coder import CodedState, FrameCoder, timed
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.memory import keep_freed_memory
 from nvcodec.models.motion.compensation import compensate
 from nvcodec.models.quality import LEVELS, quantisation_step
 from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
+
+if TYPE_CHECKING:
+    from nvcodec.models.motion.x264_vectors import X264Search
 
 INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit
 INTER_PATTERN = (0, -6, -2, -6)
@@ -30,21 +34,26 @@ Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 class SequenceCoder:
     """Encodes or decodes the frames of one video in order; planes are uint8 of the video's own size."""
 
-    def __init__(self, weights: Weights, height: int, width: int, threads: int = 0, device: str = "cpu", **coder):
+    def __init__(self, weights: Weights, height: int, width: int, threads: int = 0, device: str = "cpu"):
         torch.set_num_threads(threads or os.cpu_count() or 1)
         keep_freed_memory()
         self.height, self.width, self.device = height, width, torch.device(device)
         self._padded = (-(-height // 16) * 16, -(-width // 16) * 16)
-        self._frames = FrameCoder(weights, self._padded[0] // 8, self._padded[1] // 8, device, **coder)
+        self._frames = FrameCoder(weights, self._padded[0] // 8, self._padded[1] // 8, device)
         self._state: CodedState | None = None
-        self._search: object = None
+        self._search: X264Search | None = None
         self._since_keyframe = 0
         self.timings = self._frames.timings
 
-    def encode(self, planes: Planes, quality: int, refresh: bool) -> tuple[bytes, bool, Planes]:
-        """One frame: its payload, whether it is a keyframe, and the planes as every decoder will see them."""
-        with self._frames._timed("motion"):
-            seeds = self._seeds(planes[0], quality)
+    def encode(
+        self, planes: Planes, quality: int, refresh: bool, seeds: np.ndarray | None = None
+    ) -> tuple[bytes, bool, Planes]:
+        """One frame: its payload, whether it is a keyframe, and the planes as every decoder will see them.
+
+        seeds: what `search` said of this frame's luma, when that was called ahead; else it is called here.
+        """
+        if seeds is None:
+            seeds = self.search(planes[0], quality)
         picture = self._blocks(planes)
         intra = self._state is None or refresh or self._is_cut(picture, seeds)
         if intra:
@@ -68,14 +77,16 @@ class SequenceCoder:
             raise DamagedStreamError(f"a frame's payload cannot be decoded ({str(error).splitlines()[0]})") from error
         return self._planes()
 
-    def _seeds(self, luma: np.ndarray, quality: int) -> np.ndarray:
+    def search(self, luma: np.ndarray, quality: int) -> np.ndarray:
+        """Motion seeds (H/8, W/8, 2) of the padded picture; once for each frame, in order, from any one thread."""
         from nvcodec.models.motion.x264_vectors import X264Search
 
-        if self._search is None:
-            # x264's step is about 2^((QP - 4) / 6)
-            crf = int(np.clip(round(SEARCH_OFFSET + 6 * np.log2(float(quantisation_step(quality)))), 10, 36))
-            self._search = X264Search(self.height, self.width, crf, SEARCH_PRESET, threads=1)
-        found = self._search.search(luma)  # type: ignore[attr-defined]
+        with timed(self.timings, "motion search"):
+            if self._search is None:
+                # x264's step is about 2^((QP - 4) / 6)
+                qp = SEARCH_OFFSET + 6 * np.log2(float(quantisation_step(quality)))
+                self._search = X264Search(self.height, self.width, int(np.clip(round(qp), 10, 36)), SEARCH_PRESET)
+            found = self._search.search(luma)
         rows, columns = self._padded[0] // 8, self._padded[1] // 8
         return np.pad(found, ((0, rows - found.shape[0]), (0, columns - found.shape[1]), (0, 0)), mode="edge")
 

@@ -68,6 +68,18 @@ def save_weights(path: Path, name: str, network: ConditionalNetwork, tables: dic
             tensors[f"tables.{kind}.{part}"] = torch.from_numpy(getattr(tables[kind], part).astype(np.int32))
     metadata = {"format": FORMAT, "name": name, "config": json.dumps(network.config.to_dict())}
     save_file(tensors, path, metadata=metadata)
+    _sort_header(Path(path))
+
+
+def _sort_header(path: Path) -> None:
+    """Safetensors writes metadata in random order: put it in order, so that equal weights are equal files."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
 
 
 def load_weights(path: Path, device: str = "cpu") -> Weights:
@@ -80,7 +92,9 @@ def load_weights(path: Path, device: str = "cpu") -> Weights:
         with safe_open(path, "pt") as f:
             metadata = f.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise UnsupportedError(f"weights {path}: layout {metadata.get('format')!r}, this build reads {FORMAT!r}")
+                raise UnsupportedError(
+                    f"weights {path}: layout {metadata.get('format')!r}, this build reads {FORMAT!r}"
+                )
             tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118 (not a dict)
         network = ConditionalNetwork(NetworkConfig(**json.loads(metadata["config"])))
         state = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}

@@ -7,6 +7,8 @@ eighth-pixel chroma; unlike there, both directions are applied at full precision
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -78,10 +80,43 @@ def block_differences(
     """
     table, (x, y) = _TABLES[BLOCK], torch.from_numpy(vectors.astype(np.int64)).unbind(1)
     rows, columns = torch.from_numpy(top.astype(np.int64)), torch.from_numpy(left.astype(np.int64))
-    patches = _window(reference[None], (rows + (y >> 2) - 3)[None, :, None], (columns + (x >> 2) - 3)[None, :, None], 15)
+    patches = _window(
+        reference[None], (rows + (y >> 2) - 3)[None, :, None], (columns + (x >> 2) - 3)[None, :, None], 15
+    )
     predicted = table[y & 3] @ patches @ table[x & 3].mT / 4096
     blocks = _window(current[None], rows[None, :, None], columns[None, :, None], BLOCK)
     return (predicted - blocks).abs().sum((1, 2)).numpy()
+
+
+def neighbour_differences(
+    current: Tensor, reference: Tensor, top: np.ndarray, left: np.ndarray, vectors: np.ndarray, stride: int
+) -> np.ndarray:
+    """As `block_differences`, for each vector and the eight around it, ``stride`` (1 or 2) quarter pixels apart.
+
+    Returns (N, 9), rows of (x, y) offsets in the order (-s, -s), (0, -s), (s, -s), (-s, 0), ... All nine share one
+    patch and two matrix products.
+    """
+    table = _neighbour_table(stride)
+    x, y = torch.from_numpy(vectors.astype(np.int64) - stride).unbind(1)
+    rows, columns = torch.from_numpy(top.astype(np.int64)), torch.from_numpy(left.astype(np.int64))
+    patches = _window(
+        reference[None], (rows + (y >> 2) - 3)[None, :, None], (columns + (x >> 2) - 3)[None, :, None], 16
+    )
+    predicted = table[y & 3] @ patches @ table[x & 3].mT  # (N, 24, 24): 3 x 3 predictions
+    blocks = _window(current[None], rows[None, :, None], columns[None, :, None], BLOCK)
+    tiles = predicted.reshape(-1, 3, BLOCK, 3, BLOCK) / 4096 - blocks[:, None, :, None, :]
+    return tiles.abs_().sum((2, 4)).reshape(-1, 9).numpy()
+
+
+@lru_cache(maxsize=2)
+def _neighbour_table(stride: int) -> Tensor:
+    """(4, 24, 16): for each phase, the filters of three positions ``stride`` quarters apart, as rows of one matrix."""
+    table = torch.zeros(4, 3 * BLOCK, 16)
+    for phase in range(4):
+        for step in range(3):
+            shift, fraction = divmod(phase + step * stride, 4)
+            table[phase, step * BLOCK : (step + 1) * BLOCK, shift : shift + 15] = _TABLES[BLOCK][fraction]
+    return table
 
 
 def _gather(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from nvcodec.models.motion.compensation import BLOCK, block_differences
-from nvcodec.models.motion.syntax import NEW, Candidates, MotionTables, Pass, choices_of
+from nvcodec.models.motion.compensation import BLOCK, block_differences, neighbour_differences
+from nvcodec.models.motion.syntax import MAX_VECTOR, NEW, Candidates, MotionTables, Pass, choices_of
 
-LAMBDA_PER_STEP = 0.07  # absolute difference a bit may cost, in quantisation steps (measured; a fifth of H.264 practice)
+LAMBDA_PER_STEP = (
+    0.08  # absolute difference a bit may cost, in quantisation steps (measured; a fifth of H.264 practice)
+)
+MOVING_BITS = 4.0  # what leaving the field that x264 regularised costs on average
 NEW_VECTOR_BITS = 8.0  # typical price of the two differences
 
 
@@ -18,14 +20,36 @@ class VectorChooser:
     """Chooses the vectors of each pass for `code_field`: least absolute difference + lambda x bits.
 
     current, reference: (H, W) float32 luma, multiples of 8; seeds: (R, C, 2) int vectors of a search (see
-    `x264_vectors`); step: quantisation step of the frame, sample values.
+    `x264_vectors`); step: quantisation step of the frame, sample values; refine: strides, quarter pixels, of the rounds
+    in which each seed may move to its best neighbour in this reference.
     """
 
-    def __init__(self, current: Tensor, reference: Tensor, seeds: np.ndarray, step: float, tables: MotionTables):
+    def __init__(
+        self,
+        current: Tensor,
+        reference: Tensor,
+        seeds: np.ndarray,
+        step: float,
+        tables: MotionTables,
+        refine: tuple[int, ...] = (),
+    ):
         self.current, self.reference, self.seeds = current, reference, seeds
         self.price = LAMBDA_PER_STEP * step
+        for stride in refine:
+            self.seeds = self._refined(stride)
         costs = np.stack(tables.choice.costs)
         self.choice_bits = costs[:, : NEW + 1]
+
+    def _refined(self, stride: int) -> np.ndarray:
+        """The seeds, each moved to the best of the eight vectors around it where that pays for its bits."""
+        rows, columns = self.seeds.shape[:2]
+        row, column = (a.ravel() for a in np.indices((rows, columns)))
+        vectors = self.seeds.reshape(-1, 2).astype(np.int32)
+        cost = neighbour_differences(self.current, self.reference, row * BLOCK, column * BLOCK, vectors, stride)
+        cost[:, 4] -= MOVING_BITS * self.price
+        best = cost.argmin(1)
+        moved = vectors + stride * np.stack([best % 3 - 1, best // 3 - 1], 1)
+        return moved.clip(-MAX_VECTOR, MAX_VECTOR).reshape(rows, columns, 2).astype(np.int32)
 
     def __call__(self, blocks: Pass, known: Candidates) -> np.ndarray:
         """Vectors (N, 2) of the blocks of one pass."""

@@ -14,8 +14,7 @@ import numpy as np
 from nvcodec.errors import UnsupportedError
 
 _OPTIONS = (
-    "bframes=0:ref=1:weightp=0:scenecut=0:keyint=infinite:rc-lookahead=0:sync-lookahead=0"
-    ":mbtree=0:no-psy=1:aq-mode=0"
+    "bframes=0:ref=1:weightp=0:scenecut=0:keyint=infinite:rc-lookahead=0:sync-lookahead=0:mbtree=0:no-psy=1:aq-mode=0"
 )
 
 

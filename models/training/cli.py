@@ -76,32 +76,19 @@ def run(args: argparse.Namespace) -> int:
 
 def steps_done(folder: Path) -> int:
     """Steps of a run so far; 0 for one that has not begun. Raises UsageError when its state cannot be read."""
-    return int(_state(folder)["step"]) if (folder / "state.pt").exists() else 0
+    from nvcodec.models.training.loop import read_state
 
-
-def _state(folder: Path) -> dict[str, Any]:
-    import pickle
-
-    import torch
-
-    path = folder / "state.pt"
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        if not {"step", "seconds", "average"} <= set(state):
-            raise ValueError("not the state of a run")
-        return dict(state)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except (RuntimeError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise UsageError(f"{path}: not readable ({(str(error).splitlines() or [''])[0]})") from error
+    return int(read_state(folder)["step"]) if (folder / "state.pt").exists() else 0
 
 
 def _check(args: argparse.Namespace, folder: Path) -> None:
     """What would otherwise fail only after hours."""
+    from nvcodec.datasets.training_cache import cached_paths
+
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--into {folder}: not a folder")
-    if args.stills is not None and args.data is None and not (args.cache / "train").is_dir():
-        raise UsageError("--stills alone: videos are needed too (--data FOLDER)")
+    if args.data is None and not any(cached_paths(place) for place in (args.cache / "train", args.cache)):
+        raise UsageError(f"--cache {args.cache}: no prepared videos in it; --data FOLDER prepares them")
     if args.export is None:
         return
     out: Path = args.export
@@ -161,8 +148,9 @@ def _export(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
     from nvcodec.models.training.card import card_facts, commit, write_card
     from nvcodec.models.training.export import export, motion_tables
+    from nvcodec.models.training.loop import read_state
 
-    state = _state(folder)
+    state = read_state(folder)
     network = ConditionalNetwork(NetworkConfig(**recipe.network))
     try:
         network.load_state_dict(state["average"])

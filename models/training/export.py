@@ -50,7 +50,9 @@ def motion_tables(clips: list[CachedClip], every: int = 5) -> MotionTables:
     return tables
 
 
-def export(network: ConditionalNetwork, motion: MotionTables, name: str, path: Path, gaussian: TableSet | None = None) -> None:
+def export(
+    network: ConditionalNetwork, motion: MotionTables, name: str, path: Path, gaussian: TableSet | None = None
+) -> None:
     """Write a weight file from trained (averaged) weights."""
     scales = scale_of_index(torch.arange(SCALE_LEVELS, dtype=torch.float64)).numpy()
     density = network.hyper_density

@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ HYPER_SHARE = 0.5  # of inter frames in training that carry hyperlatents
 def collate(samples: list[Sample], device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
     """Per frame: blocks (B, 96, S/8, S/8) and vectors (B, S/8, S/8, 2)."""
     y, u, v = (
-        torch.from_numpy(np.stack([getattr(s, name) for s in samples], 1)).to(device, non_blocking=True) for name in "yuv"
+        torch.from_numpy(np.stack([getattr(s, name) for s in samples], 1)).to(device, non_blocking=True)
+        for name in "yuv"
     )
     vectors = torch.from_numpy(np.stack([s.vectors for s in samples], 1)).to(device, non_blocking=True)
     return [planes_to_blocks(*planes) for planes in zip(y, u, v, strict=True)], list(vectors)
@@ -60,7 +61,9 @@ def weighted_mse(picture: Tensor, reconstruction: Tensor) -> Tensor:
     return (6 * error[:, :64].mean((1, 2, 3)) + 4 * error[:, 64:].mean((1, 2, 3))) / 8
 
 
-def sequence_loss(network: ConditionalNetwork, pictures: list[Tensor], vectors: list[Tensor], qualities: Tensor) -> tuple[Tensor, dict[str, float]]:
+def sequence_loss(
+    network: ConditionalNetwork, pictures: list[Tensor], vectors: list[Tensor], qualities: Tensor
+) -> tuple[Tensor, dict[str, float]]:
     """Loss of a batch of sequences and figures for the progress line (bpp and PSNR of inter frames)."""
     pixels = pictures[0].shape[2] * pictures[0].shape[3] * 64
     state: State | None = None
@@ -109,10 +112,26 @@ def parameter_groups(network: ConditionalNetwork) -> list[dict]:
     return [{"params": params, "factor": factor} for factor, params in groups.items()]
 
 
+def read_state(run: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What `Training.save` wrote, read without unpickling. Raises UsageError for anything else."""
+    path = Path(run) / "state.pt"
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except Exception as error:  # what garbage raises depends on where it goes wrong
+        raise UsageError(f"{path}: not the state of a run ({(str(error).splitlines() or [''])[0]})") from error
+    if not isinstance(saved, dict) or not {"network", "optimizer", "average", "step", "seconds"} <= set(saved):
+        raise UsageError(f"{path}: not the state of a run")
+    return saved
+
+
 class Training:
     """One run in one folder: ``state.pt`` (resume), ``weights.safetensors``-ready EMA, ``log.jsonl``."""
 
-    def __init__(self, recipe: Recipe, cache: Path, run: Path, device: str = "cpu", say: Callable[[str], None] | None = None):
+    def __init__(
+        self, recipe: Recipe, cache: Path, run: Path, device: str = "cpu", say: Callable[[str], None] | None = None
+    ):
         self.recipe, self.run, self.device = recipe, Path(run), torch.device(device)
         self.say = say or (lambda line: print(line, file=sys.stderr, flush=True))
         self.run.mkdir(parents=True, exist_ok=True)
@@ -122,7 +141,9 @@ class Training:
         torch.manual_seed(recipe.seed)
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.sampler = Sampler(train, stills, recipe.crop, [recipe.seed, self.rank], recipe.still_share)
-        self.network = ConditionalNetwork(NetworkConfig(**recipe.network)).to(self.device, memory_format=torch.channels_last)
+        self.network = ConditionalNetwork(NetworkConfig(**recipe.network)).to(
+            self.device, memory_format=torch.channels_last
+        )
         self.optimizer = torch.optim.Adam(parameter_groups(self.network), lr=1e-3, betas=(0.9, 0.99))
         self.step, self.seconds = 0, 0.0
         self._stop_asked = self._stopping = False
@@ -151,17 +172,16 @@ class Training:
             raise UsageError(f"start_from {path}: holds other parameters than the network")
 
     def _resume(self) -> bool:
-        path = self.run / "state.pt"
-        if not path.exists():
+        if not (self.run / "state.pt").exists():
             return False
+        saved = read_state(self.run, self.device)
         try:
-            saved = torch.load(path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(saved["network"])
             self.optimizer.load_state_dict(saved["optimizer"])
-            self.average, self.step, self.seconds = saved["average"], saved["step"], saved["seconds"]
-        except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise UsageError(f"{path}: cannot be resumed with this recipe ({reason}); choose another run") from error
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"run {self.run}: its network is not that of the recipe ({reason})") from error
+        self.average, self.step, self.seconds = saved["average"], saved["step"], saved["seconds"]
         self.sampler.random = np.random.default_rng([self.recipe.seed, self.rank, self.step])
         torch.manual_seed(self.recipe.seed + self.rank + 1000 * self.step)
         self.say(f"resumed at step {self.step}")
@@ -225,7 +245,9 @@ class Training:
         decay = min(self.recipe.ema, self.step / (self.step + 10))
         with torch.no_grad():
             for key, value in self.network.state_dict().items():
-                self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(value)
+                self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(
+                    value
+                )
         return figures | {"loss": float(loss.detach()), "gradient": norm}
 
     def _average_gradients(self) -> None:
@@ -260,7 +282,13 @@ class Training:
 
 
 @torch.no_grad()
-def validate(network: ConditionalNetwork, clips: list, qualities: tuple[int, ...] = (4, 20, 36, 52), frames: int = 10, offset: int = 8) -> dict[int, tuple[float, float]]:
+def validate(
+    network: ConditionalNetwork,
+    clips: list,
+    qualities: tuple[int, ...] = (4, 20, 36, 52),
+    frames: int = 10,
+    offset: int = 8,
+) -> dict[int, tuple[float, float]]:
     """Mean bpp (motion not counted) and PSNR of whole frames of held-out clips at each quality, intra frame included."""
     thaw_grids(network)
     freeze_grids(network)
@@ -271,7 +299,9 @@ def validate(network: ConditionalNetwork, clips: list, qualities: tuple[int, ...
         for clip in clips:
             state = None
             for t in range(min(frames, clip.frames)):
-                picture = planes_to_blocks(*(torch.from_numpy(p[t : t + 1].astype(np.float32)) for p in (clip.y, clip.u, clip.v)))
+                picture = planes_to_blocks(
+                    *(torch.from_numpy(p[t : t + 1].astype(np.float32)) for p in (clip.y, clip.u, clip.v))
+                )
                 vectors = torch.from_numpy(clip.forward[0, t : t + 1].astype(np.int64)) if t else None
                 level = torch.tensor([min(LEVELS - 1, quality + (offset if t == 0 else 0))], dtype=torch.float32)
                 state, bits, hyper_bits = network(picture, state, vectors, level)

@@ -26,10 +26,14 @@ def block_statistics(sampler: Sampler, samples: int = 600) -> tuple[Tensor, Tens
         sample = sampler.draw(2)
         y, u, v = (torch.from_numpy(p.copy()) for p in (sample.y, sample.u, sample.v))
         vectors = torch.from_numpy(sample.vectors[1:])
-        predicted = planes_to_blocks(compensate(y[:1], vectors), compensate(u[:1], vectors, 4), compensate(v[:1], vectors, 4))
+        predicted = planes_to_blocks(
+            compensate(y[:1], vectors), compensate(u[:1], vectors, 4), compensate(v[:1], vectors, 4)
+        )
         picture = planes_to_blocks(y[1:], u[1:], v[1:])
         for kind, blocks in enumerate((picture, picture - predicted)):
-            rows = F.pixel_unshuffle(blocks, 2).permute(0, 2, 3, 1).reshape(-1, 384) * (component_weights() * PIXEL_SCALE)
+            rows = F.pixel_unshuffle(blocks, 2).permute(0, 2, 3, 1).reshape(-1, 384) * (
+                component_weights() * PIXEL_SCALE
+            )
             weight = 1.0 if kind == 0 else 1 / float(rows.square().mean() + 5)
             covariance[kind] += weight * (rows.double().T @ rows.double())
             count[kind] += weight * len(rows)

@@ -61,7 +61,9 @@ def load(name: str, sha256: bytes, device: str = "cpu") -> Weights:
     extra = _extra.get(sha256)
     if extra is not None:
         return load_weights(extra, device)
-    raise UnsupportedError(f"the stream needs model {name!r} with SHA-256 {sha256.hex()[:16]}..., which is not installed")
+    raise UnsupportedError(
+        f"the stream needs model {name!r} with SHA-256 {sha256.hex()[:16]}..., which is not installed"
+    )
 
 
 _extra: dict[bytes, Path] = {}

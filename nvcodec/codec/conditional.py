@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nvcodec.codec.checksum import planes_crc32
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity, SequenceDecoder, SequenceEncoder
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media.types import Frame, VideoFormat
@@ -56,7 +57,9 @@ class ConditionalCodec:
     ) -> SequenceDecoder:
         """Decoder of one stream. Raises UnsupportedError when its weights or syntax are not here."""
         if config != bytes([SYNTAX_VERSION]):
-            raise UnsupportedError(f"conditional syntax {config.hex() or 'none'}: this build reads {SYNTAX_VERSION:02x}")
+            raise UnsupportedError(
+                f"conditional syntax {config.hex() or 'none'}: this build reads {SYNTAX_VERSION:02x}"
+            )
         if model is None:
             raise DamagedStreamError("a conditional stream names no model")
         return ConditionalDecoder(video, model, threads, device)
@@ -69,26 +72,39 @@ def _sequence_coder(video: VideoFormat, model: ModelIdentity, threads: int, devi
 
 
 class ConditionalEncoder:
-    """Frames to units; see `SequenceEncoder`. ``timings`` holds seconds by stage."""
+    """Frames to units, one frame behind; see `SequenceEncoder`. ``timings`` holds seconds by stage.
+
+    The motion search of a frame runs in its own thread while the frame before it is coded.
+    """
 
     def __init__(self, video: VideoFormat, settings: EncodeSettings, model: ModelIdentity):
         self.config = bytes([SYNTAX_VERSION])
         self._coder = _sequence_coder(video, model, settings.threads, settings.device)
         self._settings = settings
         self._since_keyframe = 0
+        self._searcher = ThreadPoolExecutor(1, "motion-search")
+        self._waiting: tuple[Frame, Future[np.ndarray]] | None = None
         self.timings = self._coder.timings
 
     def encode(self, frame: Frame) -> list[CodedUnit]:
-        """One frame in, its unit out."""
-        period = self._settings.intra_period
-        refresh = bool(period) and self._since_keyframe >= period
-        payload, keyframe, planes = self._coder.encode(frame.planes, self._settings.quality, refresh)
-        self._since_keyframe = 1 if keyframe else self._since_keyframe + 1
-        return [CodedUnit(payload, keyframe, 1, planes_crc32(planes))]
+        """One frame in, the unit of the frame before it out."""
+        search = self._searcher.submit(self._coder.search, frame.y, self._settings.quality)
+        ready, self._waiting = self._waiting, (frame, search)
+        return [self._code(*ready)] if ready else []
 
     def flush(self) -> list[CodedUnit]:
-        """Nothing is held back."""
-        return []
+        """The unit of the last frame."""
+        ready, self._waiting = self._waiting, None
+        units = [self._code(*ready)] if ready else []
+        self._searcher.shutdown(cancel_futures=True)
+        return units
+
+    def _code(self, frame: Frame, search: Future[np.ndarray]) -> CodedUnit:
+        period = self._settings.intra_period
+        refresh = bool(period) and self._since_keyframe >= period
+        payload, keyframe, planes = self._coder.encode(frame.planes, self._settings.quality, refresh, search.result())
+        self._since_keyframe = 1 if keyframe else self._since_keyframe + 1
+        return CodedUnit(payload, keyframe, 1, planes_crc32([Frame(*planes)]))
 
 
 class ConditionalDecoder:
@@ -101,11 +117,3 @@ class ConditionalDecoder:
     def decode(self, payload: bytes, keyframe: bool) -> list[Frame]:
         """One payload in, its frame out."""
         return [Frame(*self._coder.decode(payload, keyframe))]
-
-
-def planes_crc32(planes: tuple[np.ndarray, ...]) -> int:
-    """zlib.crc32 over Y, U and V."""
-    crc = 0
-    for plane in planes:
-        crc = zlib.crc32(np.ascontiguousarray(plane), crc)
-    return crc
