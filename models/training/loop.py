@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: sequences of frames, rate + lambda x distortion at random quality, resumable at every checkpoint."""
+"""The training loop: sequences of frames, rate + lambda x distortion at random quality, always resumable."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def collate(samples: list[Sample], device: torch.device) -> tuple[list[Tensor], 
 
 
 def draw_qualities(batch: int, frames: int, random: np.random.Generator) -> Tensor:
-    """(T, B) quality of each frame: uniform, finer for the intra frame, and varied along the sequence as encoders do."""
+    """(T, B) quality of each frame: uniform, finer for the intra frame, varied along the sequence as encoders do."""
     base = random.uniform(0, LEVELS - 1, batch)
     swing = random.choice([0, 3, 6, 9], batch)
     quality = base - np.rint(random.uniform(0, 1, (frames, batch)) * swing) + random.integers(-1, 2, (frames, batch))
@@ -56,7 +56,7 @@ def draw_qualities(batch: int, frames: int, random: np.random.Generator) -> Tens
 
 
 def weighted_mse(picture: Tensor, reconstruction: Tensor) -> Tensor:
-    """(B,) squared error on the 8-bit scale, YUV weights 6:2:2 of 8 (chroma's share of PSNR-YUV where its error is small)."""
+    """(B,) squared error on the 8-bit scale, weights 6:2:2 of 8: chroma's pull on PSNR-YUV where its error is small."""
     error = ((picture - reconstruction) * 16) ** 2
     return (6 * error[:, :64].mean((1, 2, 3)) + 4 * error[:, 64:].mean((1, 2, 3))) / 8
 
@@ -191,8 +191,13 @@ class Training:
         """Write the state to resume from (whole or not at all)."""
         if self.rank:
             return
-        saved = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "average": self.average,
-                 "step": self.step, "seconds": self.seconds}  # fmt: skip
+        saved = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
         partial = self.run / "state.partial"
         torch.save(saved, partial)
         os.replace(partial, self.run / "state.pt")
