@@ -140,7 +140,7 @@ def thaw_grids(module: nn.Module) -> None:
 
 
 def check_exact(module: nn.Module) -> None:
-    """Prove that no sum in any exact layer can leave the integers that fp32 holds; ValueError names a layer that could."""
+    """Prove that no sum in any exact layer leaves the integers that fp32 holds; ValueError names a layer that could."""
     for name, layer in module.named_modules():
         if not isinstance(layer, ExactConv2d):
             continue

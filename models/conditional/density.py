@@ -40,8 +40,8 @@ def scale_of_index(index: Tensor) -> Tensor:
     return torch.exp(index * (1 / SCALES_PER_E) + LOG_SCALE_MIN)
 
 
-# What rounding to the nearest level costs beyond its bits: at the rate-distortion optimum one bit is worth 0.1155 step^2
-# of squared error, so one symbol +-1 (1 - 2 threshold, in steps^2) should save at least half of what its bits cost.
+# At the rate-distortion optimum one bit is worth 0.1155 step^2 of squared error, so a symbol +-1 should save that much
+# for each bit it costs. Taking the whole of it starves later frames, which predict from this one; a share pays.
 DEAD_ZONE_SHARE = 0.6
 MAX_THRESHOLD = 0.75
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
@@ -25,13 +26,16 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.motion.search import VectorChooser
 from nvcodec.models.motion.syntax import SymbolCoder, code_field
 from nvcodec.models.quality import quantisation_step
-from nvcodec.models.transform import blocks_to_planes
+from nvcodec.models.transform import PIXEL_SCALE, blocks_to_planes
 
 QUALITY_MASK, KIND_SHIFT = 0x3F, 6
 # INTRA: no frame before is used. SKIP: the picture before stands unchanged. PLAIN: inter, hyperlatents all zero.
 KIND_INTER, KIND_SKIP, KIND_INTRA, KIND_PLAIN = range(4)
 PLAIN_BELOW = 24  # quality levels at which inter frames do without hyperlatents
 REFINE = (1,)  # strides of the motion refinement, quarter pixels
+# Mean squared error up to which a block that stands still is copied: coding it (step^2 / 12) would hardly lower it. The
+# bound is for coarse steps, where coded blocks are far better than their step and zeros come of themselves.
+COPY_SHARE, COPY_MSE = 0.1, 2.0
 SURELY_ZERO = 0  # latents whose scale is at this index of the ladder are zero and not coded
 
 
@@ -70,10 +74,11 @@ class FrameCoder:
                 vectors = code_field(self.rows, self.columns, before.vectors, writer, self.weights.motion, chooser)
         prediction, conditions, level = self._prepare(before, vectors, quality)
         with timed(self.timings, "analysis"):
-            latents = self.network.analyse(picture, prediction, conditions)
+            worth = self._worth_coding(picture, prediction, quality)
+            latents = self.network.analyse(picture, prediction, conditions) * worth
             kind = KIND_INTRA if before is None else KIND_PLAIN if quality < PLAIN_BELOW else KIND_INTER
             z = None if kind == KIND_PLAIN else torch.round(self.network.hyper_analyse(latents))
-        state, nonzero = self._latents(writer, prediction, conditions, level, kind, z, latents)
+        state, nonzero = self._latents(writer, prediction, conditions, level, kind, z, latents, worth)
         if before is not None and not nonzero and not vectors.any():
             return bytes([quality | KIND_SKIP << KIND_SHIFT]), CodedState(before.state, vectors)
         with timed(self.timings, "entropy coding"):
@@ -129,8 +134,9 @@ class FrameCoder:
         kind: int,
         z: Tensor | None,
         latents: Tensor | None,
+        worth: Tensor | None = None,
     ) -> tuple[State, bool]:
-        """Write (z and latents given) or read the latents of a frame; reconstruct. Also whether a symbol is non-zero."""
+        """Write (z, latents given) or read the latents of a frame; reconstruct. Also whether a symbol is non-zero."""
         network = self.network
         shape = (1, network.config.hyperlatents, -(-self.rows // 8), -(-self.columns // 8))
         band = int(hyper_band(level, prediction.kind)[0])
@@ -143,12 +149,12 @@ class FrameCoder:
             z_coded = torch.from_numpy(coded.reshape(shape).astype(np.float32)).to(self.device)
         with timed(self.timings, "synthesis"):
             log_scale, mean, hidden = network.prior(z_coded, prediction, conditions)
-        first = self._pass(coder, log_scale, mean, latents, self._mask)
+        first = self._pass(coder, log_scale, mean, latents, worth, self._mask)
         mask = torch.from_numpy(self._mask).to(self.device)
         with timed(self.timings, "synthesis"):
             half = (first + mean) * mask
             log_scale2, mean2 = network.spatial(half, hidden, log_scale, mean, prediction, conditions)
-        second = self._pass(coder, log_scale2, mean2, latents, ~self._mask)
+        second = self._pass(coder, log_scale2, mean2, latents, worth, ~self._mask)
         with timed(self.timings, "synthesis"):
             symbols = first + second
             rounded = symbols + torch.where(mask, mean, mean2)
@@ -156,8 +162,23 @@ class FrameCoder:
             state = network.reconstruct(rounded, coded_blocks, prediction, conditions, level)
         return state, bool(coded_blocks.any())
 
+    def _worth_coding(self, picture: Tensor, prediction: Prediction, quality: int) -> Tensor:
+        """(1, 1, H/16, W/16) float, 0 where a block stands still and copying it is as good as coding it would be."""
+        if prediction.still is None:
+            return torch.ones(1, 1, self.rows // 2, self.columns // 2, device=self.device)
+        error = ((picture - prediction.compensated) * PIXEL_SCALE).square().mean(1, keepdim=True)
+        limit = min(COPY_SHARE * float(quantisation_step(quality)) ** 2, COPY_MSE)
+        copied = prediction.still & (error <= limit)
+        return 1 - F.avg_pool2d(copied.float(), 2).floor()
+
     def _pass(
-        self, coder: SymbolCoder, log_scale: Tensor, mean: Tensor, latents: Tensor | None, mask: np.ndarray
+        self,
+        coder: SymbolCoder,
+        log_scale: Tensor,
+        mean: Tensor,
+        latents: Tensor | None,
+        worth: Tensor | None,
+        mask: np.ndarray,
     ) -> Tensor:
         """Symbols (1, latents, H/16, W/16) of the places in ``mask``, zero elsewhere."""
         with timed(self.timings, "entropy coding"):
@@ -165,12 +186,13 @@ class FrameCoder:
             index = torch.round(position)[0].to(torch.uint8).cpu().numpy()
             places = np.flatnonzero((mask & (index > SURELY_ZERO)).ravel())
             values = np.zeros(0, np.int64)
-            if latents is not None:
-                values = quantise(latents - mean, position)[0].cpu().numpy().ravel()[places].astype(np.int64)
+            if latents is not None and worth is not None:
+                symbols = quantise(latents - mean, position) * worth
+                values = symbols[0].cpu().numpy().ravel()[places].astype(np.int64)
             coded = coder.code(values, index.ravel()[places], self.weights.gaussian)
-            symbols = np.zeros(index.size, np.float32)
-            symbols[places] = coded
-        return torch.from_numpy(symbols.reshape(index.shape))[None].to(self.device)
+            everywhere = np.zeros(index.size, np.float32)
+            everywhere[places] = coded
+        return torch.from_numpy(everywhere.reshape(index.shape))[None].to(self.device)
 
 
 @contextmanager

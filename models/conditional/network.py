@@ -20,7 +20,6 @@ exact (see nvcodec.models.exact); analysis and hyper analysis need not be.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -331,8 +330,3 @@ def checkerboard(y: Tensor) -> Tensor:
     even = (row + column) % 2 == 0
     first = torch.arange(channels, device=y.device)[:, None, None] % 2 == 0
     return (even == first)[None]
-
-
-def estimated_psnr_db(mse: float) -> float:
-    """PSNR of an 8-bit mean squared error."""
-    return 10 * math.log10(255**2 / max(mse, 1e-10))

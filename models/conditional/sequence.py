@@ -22,7 +22,7 @@ from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
 if TYPE_CHECKING:
     from nvcodec.models.motion.x264_vectors import X264Search
 
-INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit
+INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit; less where the scale ends
 INTER_PATTERN = (0, -6, -2, -6)
 SEARCH_PRESET = "medium"
 SEARCH_OFFSET = 0
@@ -57,7 +57,7 @@ class SequenceCoder:
         picture = self._blocks(planes)
         intra = self._state is None or refresh or self._is_cut(picture, seeds)
         if intra:
-            level, before = min(LEVELS - 1, quality + INTRA_OFFSET), None
+            level, before = round(min(quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3)), None
             self._since_keyframe = 0
         else:
             level, before = quality + INTER_PATTERN[self._since_keyframe % len(INTER_PATTERN)], self._state

@@ -13,6 +13,7 @@ from nvcodec.entropy.bottleneck import bottleneck_tables
 from nvcodec.entropy.gaussian import gaussian_tables
 from nvcodec.entropy.tables import TableSet
 from nvcodec.models.conditional.density import SCALE_LEVELS, scale_of_index
+from nvcodec.models.conditional.frame_coder import REFINE
 from nvcodec.models.conditional.network import ConditionalNetwork
 from nvcodec.models.conditional.weights import save_weights
 from nvcodec.models.motion.search import VectorChooser
@@ -23,7 +24,7 @@ MOTION_FRAMES = 8
 
 
 def count_motion(clips: list[CachedClip], tables: MotionTables, search: bool) -> MotionTables:
-    """Tables from the vectors chosen in these clips, given tables to choose by (``search``), or from the seeds alone."""
+    """Tables from the vectors chosen in these clips, by given tables (``search``), or from the seeds alone."""
     counter = MotionCounter()
     for number, clip in enumerate(clips):
         for which, step in enumerate(MOTION_STEPS):
@@ -32,7 +33,7 @@ def count_motion(clips: list[CachedClip], tables: MotionTables, search: bool) ->
             start = 1 + number % max(1, clip.frames - MOTION_FRAMES)
             for t in range(start, min(clip.frames, start + MOTION_FRAMES)):
                 current, reference = (torch.from_numpy(clip.y[i].astype(np.float32)) for i in (t, t - 1))
-                chooser = VectorChooser(current, reference, seeds[t], step, tables)
+                chooser = VectorChooser(current, reference, seeds[t], step, tables, REFINE)
                 choose = chooser if search else _take_seeds(seeds[t])
                 before = code_field(*before.shape[:2], before, counter, tables, choose)
     return counter.tables()

@@ -23,8 +23,8 @@ from nvcodec.datasets.samples import Sample, Sampler, hold_out
 from nvcodec.datasets.training_cache import load_clips
 from nvcodec.errors import UsageError
 from nvcodec.models import zoo
-from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig, State, estimated_psnr_db
-from nvcodec.models.exact import freeze_grids, thaw_grids
+from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig, State
+from nvcodec.models.exact import freeze_grids
 from nvcodec.models.quality import LEVELS, quantisation_step, rate_distortion_lambda
 from nvcodec.models.training.recipe import Recipe
 from nvcodec.models.training.statistics import block_statistics
@@ -284,34 +284,3 @@ class Training:
         network = ConditionalNetwork(self.network.config).to(self.device, memory_format=torch.channels_last)
         network.load_state_dict(self.average)
         return network
-
-
-@torch.no_grad()
-def validate(
-    network: ConditionalNetwork,
-    clips: list,
-    qualities: tuple[int, ...] = (4, 20, 36, 52),
-    frames: int = 10,
-    offset: int = 8,
-) -> dict[int, tuple[float, float]]:
-    """Mean bpp (motion not counted) and PSNR of whole frames of held-out clips at each quality, intra frame included."""
-    thaw_grids(network)
-    freeze_grids(network)
-    result = {}
-    for quality in qualities:
-        bpp_sum = psnr_sum = 0.0
-        count = 0
-        for clip in clips:
-            state = None
-            for t in range(min(frames, clip.frames)):
-                picture = planes_to_blocks(
-                    *(torch.from_numpy(p[t : t + 1].astype(np.float32)) for p in (clip.y, clip.u, clip.v))
-                )
-                vectors = torch.from_numpy(clip.forward[0, t : t + 1].astype(np.int64)) if t else None
-                level = torch.tensor([min(LEVELS - 1, quality + (offset if t == 0 else 0))], dtype=torch.float32)
-                state, bits, hyper_bits = network(picture, state, vectors, level)
-                bpp_sum += float(bits + hyper_bits) / clip.y[0].size
-                psnr_sum += estimated_psnr_db(float(weighted_mse(picture, state.blocks)))
-                count += 1
-        result[quality] = (bpp_sum / count, psnr_sum / count)
-    return result

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nvcodec.codec.checksum import planes_crc32
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity, SequenceDecoder, SequenceEncoder
@@ -83,7 +84,7 @@ class ConditionalEncoder:
         self._settings = settings
         self._since_keyframe = 0
         self._searcher = ThreadPoolExecutor(1, "motion-search")
-        self._waiting: tuple[Frame, Future[np.ndarray]] | None = None
+        self._waiting: tuple[Frame, Future[NDArray[np.int16]]] | None = None
         self.timings = self._coder.timings
 
     def encode(self, frame: Frame) -> list[CodedUnit]:
@@ -99,7 +100,7 @@ class ConditionalEncoder:
         self._searcher.shutdown(cancel_futures=True)
         return units
 
-    def _code(self, frame: Frame, search: Future[np.ndarray]) -> CodedUnit:
+    def _code(self, frame: Frame, search: Future[NDArray[np.int16]]) -> CodedUnit:
         period = self._settings.intra_period
         refresh = bool(period) and self._since_keyframe >= period
         payload, keyframe, planes = self._coder.encode(frame.planes, self._settings.quality, refresh, search.result())
