@@ -43,7 +43,7 @@ def test_loss_of_a_fixed_batch_falls(
     tmp_path: Path, cache: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "WARM_UP_STEPS", 1)
-    run = training(tmp_path, cache, 40, precision=precision)
+    run = training(tmp_path, cache, 24, precision=precision)
     batch = [run.sampler.draw(3) for _ in range(2)]
     monkeypatch.setattr(run.sampler, "draw", lambda frames: batch[run.sampler.random.integers(2)])
     before, averaged_before = (loss_of(network, run, batch) for network in (run.network, run.averaged_network()))
@@ -97,7 +97,7 @@ class Trap:
         return os.mkdir, ("trap-was-sprung",)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", pickle.dumps({"step": Trap()}), None])
+@pytest.mark.parametrize("content", [b"", b"text", pickle.dumps({"step": Trap()}, 2), None])
 def test_state_files_that_are_none_are_refused_and_never_run(
     tmp_path: Path, cache: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
