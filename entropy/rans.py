@@ -59,8 +59,7 @@ class RansWriter:
         if len(values):
             if max(int(values.max()), -int(values.min())) > _MAX_EXCESS:
                 raise ValueError(f"symbols from {values.min()} to {values.max()}: at most +-{_MAX_EXCESS}")
-            used, local = np.unique(indices, return_inverse=True)
-            rows, sizes, offsets = _subset(tables, used)
+            rows, sizes, offsets, local = _subset(tables, indices)
             self._encoder.encode_with_indexes(values.tolist(), local.tolist(), rows, sizes, offsets)
             self.count += len(values)
         return values
@@ -97,8 +96,7 @@ class RansReader:
         self._left -= len(indices)
         if self._decoder is None or self._left < 0:
             raise DamagedStreamError(f"a frame's payload of {self._nbytes} bytes ends before its symbols do")
-        used, local = np.unique(indices, return_inverse=True)
-        rows, sizes, offsets = _subset(tables, used)
+        rows, sizes, offsets, local = _subset(tables, indices)
         return np.array(self._decoder.decode_stream(local.tolist(), rows, sizes, offsets), np.int64)
 
 
@@ -116,6 +114,11 @@ def _check(payload: bytes, max_symbols: int) -> None:
         raise DamagedStreamError(f"a frame's symbols begin with {state:#x}: {_LEAST_STATE:#x} to {_STATE_LIMIT - 1:#x}")
 
 
-def _subset(tables: TableSet, used: np.ndarray) -> tuple[list[list[int]], list[int], list[int]]:
+def _subset(tables: TableSet, indices: np.ndarray) -> tuple[list[list[int]], list[int], list[int], np.ndarray]:
+    """The tables in use, as the coder takes them, and each symbol's place among them (converting all would cost more
+    than coding)."""
+    used = np.flatnonzero(np.bincount(indices, minlength=len(tables)))
+    place = np.zeros(len(tables), np.int64)
+    place[used] = np.arange(len(used))
     rows = tables.rows
-    return [rows[i] for i in used], tables.sizes[used].tolist(), tables.offsets[used].tolist()
+    return [rows[i] for i in used], tables.sizes[used].tolist(), tables.offsets[used].tolist(), place[indices]

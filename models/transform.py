@@ -74,7 +74,9 @@ class BlockTransform(nn.Module):
         fixed = torch.round(coefficients * (scale * COEFFICIENT_GRID)[:, None, None]).clamp_(-32767, 32767)
         high = torch.round(fixed * (1 / 256))
         low = fixed - high * 256
-        samples = F.linear(high.permute(0, 2, 3, 1), integer) * 256 + F.linear(low.permute(0, 2, 3, 1), integer)
+        samples = F.linear(low.permute(0, 2, 3, 1), integer)
+        if high.any():  # rarely so in inter frames
+            samples = F.linear(high.permute(0, 2, 3, 1), integer) * 256 + samples
         return F.pixel_shuffle(samples.permute(0, 3, 1, 2) * (1 / COEFFICIENT_GRID), 2)
 
 

@@ -36,7 +36,7 @@ REFINE = (1,)  # strides of the motion refinement, quarter pixels
 # Mean squared error up to which a block that stands still is copied: coding it (step^2 / 12) would hardly lower it. The
 # bound is for coarse steps, where coded blocks are far better than their step and zeros come of themselves.
 COPY_SHARE, COPY_MSE = 0.1, 2.0
-SURELY_ZERO = 0  # latents whose scale is at this index of the ladder are zero and not coded
+SURELY_ZERO = 2  # latents whose scale index is no higher are zero and not coded
 
 
 @dataclass

@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: arguments without the program's name; None takes those of the process. Codes: 0 fine, 1 failure, 2 usage,
     3 damaged stream, 4 unsupported, 128 + n stopped by signal n (130 for Ctrl-C).
     """
+    # OpenMP threads that spin for long before they sleep stall each other at every layer when cores are shared; must
+    # be set before torch is loaded
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     arguments = list(sys.argv[1:] if argv is None else argv)
     signals = _Signals()
     if argv is None:
