@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
+from nvcodec.models.conditional import density
 from nvcodec.models.conditional.density import quantise, scale_index
 from nvcodec.models.conditional.network import Conditions, Prediction, State, checkerboard, hyper_band
 from nvcodec.models.conditional.weights import Weights
@@ -36,7 +37,6 @@ REFINE = (1,)  # strides of the motion refinement, quarter pixels
 # Mean squared error up to which a block that stands still is copied: coding it (step^2 / 12) would hardly lower it. The
 # bound is for coarse steps, where coded blocks are far better than their step and zeros come of themselves.
 COPY_SHARE, COPY_MSE = 0.1, 2.0
-SURELY_ZERO = 2  # latents whose scale index is no higher are zero and not coded
 
 
 @dataclass
@@ -184,7 +184,7 @@ class FrameCoder:
         with timed(self.timings, "entropy coding"):
             position = scale_index(log_scale)
             index = torch.round(position)[0].to(torch.uint8).cpu().numpy()
-            places = np.flatnonzero((mask & (index > SURELY_ZERO)).ravel())
+            places = np.flatnonzero((mask & (index > density.SURELY_ZERO)).ravel())
             values = np.zeros(0, np.int64)
             if latents is not None and worth is not None:
                 symbols = quantise(latents - mean, position) * worth

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nvcodec.models.blocks import Block, Down, Project, Up, blocks, scale_init
+from nvcodec.models.conditional import density
 from nvcodec.models.conditional.density import (
     FactorizedDensity,
     gaussian_bits,
@@ -281,19 +282,25 @@ class ConditionalNetwork(nn.Module):
             z_rounded, z_bits = z_rounded * hyper_present[:, None, None, None], z_bits * hyper_present
         log_scale, mean, hidden = self.prior(z_rounded, prediction, conditions)
         mask = checkerboard(y)
-        half = (quantise(y - mean, scale_index(log_scale)) + mean) * mask
+        half = (self._symbols(y - mean, scale_index(log_scale)) + mean) * mask
         log_scale2, mean2 = self.spatial(half, hidden, log_scale, mean, prediction, conditions)
         mean = torch.where(mask, mean, mean2)
         index = scale_index(torch.where(mask, log_scale, log_scale2))
         scale = scale_of_index(index)
         residual = y - mean
-        symbols = quantise(residual, index)
+        symbols = self._symbols(residual, index)
         bits = gaussian_bits(symbols.detach(), scale)
         noisy = gaussian_bits(residual + torch.rand_like(y) - 0.5, scale.detach())
         bits = bits + noisy - noisy.detach()
         coded = (symbols.detach() != 0).any(1, keepdim=True)
         next_state = self.reconstruct(symbols + mean, coded, prediction, conditions, quality)
         return next_state, bits.sum((1, 2, 3)), z_bits
+
+    def _symbols(self, residual: Tensor, index: Tensor) -> Tensor:
+        """Symbols as they are coded; training also lets those be non-zero that coding leaves out, so that their scales
+        can grow again."""
+        symbols = quantise(residual, index)
+        return symbols if self.training else symbols * (torch.round(index) > density.SURELY_ZERO)
 
     def _hyper_bits(self, z: Tensor, z_rounded: Tensor, band: Tensor) -> Tensor:
         batch, sets = torch.arange(len(z), device=z.device), 2 * HYPER_BANDS
