@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SYNTAX_VERSION = 1
 DEFAULT_MODEL = "conditional-s"
-PRESETS = ("fast", "medium")
+PRESETS = ("medium",)  # more when the encoder has choices worth offering
 
 
 class ConditionalCodec:
