@@ -90,6 +90,7 @@ def progress_line(args: argparse.Namespace, what: str) -> Iterator[Callable[[Pro
             bar.update(state.frames_done - bar.n)
 
         yield show
+        bar.refresh()  # a short run ends before the bar is due to be drawn again
 
 
 def show_notes(args: argparse.Namespace, notes: list[str]) -> None:
