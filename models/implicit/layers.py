@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers that several recipes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class UpBlock(nn.Module):
+    """Convolution, pixel shuffle by ``stride``, activation (the NeRV block; Chen et al. 2021, arXiv 2110.13903).
+
+    (B, C, H, W) to (B, out_channels, stride H, stride W).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        kernel_size: int = 3,
+        activation: Callable[[Tensor], Tensor] = F.gelu,
+    ):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels * stride**2, kernel_size, padding=kernel_size // 2)
+        self.stride, self.activation = stride, activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.activation(F.pixel_shuffle(x, self.stride) if self.stride > 1 else x)
+
+
+class Perceptron(nn.Module):
+    """Linear layers with an activation after each of them: (B, sizes[0]) to (B, sizes[-1])."""
+
+    def __init__(self, *sizes: int, activation: Callable[[Tensor], Tensor] = F.gelu):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = self.activation(layer(x))
+        return x
+
+
+def to_unit_range(x: Tensor) -> Tensor:
+    """Network output to samples in 0..1 by a hyperbolic tangent, as HNeRV ends."""
+    return 0.5 * torch.tanh(x) + 0.5
+
+
+def channel_widths(first: int, stages: int, reduction: float, lowest: int) -> list[int]:
+    """Channels after each up-sampling stage: divided by ``reduction`` and rounded each time, never below ``lowest``."""
+    widths = []
+    for _ in range(stages):
+        first = int(max(round(first / reduction), lowest))
+        widths.append(first)
+    return widths
