@@ -6,106 +6,100 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nvcodec.models.implicit.sources import interpolated
 
-def read_in_time(grid: Tensor, position: Tensor) -> Tensor:
-    """Entries of a grid at fractional positions, linearly interpolated and held at both ends.
-
-    grid: (T, ...); position: (N,) in units of entries. Returns (N, ...).
-    """
-    position = position.clamp(0, grid.shape[0] - 1)
-    left = position.floor().long()
-    right = (left + 1).clamp(max=grid.shape[0] - 1)
-    share = (position - left).view(-1, *[1] * (grid.dim() - 1)).to(grid.dtype)
-    return grid[left] * (1 - share) + grid[right] * share
+_SMALL = 1e-3  # HiNeRV's grids begin within this of zero
 
 
-def centred_position(times: Tensor, frames: int, entries: int) -> Tensor:
-    """Where frame numbers (N,) of ``frames`` frames fall on a grid of ``entries`` cells that covers the same time."""
+class TimeTable(nn.Module):
+    """A table (T, ...) read at fractional positions (B,) in units of entries: (B, ...)."""
+
+    def __init__(self, table: Tensor):
+        super().__init__()
+        self.table = nn.Parameter(table)
+
+    def forward(self, position: Tensor) -> Tensor:
+        return interpolated(self.table, position.to(self.table.dtype))
+
+
+def centred(times: Tensor, frames: int, table: TimeTable) -> Tensor:
+    """Where frame numbers (B,) fall on a table that covers the same time with another number of cells."""
+    entries = len(table.table)
     return (times + 0.5) * entries / frames - 0.5
+
+
+def uniform_tables(shapes: list[tuple[int, ...]]) -> nn.ModuleList:
+    """One table for each shape that is not empty."""
+    return nn.ModuleList(
+        TimeTable(nn.init.uniform_(torch.empty(shape), -_SMALL, _SMALL)) for shape in shapes if all(shape)
+    )
 
 
 class TemporalFeatures(nn.Module):
     """Feature maps at several temporal resolutions, side by side: FFNeRV's video grids (arXiv 2212.12294).
 
-    lengths: entries along time of each level; channels: of all levels together; size: (h, w) of the maps.
+    lengths: entries along time of each level; channels: of all levels together; size: (h, w) of the maps. Frame numbers
+    (B,) to (B, channels, h, w).
     """
 
     def __init__(self, lengths: tuple[int, ...], channels: int, size: tuple[int, int], frames: int):
         super().__init__()
         self.frames = frames
-        each = channels // len(lengths)
-        self.levels = nn.ParameterList(
-            nn.init.xavier_uniform_(torch.empty(length, each, *size)) for length in lengths
-        )  # fmt: skip
+        shape = (channels // len(lengths), *size)
+        self.levels = nn.ModuleList(TimeTable(nn.init.xavier_uniform_(torch.empty(n, *shape))) for n in lengths)
 
     def forward(self, times: Tensor) -> Tensor:
-        """(N,) frame numbers to (N, channels, h, w)."""
-        share = times / self.frames  # an entry lies at the beginning of its span, as in FFNeRV
-        return torch.cat([read_in_time(level, share * len(level)) for level in self.levels], 1)
+        # an entry lies at the beginning of its span, as in FFNeRV
+        return torch.cat([level(times * len(level.table) / self.frames) for level in self.levels], 1)
 
 
 class TemporalScaleShift(nn.Module):
-    """Coordinate-aware modulation along time: each normalised channel is scaled and shifted by values read from a grid
-    (CAM, arXiv 2311.14993, section on video).
-
-    entries: of the grid along time.
+    """Coordinate-aware modulation along time (CAM, arXiv 2311.14993): every channel of (B, C, H, W) is normalised over
+    its picture, then scaled and shifted by values read from tables of ``entries`` along time.
     """
 
     def __init__(self, channels: int, entries: int, frames: int):
         super().__init__()
         self.entries, self.frames = entries, frames
-        self.scale = nn.Parameter(torch.ones(entries, channels, 1, 1))
-        self.shift = nn.Parameter(torch.zeros(entries, channels, 1, 1))
+        self.scale = TimeTable(torch.ones(entries, channels, 1, 1))
+        self.shift = TimeTable(torch.zeros(entries, channels, 1, 1))
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
-        """features: (N, C, H, W); times: (N,) frame numbers. Returns the same shape."""
         position = times / self.frames * (self.entries - 1)
-        normalised = nn.functional.instance_norm(features)
-        return normalised * read_in_time(self.scale, position) + read_in_time(self.shift, position)
+        return nn.functional.instance_norm(features) * self.scale(position) + self.shift(position)
 
 
 class HierarchicalFeatures(nn.Module):
-    """HiNeRV's base encoding: grids of one map size, coarser in time and thinner level by level (arXiv 2306.09818).
+    """HiNeRV's base encoding (arXiv 2306.09818): maps of one size, level by level coarser in time and thinner.
 
-    entries, channels: of the finest level; each further one has half of both. size: (h, w) of the maps.
+    entries, channels: of the finest level, halved for each further one; size: (h, w) of the maps. Frame numbers (B,) to
+    (B, channels of all levels, h, w).
     """
 
     def __init__(self, entries: int, channels: int, levels: int, size: tuple[int, int], frames: int):
         super().__init__()
         self.frames = frames
-        shapes = [(entries >> i, channels >> i) for i in range(levels)]
-        self.levels = nn.ParameterList(
-            nn.init.uniform_(torch.empty(length, width, *size), -1e-3, 1e-3) for length, width in shapes if width
-        )
-        self.channels = sum(level.shape[1] for level in self.levels)
+        self.levels = uniform_tables([(max(entries >> i, 1), channels >> i, *size) for i in range(levels)])
+        self.channels = sum(level.table.shape[1] for level in self.levels)
 
     def forward(self, times: Tensor) -> Tensor:
-        """(N,) frame numbers to (N, channels, h, w)."""
-        return torch.cat(
-            [read_in_time(level, centred_position(times, self.frames, len(level))) for level in self.levels], 1
-        )
+        return torch.cat([level(centred(times, self.frames, level)) for level in self.levels], 1)
 
 
 class LocalEncoding(nn.Module):
-    """What HiNeRV adds after each upsampling: for each place within a cell of ``stride`` x ``stride``, a vector that
-    depends on time only, from grids in several temporal resolutions and one linear map.
+    """What HiNeRV adds after each enlargement: for each place within a cell of ``stride`` x ``stride`` samples, a vector
+    that depends on time only, from tables in several temporal resolutions and one linear map. (B, C, H, W) to the same.
     """
 
     def __init__(self, out_channels: int, stride: int, channels: int, levels: int, frames: int):
         super().__init__()
         self.stride, self.frames = stride, frames
-        shapes = [(max(frames >> i, 1), channels >> i) for i in range(levels)]
-        self.levels = nn.ParameterList(
-            nn.init.uniform_(torch.empty(length, stride, stride, width), -1e-3, 1e-3)
-            for length, width in shapes
-            if width
-        )
-        self.expand = nn.Linear(sum(level.shape[3] for level in self.levels), out_channels)
+        self.levels = uniform_tables([(max(frames >> i, 1), stride, stride, channels >> i) for i in range(levels)])
+        self.expand = nn.Linear(sum(level.table.shape[3] for level in self.levels), out_channels)
         nn.init.zeros_(self.expand.bias)
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
-        """features: (N, C, H, W) with H and W multiples of the stride. Returns the same shape."""
-        cell = [read_in_time(level, centred_position(times, self.frames, len(level))) for level in self.levels]
-        encoding = self.expand(torch.cat(cell, 3)).permute(0, 3, 1, 2)  # (N, C, stride, stride)
+        cell = torch.cat([level(centred(times, self.frames, level)) for level in self.levels], 3)
+        encoding = self.expand(cell).permute(0, 3, 1, 2)  # (B, C, stride, stride)
         height, width = features.shape[2:]
         return features + encoding.repeat(1, 1, height // self.stride, width // self.stride)
