@@ -43,6 +43,7 @@ def encode(
     frame_rate: Fraction | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    on_fit: Callable[[int, Any], None] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> EncodeReport:
     """Encode a video file, pictures or a pipe into an .nvc stream.
@@ -53,14 +54,15 @@ def encode(
     from one keyframe to the next, 0 = only the first. preset: effort, as the codec names it. threads: 0 = all.
     device: a torch device. frames: (a, b), half open, by frame number, None on either side is open. size: (width,
     height) to scale to. raw: geometry of raw video. frame_rate: of pictures. overwrite: replace an existing file.
-    progress: called with a Progress after each frame. options: the codec's own.
+    progress: called with a Progress after each frame. on_fit: of implicit codecs, called with the number of the group
+    and a FitProgress after each epoch. options: the codec's own.
 
     Raises NvcError (input or output fails), UsageError (an argument is wrong), UnsupportedError (picture, input or
     codec beyond this build).
     """
     from nvcodec.media import open_source
 
-    settings = EncodeSettings(quality, intra_period, preset, threads, device, dict(options or {}))
+    settings = EncodeSettings(quality, intra_period, preset, threads, device, dict(options or {}), on_fit=on_fit)
     check_settings(settings)
     chosen = get_codec(codec)
     given: dict[str, Any] = {} if frame_rate is None else {"frame_rate": frame_rate}
@@ -80,6 +82,7 @@ def decode(
     pixel_format: str | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    interpolate: int = 1,
 ) -> DecodeReport:
     """Decode an .nvc stream into a video file, pictures, raw frames or a pipe.
 
@@ -88,7 +91,8 @@ def decode(
     number; with a > 0 decoding begins at the keyframe before. verify: compare every frame decoded with the encoder's
     checksum. partial: of a stream that is cut off, still growing or damaged, keep what comes before the damage (see
     DecodeReport.damage) instead of failing. threads: 0 = all. device: a torch device. pixel_format: of raw output.
-    overwrite, progress: as for encode.
+    overwrite, progress: as for encode. interpolate: pictures for each frame, 2 doubles the frame rate (implicit
+    codecs).
 
     Raises DamagedStreamError, UnsupportedError (version, codec or model not installed here), UsageError, NvcError.
     """
@@ -101,7 +105,14 @@ def decode(
 
     with _opened(path, partial) as reader:
         return decode_stream(
-            reader, sink, frames=frames, verify=verify, threads=threads, device=device, progress=progress
+            reader,
+            sink,
+            frames=frames,
+            verify=verify,
+            threads=threads,
+            device=device,
+            progress=progress,
+            interpolate=interpolate,
         )
 
 

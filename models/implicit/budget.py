@@ -80,7 +80,7 @@ def positive_root(a: float, b: float, c: float) -> float:
 
 
 def widest(count: Callable[[int], int], budget: int, step: int = 1, limit: int = MAX_WIDTH) -> int:
-    """The largest multiple of ``step`` whose parameter count keeps to a budget; 0 when none does."""
+    """The largest multiple of ``step``, up to ``limit``, whose parameter count keeps to a budget; 0 when none does."""
     low, high = 0, limit // step
     while low < high:
         middle = (low + high + 1) // 2

@@ -59,3 +59,21 @@ def channel_widths(first: int, stages: int, reduction: float, lowest: int) -> li
         first = int(max(round(first / reduction), lowest))
         widths.append(first)
     return widths
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and feed-forward, each added to its input, without norms, as E-NeRV has it: (B, cells, size)."""
+
+    def __init__(self, size: int, heads: int, head_size: int, hidden: int):
+        super().__init__()
+        self.heads = heads
+        self.projections = nn.Linear(size, 3 * heads * head_size, bias=False)
+        self.join = nn.Linear(heads * head_size, size)
+        self.widen, self.narrow = nn.Linear(size, hidden), nn.Linear(hidden, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, cells, _ = x.shape
+        queries, keys, values = self.projections(x).reshape(batch, cells, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).reshape(batch, cells, -1)
+        x = x + self.join(mixed)
+        return x + self.narrow(F.gelu(self.widen(x)))

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+import torch
+
 from nvcodec.errors import DamagedStreamError, NvcError, UsageError
+from nvcodec.models.implicit.budget import too_small, widest
 from nvcodec.models.implicit.representation import Geometry, Representation
 from nvcodec.stream.fields import Cursor, Varint, read_fields, write_fields, write_varint
 
@@ -46,7 +49,8 @@ class Recipe:
 
     Shape: dataclass of integers whose fields are declared with ``nvcodec.stream.fields.wire``: all a decoder must know
     besides the picture size and the number of frames. chained: a group may use the one before (``previous``), so only
-    the first group of a stream is a keyframe. pixel_exact: every machine decodes the same pixels.
+    the first group of a stream is a keyframe. pixel_exact: every machine decodes the same pixels. interpolates: times between
+    frames mean something.
     """
 
     name: ClassVar[str]
@@ -56,6 +60,7 @@ class Recipe:
     paper: ClassVar[PaperCoding] = PaperCoding()
     chained: ClassVar[bool] = False
     pixel_exact: ClassVar[bool] = False
+    interpolates: ClassVar[bool] = True
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> Any:
         """The shape whose size, as the paper counts it, is ``parameters``; UsageError when that is too small."""
@@ -70,6 +75,7 @@ class Recipe:
         return representation.transmitted_count()
 
 
+MOST_EXCESS = 1.02  # the papers' formulas overshoot by up to 1% at the sizes they publish
 _Class = TypeVar("_Class", bound=type[Recipe])
 _recipes: dict[str, Recipe] = {}
 
@@ -98,6 +104,26 @@ def get_recipe(name: str) -> Recipe:
     if name not in _recipes:
         raise UsageError(f"recipe {name!r} is not known; there are {', '.join(sorted(_recipes))}")
     return _recipes[name]
+
+
+def counted_size(chosen: Recipe, geometry: Geometry, shape: Any) -> int:
+    """Size of a shape as its paper counts it, without allocating it."""
+    with torch.device("meta"):
+        return chosen.counted(chosen.build(geometry, shape))
+
+
+def fitted_width(
+    chosen: Recipe, geometry: Geometry, parameters: int, width: int, shape_of: Callable[[int], Any]
+) -> Any:
+    """The shape of a width that a paper's formula gave, or of a smaller one where the formula leaves the budget (its
+    lowest widths do not count there); UsageError when the least network is too large."""
+    most = round(parameters * MOST_EXCESS)
+    if width >= 1 and counted_size(chosen, geometry, shape_of(width)) <= most:
+        return shape_of(width)
+    width = widest(lambda n: counted_size(chosen, geometry, shape_of(n)), most, limit=max(1, width))
+    if width < 1:
+        raise too_small(chosen.name, parameters, counted_size(chosen, geometry, shape_of(1)))
+    return shape_of(width)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,6 @@ class Representation(nn.Module):
     """
 
     colour: Literal["rgb", "yuv420"] = "rgb"
-    interpolates = True  # whether times between frames mean something
 
     def __init__(self, geometry: Geometry):
         super().__init__()

@@ -48,14 +48,17 @@ class EncoderEmbeddings(nn.Module):
             pictures = nn.functional.pad(pictures, self._padding, mode="replicate")
         return self.encoder(pictures)
 
-    def release(self) -> None:
-        """Encoder's side: fill the table with what the encoder makes of every frame, and forget the encoder."""
-        if self.encoder is None:
-            return
+    def fill(self) -> None:
+        """Encoder's side: fill the table with what the encoder makes of every frame."""
         with torch.no_grad():
             for i in range(len(self.table)):
                 self.table[i] = self.encode(torch.tensor([i]))[0].float()
-        self.encoder = self._frames = None
+
+    def release(self) -> None:
+        """Encoder's side: fill the table a last time, and forget the encoder."""
+        if self.encoder is not None:
+            self.fill()
+            self.encoder = self._frames = None
 
     def forward(self, times: Tensor) -> Tensor:
         if self.encoder is not None:

@@ -6,14 +6,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvcodec.cli.values import whole_number
+from nvcodec.cli.values import byte_count, duration, parameter_count, positive_number, stride_list, whole_number
 from nvcodec.codec.registry import DEFAULT_CODEC
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ _HASH_CHUNK_NBYTES = 1 << 20
 
 def add_codec_arguments(group: argparse._ActionsContainer) -> None:
     """--codec, --model, --quality and --preset."""
-    group.add_argument("--codec", default=DEFAULT_CODEC, help=f"codec, see 'nvc models' (default {DEFAULT_CODEC})")
+    group.add_argument(
+        "--codec", type=codec_name, default=DEFAULT_CODEC, help=f"codec, see 'nvc models' (default {DEFAULT_CODEC})"
+    )
     group.add_argument("--model", metavar="NAME", help="weights, see 'nvc models' (default: the codec's own choice)")
     group.add_argument(
         "-q",
@@ -38,9 +42,63 @@ def add_codec_arguments(group: argparse._ActionsContainer) -> None:
     group.add_argument("--preset", default="medium", help="effort of the encoder (default medium)")
 
 
+# As the papers write them, where that is not a name the registry takes.
+_SPELLINGS = {"nerv++": "nervpp", "boost": "boost-hnerv"}
+
+
+def codec_name(text: str) -> str:
+    """The registry's name of a codec."""
+    return _SPELLINGS.get(text.lower(), text)
+
+
 def codec_options(args: argparse.Namespace) -> dict[str, Any]:
     """The codec's own settings."""
     return {} if args.model is None else {"model": args.model}
+
+
+def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    """What implicit codecs take: size, time and training of the fit."""
+    group = parser.add_argument_group("implicit codecs (hnerv, nerv, e-nerv, ...)")
+    size = group.add_mutually_exclusive_group()
+    size.add_argument("--model-size", type=parameter_count, metavar="N", help="parameters of a group, such as 0.75M")
+    size.add_argument("--bpp", type=positive_number("bpp"), metavar="B", help="bits per pixel of the file")
+    size.add_argument("--target-size", type=byte_count, metavar="BYTES", help="size of the file, such as 240k or 1.5M")
+    group.add_argument("--psnr", type=positive_number("psnr"), metavar="DB", help="PSNR to steer to while fitting")
+    group.add_argument("--time", type=duration, metavar="T", help="time of the whole fit, such as 90s, 10m or 2h")
+    group.add_argument("--epochs", type=whole_number("epochs", 1), metavar="N", help="times every frame is seen")
+    group.add_argument("--gop", type=whole_number("gop", 1, 1024), metavar="N", help="frames that share a network")
+    group.add_argument(
+        "--weights-coding", choices=("learned", "paper"), help="learned steps and prior (default), or as in the paper"
+    )
+    group.add_argument(
+        "--lambda", dest="rate_weight", type=positive_number("lambda"), metavar="L", help=argparse.SUPPRESS
+    )
+    group.add_argument("--batch", type=whole_number("batch", 1, 1024), metavar="N", help="frames of a step")
+    group.add_argument("--lr", type=positive_number("lr"), metavar="R", help="peak learning rate")
+    group.add_argument("--loss", choices=("l2", "l1", "fusion6"), help="in place of the paper's")
+    group.add_argument("--strides", type=stride_list, metavar="A,B,..", help="up-sampling of each stage")
+    group.add_argument("--bf16", action="store_true", help="fit in bfloat16 (faster where the processor has it)")
+    group.add_argument("--seed", type=whole_number("seed", 0), metavar="N", help="of initial weights and order (0)")
+    group.add_argument("--mask", metavar="PNG", help="fit only where this picture is white")
+    group.add_argument("--resume", metavar="FILE", help="keep the state of the fit here, and go on where it stands")
+    group.add_argument("--preview", metavar="PNG", help="show source above fit here, as it runs")
+
+
+_FIT_OPTIONS = {
+    "model_size": "model_size",
+    "bpp": "bpp",
+    "target_size": "target_nbytes",
+    "psnr": "psnr_db",
+    "time": "seconds",
+    **{n: n for n in ("epochs", "gop", "weights_coding", "rate_weight", "batch", "lr", "loss", "strides", "seed")},
+    **{n: n for n in ("mask", "resume", "preview")},
+}
+
+
+def fit_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Those of `add_fit_arguments` that were given, by the codec's names."""
+    given = {option: getattr(args, name) for name, option in _FIT_OPTIONS.items() if getattr(args, name) is not None}
+    return given | ({"bf16": True} if args.bf16 else {})
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +149,33 @@ def progress_line(args: argparse.Namespace, what: str) -> Iterator[Callable[[Pro
 
         yield show
         bar.refresh()  # a short run ends before the bar is due to be drawn again
+
+
+@contextmanager
+def fit_line(args: argparse.Namespace) -> Iterator[Callable[[int, Any], None] | None]:
+    """A callback that shows a fit on standard error: epoch, PSNR, bits per pixel, time left; None where not wanted."""
+    if args.quiet or not (args.progress or sys.stderr.isatty()):
+        yield None
+        return
+    on_terminal = sys.stderr.isatty()
+    last = [-math.inf]
+
+    def show(group: int, state: Any) -> None:
+        now = time.monotonic()
+        ended = state.seconds_left == 0.0
+        if not ended and not state.note and now - last[0] < (0.2 if on_terminal else 5.0):
+            return
+        last[0] = now
+        epochs = "" if state.epochs is None else f"/{state.epochs}"
+        left = "" if state.seconds_left is None else f", {seconds_text(state.seconds_left)} left"
+        text = f"group {group}: epoch {state.epoch}{epochs}, {state.psnr_db:.2f} dB, ~{state.bpp:.4f} bpp{left}"
+        text += f" ({state.note})" if state.note else ""
+        end = "\r" if on_terminal and not ended and not state.note else "\n"
+        print(f"{text:<78}", end=end, file=sys.stderr, flush=True)
+
+    yield show
+    if on_terminal:
+        print(file=sys.stderr)
 
 
 def show_notes(args: argparse.Namespace, notes: list[str]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nvcodec.cli import common
-from nvcodec.cli.values import frame_range
+from nvcodec.cli.values import frame_range, whole_number
 from nvcodec.errors import UsageError
 
 DESCRIPTION = """\
@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("-o", "--output", metavar="OUT", help="video or pictures to write; - for standard output")
     files.add_argument("-y", "--overwrite", action="store_true", help="replace OUT if it exists")
     files.add_argument("--frames", type=frame_range, metavar="A:B", help="only frames A to B - 1, counted from 0")
+    files.add_argument(
+        "--interpolate",
+        type=whole_number("interpolate", 1, 16),
+        default=1,
+        metavar="N",
+        help="N pictures for each frame: 2 doubles the frame rate (implicit codecs)",
+    )
     files.add_argument("--raw-format", metavar="FORMAT", help="write raw planes: yuv420p or nv12 (.yuv, .raw, -)")
     files.add_argument("--model", metavar="PATH", help="weight file of a stream whose model is not installed")
     checks = parser.add_argument_group("checks")
@@ -67,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             overwrite=args.overwrite,
             progress=progress,
+            interpolate=args.interpolate,
         )
     common.show_notes(args, [*report.notes, *([report.damage] if report.damage else [])])
     if args.json:

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from nvcodec.cli import common
 from nvcodec.cli.values import frame_range, frame_rate, picture_size, whole_number
+from nvcodec.codec.registry import IMPLICIT_IDS, get_codec_number
 from nvcodec.errors import UsageError
+
+EXIT_INTERRUPTED = 130  # Ctrl-C ended a fit; the file holds what was reached
 
 DESCRIPTION = """\
 Compress a video to a .nvc stream.
@@ -19,6 +23,7 @@ EPILOG = """\
 examples:
   nvc encode holiday.mp4 -o holiday.nvc
   nvc encode holiday.mp4 -o small.nvc -q 12 --frames 0:100 --size 640x360
+  nvc encode holiday.mp4 -o tiny.nvc --codec hnerv --model-size 0.75M --time 10m --progress
   nvc encode planes.yuv --raw-size 1920x1080 --raw-rate 50 -o planes.nvc
   ffmpeg -v error -i in.mov -f yuv4mpegpipe -pix_fmt yuv420p - | nvc encode - -o - | nvc decode - -o out.mkv"""
 
@@ -44,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="frames from one keyframe to the next; 0 = only the first frame is one (default)",
     )
+    common.add_fit_arguments(parser)
     common.add_device_arguments(parser)
     common.add_progress_arguments(parser)
 
@@ -59,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     if args.raw_size is not None:
         width, height = args.raw_size
         raw = RawGeometry(width, height, frame_rate=args.raw_rate, pixel_format=args.raw_format or "yuv420p")
-    with common.progress_line(args, "encoding") as progress:
+    fitted = common.fit_options(args)
+    shown = common.fit_line(args) if get_codec_number(args.codec) in IMPLICIT_IDS else nullcontext(None)
+    with shown as on_fit, common.progress_line(args, "reading" if on_fit else "encoding") as progress:
         report = encode(
             args.input,
             args.output,
@@ -74,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             device=args.device,
             overwrite=args.overwrite,
-            progress=progress,
-            options=common.codec_options(args),
+            progress=progress if on_fit is None else None,
+            on_fit=on_fit,
+            options={**common.codec_options(args), **fitted},
         )
     common.show_notes(args, report.notes)
     if args.json:
@@ -87,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         text = (
             f"{args.output}: {report.frames} frames {report.width}x{report.height}, {report.nbytes} bytes{rate}, "
             f"{report.bpp:.4f} bpp, {report.codec} q{report.quality}, {report.fps:.1f} fps"
+            + ("" if report.psnr_db is None else f", {report.psnr_db:.2f} dB")
         )
         print(text, file=common.result_stream(args.output))
-    return 0
+    return EXIT_INTERRUPTED if report.interrupted else 0

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Show what a .nvc stream holds; every record is read and checked, nothing is decoded."
 _SHOWN_KEYFRAMES = 12
+_EXACT = "every machine decodes the same pixels"
+_INEXACT = "no: floating point, pixels may differ by rounding between machines, devices and thread counts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,10 @@ def describe(name: str, info: StreamInfo) -> str:
             + (f", {info.skipped_nbytes} skipped" if info.skipped_nbytes else "")
         ),
     }
+    if info.parts is not None:
+        lines["parts"] = ", ".join(f"{name} {nbytes}" for name, nbytes in info.parts.items()) + " bytes"
+    if info.pixel_exact is not None:
+        lines["exact"] = _EXACT if info.pixel_exact else _INEXACT
     if not info.complete:
         lines["damage"] = info.damage or "cut off before its end"
     return "\n".join(f"{label:<10}{text}" for label, text in lines.items())

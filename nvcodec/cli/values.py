@@ -40,6 +40,58 @@ def frame_rate(text: str) -> Fraction:
     return rate
 
 
+_PREFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def _scaled(text: str) -> float | None:
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)([kmg]?)", text.lower(), re.ASCII)
+    return float(match[1]) * _PREFIXES[match[2]] if match else None
+
+
+def parameter_count(text: str) -> int:
+    """'750000', '750k' or '0.75M' -> number of parameters."""
+    value = _scaled(text)
+    if value is None or not 1 <= value <= 1e9:
+        raise ArgumentTypeError(f"'{text}' is not a model size: write parameters, such as 750000, 350k or 0.75M")
+    return round(value)
+
+
+def byte_count(text: str) -> int:
+    """'240000', '240k' or '1.5M' -> bytes (k: 1000)."""
+    value = _scaled(text[:-1] if text.lower().endswith("b") else text)
+    if value is None or not 1 <= value <= 1e12:
+        raise ArgumentTypeError(f"'{text}' is not a size in bytes: write 240000, 240k or 1.5M")
+    return round(value)
+
+
+def duration(text: str) -> float:
+    """'90', '90s', '10m', '1.5h' -> seconds."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(s|m|min|h)?", text.lower(), re.ASCII)
+    seconds = float(match[1]) * {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}[match[2]] if match else 0.0
+    if not seconds > 0:
+        raise ArgumentTypeError(f"'{text}' is not a time: write 90s, 10m or 2h")
+    return seconds
+
+
+def positive_number(name: str) -> Callable[[str], float]:
+    """A converter for decimal numbers above zero."""
+
+    def convert(text: str) -> float:
+        number = re.fullmatch(r"\d{1,9}(\.\d{1,12})?(e-?\d{1,2})?", text.lower(), re.ASCII)
+        if number is None or not float(text) > 0:
+            raise ArgumentTypeError(f"{name} is '{text}': a number above 0 is needed")
+        return float(text)
+
+    return convert
+
+
+def stride_list(text: str) -> tuple[int, ...]:
+    """'5,4,4,2,2' -> the strides."""
+    if not re.fullmatch(r"\d{1,2}(,\d{1,2}){0,7}", text, re.ASCII):
+        raise ArgumentTypeError(f"'{text}' is not a list of strides: write up to eight, such as 5,4,4,2,2")
+    return tuple(int(part) for part in text.split(","))
+
+
 def whole_number(name: str, lowest: int, highest: int | None = None) -> Callable[[str], int]:
     """A converter for integers between ``lowest`` and ``highest`` (inclusive; None: no upper end)."""
     allowed = f"{lowest} to {highest}" if highest is not None else f"{lowest} or more"

@@ -29,6 +29,7 @@ class ConditionalCodec:
 
     name = "conditional"
     codec_id = 1
+    pixel_exact = True
 
     def models(self) -> Iterator[ModelIdentity]:
         """Weights that are installed."""

@@ -9,7 +9,7 @@ The pipeline owns files, timestamps, records and checksums; a codec turns frames
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,7 +29,8 @@ class EncodeSettings:
     """What a user may ask of any codec; a codec refuses with UsageError what it does not have.
 
     quality: 0 (smallest) to 63 (best). intra_period: frames from one keyframe to the next, 0 = only the first.
-    threads: CPU threads, 0 = all. device: torch device name. options: codec's own, by name.
+    threads: CPU threads, 0 = all. device: torch device name. options: codec's own, by name. frame_count: frames to
+    come, None when unknown. on_fit: told (group, FitProgress) by codecs that fit, after each epoch.
     """
 
     quality: int = 32
@@ -38,6 +39,8 @@ class EncodeSettings:
     threads: int = 0
     device: str = "cpu"
     options: dict[str, Any] = field(default_factory=dict)
+    frame_count: int | None = None
+    on_fit: Callable[[int, Any], None] | None = None
 
 
 @dataclass
@@ -64,6 +67,21 @@ class SequenceEncoder(Protocol):
     def flush(self) -> list[CodedUnit]: ...
 
 
+class StoppableEncoder(SequenceEncoder, Protocol):
+    """An encoder whose work may be cut short by Ctrl-C without being lost.
+
+    ``interrupted``: it was; what it has returned is a valid beginning of the video, and no more frames are wanted.
+    ``stop()``: Ctrl-C came while it was not at work; False when there is nothing to keep. ``notes``: one line for each
+    thing a user should know; ``psnr_db``: mean over the frames coded, None when unknown.
+    """
+
+    interrupted: bool
+    notes: list[str]
+    psnr_db: float | None
+
+    def stop(self) -> bool: ...
+
+
 class SequenceDecoder(Protocol):
     """Takes unit payloads in the order written (after a seek: from a keyframe on); returns frames in display order.
 
@@ -72,6 +90,22 @@ class SequenceDecoder(Protocol):
     """
 
     def decode(self, payload: bytes, keyframe: bool) -> list[Frame]: ...
+
+
+class MomentDecoder(SequenceDecoder, Protocol):
+    """A decoder that makes any frame of a unit without the others, and pictures between frames."""
+
+    def frames_at(self, payload: bytes, keyframe: bool, moments: Sequence[float] | None = None) -> Iterator[Frame]:
+        """Pictures at these moments, in frame numbers of the unit; all its frames by default."""
+        ...
+
+
+class UnitParts(Protocol):
+    """A codec that can say where the bytes of a unit go."""
+
+    pixel_exact: bool  # every machine decodes the same pixels
+
+    def unit_parts(self, payload: bytes) -> dict[str, int]: ...
 
 
 class Codec(Protocol):

@@ -36,6 +36,9 @@ DEFAULT_CODEC = "conditional"
 # name -> (frozen number, where its class is). Never change a number; never use one again.
 BUILT_IN: dict[str, tuple[int, str]] = {
     "conditional": (1, "nvcodec.codec.conditional:ConditionalCodec"),
+    "hnerv": (16, "nvcodec.codec.implicit:hnerv"),
+    "nerv": (17, "nvcodec.codec.implicit:nerv"),
+    "e-nerv": (18, "nvcodec.codec.implicit:e-nerv"),
 }
 IMPLICIT_IDS = range(16, 48)
 THIRD_PARTY_IDS = range(32768, 65536)
@@ -104,6 +107,11 @@ def get_codec_by_id(codec_id: int) -> Codec:
         why = "".join(f"; {failure}" for failure in failures)
         raise UnsupportedError(f"no installed codec has number {codec_id}; there are {', '.join(codec_names())}{why}")
     return get_codec(found[0])
+
+
+def get_codec_number(name: str) -> int | None:
+    """The frozen number of a built-in codec, without loading it; None for any other name."""
+    return BUILT_IN[name][0] if name in BUILT_IN else None
 
 
 def codec_names() -> list[str]:

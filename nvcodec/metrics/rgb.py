@@ -28,6 +28,11 @@ def matrix_in_use(matrix: int, height: int) -> int:
     return 1 if height >= HD_HEIGHT else 6
 
 
+def luma_weights(matrix: int) -> tuple[float, float]:
+    """Kr and Kb of a code that ``matrix_in_use`` returned."""
+    return _LUMA_WEIGHTS[matrix]
+
+
 def describe_matrix(matrix: int, full_range: bool, height: int) -> str:
     """The conversion in words, for the record."""
     used = matrix_in_use(matrix, height)

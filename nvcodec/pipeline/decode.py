@@ -8,12 +8,14 @@ Bounded queues lie between the three.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
 
 from nvcodec.codec.checksum import planes_crc32
 from nvcodec.codec.protocol import Codec, SequenceDecoder
 from nvcodec.codec.registry import get_codec_by_id
-from nvcodec.errors import DamagedStreamError, NvcError, UsageError
+from nvcodec.errors import DamagedStreamError, NvcError, UnsupportedError, UsageError
 from nvcodec.media.stream import FrameRange, check_range
 from nvcodec.media.types import Frame, FrameSink, VideoFormat
 from nvcodec.pipeline.channel import Channel, Stages
@@ -24,6 +26,10 @@ from nvcodec.stream import StreamHeader, StreamReader, VideoRecord, fold_planes_
 _RECORDS_IN_FLIGHT = 2
 
 SinkFactory = Callable[[VideoFormat, int | None], FrameSink]
+
+
+INEXACT = " (this codec computes in floating point: another machine, device or thread count may round differently)"
+MAX_INTERPOLATE = 16
 
 
 class RecordDecoder:
@@ -42,6 +48,30 @@ class RecordDecoder:
             self.video, self.model, header.config, threads=threads, device=device
         )
 
+    @property
+    def picks(self) -> bool:
+        """Whether any frame of a unit can be made without the others."""
+        return hasattr(self._decoder, "frames_at")
+
+    def picked(self, record: VideoRecord, numbers: range, per_frame: int = 1) -> Iterator[Frame]:
+        """Frames of a record by their numbers in the stream, and ``per_frame`` - 1 pictures after each of them.
+
+        Only for codecs that can (``picks``); nothing is compared with checksums. Times are in units of the time base
+        divided by ``per_frame``.
+        """
+        first = record.first_frame
+        for place, unit in enumerate(record.units):
+            inside = range(max(first, numbers.start), min(first + unit.frame_count, numbers.stop))
+            moments = [number - first + step / per_frame for number in inside for step in range(per_frame)]
+            made = self._decoder.frames_at(  # type: ignore[attr-defined]
+                unit.payload, record.keyframe and place == 0, moments
+            )
+            for moment, frame in zip(moments, made, strict=True):
+                number, step = divmod(round((moment + first - record.first_frame) * per_frame), per_frame)
+                frame.pts, frame.duration = _time_between(record.pts, record.durations, number, step, per_frame)
+                yield frame
+            first += unit.frame_count
+
     def frames(self, record: VideoRecord) -> Iterator[Frame]:
         """The frames of one record, in display order, as they are decoded.
 
@@ -50,25 +80,36 @@ class RecordDecoder:
         """
         number, crcs = record.first_frame, []
         for place, unit in enumerate(record.units):
-            decoded = self._decoder.decode(unit.payload, record.keyframe and place == 0)
-            if len(decoded) != unit.frame_count:
-                raise DamagedStreamError(
-                    f"frame {number}: codec {self.codec.name} made {len(decoded)} frames; {unit.frame_count} are due"
-                )
-            if self.verify:
-                crcs.append(planes_crc32(decoded))
-            for frame in decoded:
+            end, crc, keyframe = number + unit.frame_count, 0, record.keyframe and place == 0
+            made: Iterable[Frame] = (
+                self._decoder.frames_at(unit.payload, keyframe)  # type: ignore[attr-defined]
+                if self.picks
+                else self._decoder.decode(unit.payload, keyframe)
+            )
+            for frame in made:
+                if number == end:
+                    raise DamagedStreamError(self._count_differs(unit.frame_count, "more", end - unit.frame_count))
                 wrong = check_planes(frame, self.video)
                 if wrong:
                     raise NvcError(f"frame {number}: codec {self.codec.name} returned a wrong picture: {wrong}")
+                if self.verify:
+                    crc = planes_crc32([frame], crc)
                 frame.pts = record.pts[number - record.first_frame]
                 frame.duration = record.durations[number - record.first_frame]
                 number += 1
                 yield frame
+            if number != end:
+                made_count = str(number - end + unit.frame_count)
+                raise DamagedStreamError(self._count_differs(unit.frame_count, made_count, end - unit.frame_count))
+            crcs.append(crc)
         if self.verify and fold_planes_crc32(crcs) != record.planes_crc32:
             last = number - 1
             which = f"frame {last} is" if record.frame_count == 1 else f"frames {record.first_frame} to {last} are"
-            raise DamagedStreamError(f"{which} not what the encoder saw: checksum of the decoded planes differs")
+            why = "" if getattr(self.codec, "pixel_exact", True) else INEXACT
+            raise DamagedStreamError(f"{which} not what the encoder saw: checksum of the decoded planes differs{why}")
+
+    def _count_differs(self, due: int, made: str, number: int) -> str:
+        return f"frame {number}: codec {self.codec.name} made {made} frames; {due} are due"
 
 
 def decode_stream(
@@ -80,12 +121,14 @@ def decode_stream(
     threads: int = 0,
     device: str = "cpu",
     progress: ProgressCallback | None = None,
+    interpolate: int = 1,
 ) -> DecodeReport:
     """Decode a stream into a sink made by ``open_output(format, number of frames to come or None)``.
 
     frames: (a, b), half open, by frame number; decoding begins at the last keyframe at or before a, found by the index
     when the stream can seek. verify: compare every frame decoded with the encoder's checksum. progress: called in this
-    thread after each frame written. A reader made with ``partial`` gives what comes before the first damage, and the
+    thread after each frame written. interpolate: pictures for each frame, the frame itself and others between it and
+    the next; more than 1 only for codecs that can. A reader made with ``partial`` gives what comes before the first damage, and the
     report says where that is. Whatever goes wrong, Ctrl-C included, the sink leaves nothing.
 
     Raises DamagedStreamError, UnsupportedError (codec or model not installed), UsageError (no frame in range),
@@ -95,6 +138,9 @@ def decode_stream(
     index = reader.index() if not reader.partial else None
     expected = _expected(reader.name, index.frame_count if index else None, start, stop)
     video = video_format(reader.header)
+    if interpolate != 1:
+        _check_interpolate(reader.header.codec_id, interpolate, verify)
+        video, expected = _faster(video, interpolate), None if expected is None else expected * interpolate
     sink = open_output(video, expected)
     stages = Stages()
     span = Span(video.time_base, video.frame_rate)
@@ -106,7 +152,7 @@ def decode_stream(
         with stages:
             records = stages.reading(reader.records(), _RECORDS_IN_FLIGHT)
             pictures = stages.writing(sink.write, frames_in_flight(video))
-            for frame, position in _in_range(decoder, records, reader, start, stop):
+            for frame, position in _in_range(decoder, records, reader, start, stop, interpolate):
                 span.add(frame.pts, frame.duration)
                 pictures.put(frame)
                 meter.advance(1, position)
@@ -136,7 +182,12 @@ def decode_stream(
 
 
 def _in_range(
-    decoder: RecordDecoder, records: Channel[VideoRecord], reader: StreamReader, start: int, stop: int | None
+    decoder: RecordDecoder,
+    records: Channel[VideoRecord],
+    reader: StreamReader,
+    start: int,
+    stop: int | None,
+    interpolate: int = 1,
 ) -> Iterator[tuple[Frame, int]]:
     """Frames start to stop, each with the place in the stream where its record ends.
 
@@ -145,6 +196,15 @@ def _in_range(
     try:
         for record in records:
             number = record.first_frame
+            end = number + record.frame_count
+            part = start > number or (stop is not None and stop < end)
+            if decoder.picks and not decoder.verify and (part or interpolate > 1):
+                wanted = range(start, end if stop is None else stop)
+                for frame in decoder.picked(record, wanted, interpolate):
+                    yield frame, record.offset + record.nbytes
+                if stop is not None and end >= stop:
+                    return
+                continue
             for frame in decoder.frames(record):
                 if number >= start and (stop is None or number < stop):
                     yield frame, record.offset + record.nbytes
@@ -168,6 +228,36 @@ def _expected(name: str, total: int | None, start: int, stop: int | None) -> int
     if start >= total:
         raise UsageError(f"{name}: frames from {start} on were asked for; there are {total}")
     return min(total, total if stop is None else stop) - start
+
+
+def _check_interpolate(codec_id: int, interpolate: int, verify: bool) -> None:
+    if not 1 <= interpolate <= MAX_INTERPOLATE:
+        raise UsageError(f"interpolate is {interpolate}; 1 to {MAX_INTERPOLATE} are allowed")
+    if verify:
+        raise UsageError("--verify compares the encoder's frames; it cannot be used with --interpolate")
+    codec = get_codec_by_id(codec_id)
+    if not getattr(codec, "interpolates", False):
+        raise UnsupportedError(f"codec {codec.name} has no pictures between frames")
+
+
+def _faster(video: VideoFormat, factor: int) -> VideoFormat:
+    rate = None if video.frame_rate is None else video.frame_rate * factor
+    return replace(video, time_base=Fraction(video.time_base) / factor, frame_rate=rate)
+
+
+def _time_between(
+    pts: Sequence[int], durations: Sequence[int], number: int, step: int, per_frame: int
+) -> tuple[int, int]:
+    """(pts, duration) of a picture after frame ``number`` of a record, in ticks that are ``per_frame`` times shorter."""
+    if per_frame == 1:
+        return pts[number], durations[number]
+    if number + 1 < len(pts):
+        ticks = pts[number + 1] - pts[number]
+    elif durations[number]:
+        ticks = durations[number]
+    else:
+        ticks = pts[number] - pts[number - 1] if number else 1
+    return pts[number] * per_frame + step * ticks, ticks
 
 
 def _no_frames(reader: StreamReader, start: int) -> NvcError:

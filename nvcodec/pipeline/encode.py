@@ -9,6 +9,7 @@ Bounded queues lie between the three.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from nvcodec.codec.protocol import Codec, CodedUnit, EncodeSettings, SequenceEncoder
 from nvcodec.errors import NvcError, UsageError
@@ -52,16 +53,38 @@ class StreamEncoder:
         wrong = check_planes(frame, self.video)
         if wrong:
             raise UsageError(f"frame {self.frames}: {wrong}")
-        self.span.add(frame.pts, frame.duration)
         self._times.append((frame.pts, frame.duration))
         self.frames += 1
         return self._written(self._encoder.encode(frame))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the codec was stopped by Ctrl-C: what came out is a valid beginning, more frames are not wanted."""
+        return bool(getattr(self._encoder, "interrupted", False))
+
+    def stop(self) -> bool:
+        """Ctrl-C: keep what came out, if the codec can and there is something."""
+        stop = getattr(self._encoder, "stop", None)
+        return stop is not None and bool(stop())
+
+    @property
+    def notes(self) -> list[str]:
+        """What the codec wants a user to know."""
+        return list(getattr(self._encoder, "notes", []))
+
+    @property
+    def psnr_db(self) -> float | None:
+        """What the codec measured of its own pictures, if it did."""
+        return getattr(self._encoder, "psnr_db", None)
 
     def finish(self) -> bytes:
         """What the codec held back and the footer; NvcError when there was no frame."""
         if not self.frames:
             raise NvcError("no frames to encode; a stream needs at least one")
         rest = self._written(self._encoder.flush())
+        if self._times and self.interrupted:
+            self.frames -= len(self._times)
+            self._times.clear()
         if self._times:
             raise NvcError(f"codec {self.codec.name}: {len(self._times)} of {self.frames} frames never came out")
         return rest + self.writer.finish()
@@ -73,6 +96,8 @@ class StreamEncoder:
         if not 0 <= unit.frame_count <= len(self._times):
             raise NvcError(f"codec {self.codec.name}: a unit of {unit.frame_count} frames; {len(self._times)} are due")
         times = [self._times.popleft() for _ in range(unit.frame_count)]
+        for pts, duration in times:
+            self.span.add(pts, duration)
         return self.writer.add(
             unit.payload,
             keyframe=unit.keyframe,
@@ -105,7 +130,8 @@ def encode_stream(
     """Encode every frame of a source into one stream, and close the source.
 
     out: a path, "-" for standard output, or a binary file. A file appears under its name when it is complete; whatever
-    goes wrong, Ctrl-C included, leaves none. progress: called in this thread after each frame. frames_per_record: 1 to
+    goes wrong, Ctrl-C included, leaves none, except that a codec that fits (see StoppableEncoder) ends at Ctrl-C with
+    a valid file of what was reached. progress: called in this thread after each frame. frames_per_record: 1 to
     32. Raises NvcError (output or input fails, no frames), UsageError (settings the codec does not have),
     UnsupportedError (picture too large).
     """
@@ -114,15 +140,22 @@ def encode_stream(
     try:
         with stages:
             meter = Meter(progress, source.frame_count)
+            settings = replace(settings, frame_count=source.frame_count)
             encoder = StreamEncoder(source.format, codec, settings, frames_per_record)
             frames = stages.reading(source, frames_in_flight(source.format))
             pieces = stages.writing(checked_write(output, name), _PIECES_IN_FLIGHT)
             pieces.put(encoder.start())
-            for frame in frames:
-                piece = encoder.encode(frame)
-                if piece:
-                    pieces.put(piece)
-                meter.advance(1, encoder.writer.nbytes)
+            try:
+                for frame in frames:
+                    piece = encoder.encode(frame)
+                    if piece:
+                        pieces.put(piece)
+                    meter.advance(1, encoder.writer.nbytes)
+                    if encoder.interrupted:
+                        break
+            except KeyboardInterrupt:
+                if not encoder.stop():
+                    raise
             pieces.put(encoder.finish())
             stages.finish_writing()
         with reported(name, "cannot be written"):
@@ -154,5 +187,7 @@ def _report(encoder: StreamEncoder, meter: Meter, notes: list[str]) -> EncodeRep
         codec=encoder.codec.name,
         model=encoder.model,
         quality=encoder.settings.quality,
-        notes=list(notes),
+        notes=[*notes, *encoder.notes],
+        psnr_db=encoder.psnr_db,
+        interrupted=encoder.interrupted,
     )

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from nvcodec.codec.protocol import ModelIdentity
+from nvcodec.codec.protocol import Codec, ModelIdentity
 from nvcodec.codec.registry import get_codec_by_id
 from nvcodec.errors import NvcError
 from nvcodec.media.types import VideoFormat
@@ -22,7 +24,9 @@ class StreamInfo:
     the sum of header_nbytes, payload_nbytes (what the codec wrote, of it keyframe_payload_nbytes in keyframes),
     overhead_nbytes (record headers, times, checksums), skipped_nbytes (records of unknown types) and index_nbytes
     (footer). complete: the stream has its end; else ``damage`` says in one line where it
-    breaks off. bpp and kbps as in EncodeReport, None without frames.
+    breaks off. bpp and kbps as in EncodeReport, None without frames. parts: payload bytes by what they hold (weights,
+    latents, tables, metadata), None where the codec does not tell. pixel_exact: whether every machine decodes the same
+    pixels, None where the codec is not known.
     """
 
     format_version: int
@@ -49,6 +53,8 @@ class StreamInfo:
     damage: str | None
     bpp: float | None
     kbps: float | None
+    parts: dict[str, int] | None = None
+    pixel_exact: bool | None = None
 
 
 def probe_stream(reader: StreamReader) -> StreamInfo:
@@ -61,7 +67,13 @@ def probe_stream(reader: StreamReader) -> StreamInfo:
     frames = records = units = payload = in_keyframes = in_records = 0
     first_pts: int | None = None
     keyframes: list[int] = []
+    codec = _codec(reader.header.codec_id)
+    unit_parts: Callable[[bytes], dict[str, int]] | None = getattr(codec, "unit_parts", None)
+    parts: Counter[str] = Counter()
     for record in reader.records():
+        if unit_parts is not None:
+            for unit in record.units:
+                parts.update(unit_parts(unit.payload))
         for pts, duration in zip(record.pts, record.durations, strict=True):
             span.add(pts, duration)
         first_pts = record.pts[0] if first_pts is None else first_pts
@@ -77,7 +89,7 @@ def probe_stream(reader: StreamReader) -> StreamInfo:
     return StreamInfo(
         format_version=FORMAT_VERSION,
         codec_id=reader.header.codec_id,
-        codec=_codec_name(reader.header.codec_id),
+        codec=codec.name if codec else None,
         model=model_identity(reader.header),
         video=video,
         config_nbytes=len(reader.header.config),
@@ -99,11 +111,13 @@ def probe_stream(reader: StreamReader) -> StreamInfo:
         damage=reader.damage,
         bpp=8 * nbytes / (video.width * video.height * frames) if frames else None,
         kbps=8 * nbytes / seconds / 1000 if seconds else None,
+        parts=dict(parts) if unit_parts is not None else None,
+        pixel_exact=getattr(codec, "pixel_exact", None),
     )
 
 
-def _codec_name(codec_id: int) -> str | None:
+def _codec(codec_id: int) -> Codec | None:
     try:
-        return get_codec_by_id(codec_id).name
+        return get_codec_by_id(codec_id)
     except NvcError:
         return None

@@ -36,7 +36,9 @@ class EncodeReport:
     nbytes: the whole stream; payload_nbytes: of it, what the codec wrote; bpp: bits of the stream per luma sample;
     kbps: kilobits of the stream per second of video, None when its duration is unknown; video_seconds: first
     timestamp to the end of the last frame; seconds: wall-clock time; fps: frames per wall-clock second; notes: one
-    line for each conversion the input needed.
+    line for each conversion the input needed and each thing the codec has to say; psnr_db: the codec's own measure of
+    its decoded pictures, None where it has none (implicit: mean of the frames' RGB PSNR); interrupted: Ctrl-C ended a
+    fit early, and the stream holds what was reached.
     """
 
     frames: int
@@ -54,6 +56,8 @@ class EncodeReport:
     model: ModelIdentity | None
     quality: int
     notes: list[str] = field(default_factory=list)
+    psnr_db: float | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)

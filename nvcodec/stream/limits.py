@@ -11,7 +11,8 @@ MAX_CONFIG_NBYTES = 4096
 MAX_MODEL_NAME_NBYTES = 64
 SHA256_NBYTES = 32
 
-MAX_RECORD_FRAMES = 32
+MAX_RECORD_FRAMES = 32  # of several units
+MAX_UNIT_FRAMES = 1024  # of a unit that is alone in its record: a whole group of pictures coded at once
 MAX_RECORD_UNITS = 64
 MAX_UNIT_NBYTES = 1 << 27
 MAX_RECORD_NBYTES = 1 << 28

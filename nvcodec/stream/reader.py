@@ -11,9 +11,11 @@ from typing import BinaryIO
 from nvcodec.errors import DamagedStreamError, NvcError, UnsupportedError
 from nvcodec.stream.header import StreamHeader
 from nvcodec.stream.index import END_NBYTES, KeyframeEntry, StreamIndex, read_end_body, read_index_body
+from nvcodec.stream.limits import MAX_UNIT_FRAMES
 from nvcodec.stream.parser import Event, StreamParser
 from nvcodec.stream.record import END, INDEX, RECORD_HEAD_NBYTES, VideoRecord, check_body, read_record_head
 
+_LEAST_RECORD_NBYTES = 22
 _CHUNK_NBYTES = 1 << 20  # a length is believed only as far as bytes arrive
 
 
@@ -149,8 +151,8 @@ class StreamReader:
             raise DamagedStreamError(
                 f"index: keyframe at byte {index.keyframes[-1].offset} lies outside of the records"
             )
-        # Every record has a head and a body and holds at most 32 frames.
-        if index.frame_count > 2 * (start - first_possible):
+        # Every record has a head and a body, 22 bytes at least.
+        if index.frame_count * _LEAST_RECORD_NBYTES > MAX_UNIT_FRAMES * (start - first_possible):
             raise DamagedStreamError(f"index: {index.frame_count} frames in {start - first_possible} bytes")
         return index
 

@@ -20,6 +20,7 @@ from nvcodec.stream.limits import (
     MAX_RECORD_FRAMES,
     MAX_RECORD_NBYTES,
     MAX_RECORD_UNITS,
+    MAX_UNIT_FRAMES,
     MAX_UNIT_NBYTES,
 )
 from nvcodec.stream.timing import read_times, write_times
@@ -30,7 +31,7 @@ SKIPPABLE = 0x80  # a reader that does not know such a type passes over it
 RECORD_HEAD_NBYTES = len(SYNC) + 1 + 4 + 4
 
 _PTS_MODE, _DURATION_MODE, _KEYFRAME, _COUNTS_LISTED, _RESERVED = 0x03, 0x0C, 0x10, 0x20, 0xC0
-_UNIT_FRAMES = Varint(0, MAX_RECORD_FRAMES)
+_UNIT_FRAMES = Varint(0, MAX_UNIT_FRAMES)
 _UNIT_NBYTES = Varint(0, MAX_UNIT_NBYTES)
 
 
@@ -47,14 +48,14 @@ class RecordHead:
 class _VideoHead:
     flags: int = wire(Uint(1))
     first_frame: int = wire(Varint(0, MAX_FRAMES))
-    frame_count: int = wire(Varint(1, MAX_RECORD_FRAMES))
+    frame_count: int = wire(Varint(1, MAX_UNIT_FRAMES))
     unit_count: int = wire(Varint(1, MAX_RECORD_UNITS))
     planes_crc32: int = wire(Uint(4))
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Bytes for one call of the decoder, and how many frames (0 to 32) that call returns."""
+    """Bytes for one call of the decoder, and how many frames (0 to 1024) that call returns."""
 
     payload: bytes
     frame_count: int = 1
@@ -62,7 +63,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """Coded units of 1 to 32 frames that follow each other in display order.
+    """Coded units of 1 to 32 frames that follow each other in display order, or one unit of up to 1024.
 
     ``keyframe``: decoding may start here. ``first_frame``: number of the first frame, from 0. ``pts`` and
     ``durations``: ticks of the stream's time base, one of each for every frame. ``planes_crc32``: made by
@@ -118,6 +119,8 @@ def write_video_body(record: VideoRecord, ticks: Fraction | None) -> bytes:
     listed = any(unit.frame_count != 1 for unit in record.units)
     flags = pts_mode | duration_mode << 2 | (_KEYFRAME if record.keyframe else 0) | (_COUNTS_LISTED if listed else 0)
     head = _VideoHead(flags, record.first_frame, record.frame_count, len(record.units), record.planes_crc32)
+    if record.frame_count > MAX_RECORD_FRAMES and len(record.units) > 1:
+        raise UsageError(f"{len(record.units)} units with {record.frame_count} frames; at most {MAX_RECORD_FRAMES}")
     parts = [write_fields(head), times]
     for unit in record.units:
         if listed:
@@ -134,6 +137,8 @@ def read_video_body(body: bytes, ticks: Fraction | None, what: str, offset: int)
     head = read_fields(_VideoHead, cursor)
     if head.flags & _RESERVED:
         raise cursor.damaged(f"reserved flags {head.flags:#04x} are set")
+    if head.frame_count > MAX_RECORD_FRAMES and head.unit_count > 1:
+        raise cursor.damaged(f"{head.unit_count} units with {head.frame_count} frames; at most {MAX_RECORD_FRAMES}")
     if head.first_frame + head.frame_count > MAX_FRAMES:
         raise cursor.damaged(f"frames from {head.first_frame} on; at most {MAX_FRAMES} in all")
     pts, durations = read_times(

@@ -12,6 +12,7 @@ from nvcodec.stream.limits import (
     MAX_FRAMES,
     MAX_RECORD_FRAMES,
     MAX_RECORD_UNITS,
+    MAX_UNIT_FRAMES,
     MAX_UNIT_NBYTES,
     RECORD_TARGET_NBYTES,
 )
@@ -50,14 +51,14 @@ class StreamWriter:
         """Add one unit; returns the records that became complete, often none.
 
         payload: at most 2^27 bytes; keyframe: decoding may start here; pts, durations: ticks of the frames the unit
-        returns (0 to 32 of them, display order, pts increasing over the whole stream); planes_crc32: CRC-32 over Y, U,
+        returns (0 to 1024 of them, display order, pts increasing over the whole stream); planes_crc32: CRC-32 over Y, U,
         V of each of them. Raises NvcError when the units break these rules.
         """
         frame_count = len(pts)
-        if frame_count > MAX_RECORD_FRAMES or len(payload) > MAX_UNIT_NBYTES or len(durations) != frame_count:
+        if frame_count > MAX_UNIT_FRAMES or len(payload) > MAX_UNIT_NBYTES or len(durations) != frame_count:
             raise NvcError(
                 f"a unit of {len(payload)} bytes and {frame_count} frames with {len(durations)} durations; "
-                f"at most {MAX_UNIT_NBYTES} bytes and {MAX_RECORD_FRAMES} frames, each with a duration"
+                f"at most {MAX_UNIT_NBYTES} bytes and {MAX_UNIT_FRAMES} frames, each with a duration"
             )
         full = (
             len(self._pts) + frame_count > self.frames_per_record

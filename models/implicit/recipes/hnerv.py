@@ -20,10 +20,9 @@ from nvcodec.models.implicit.budget import (
     choose_strides,
     grid,
     positive_root,
-    too_small,
 )
 from nvcodec.models.implicit.layers import UpBlock, channel_widths, to_unit_range
-from nvcodec.models.implicit.recipe import Integers, Recipe, recipe
+from nvcodec.models.implicit.recipe import Integers, Recipe, fitted_width, recipe
 from nvcodec.models.implicit.representation import Geometry, Representation, crop
 from nvcodec.models.implicit.sources import EncoderEmbeddings
 from nvcodec.stream.fields import Varint, wire
@@ -47,7 +46,10 @@ class Hnerv(Representation):
         super().__init__(geometry)
         rows, columns = grid(geometry.height, geometry.width, shape.strides)
         self.source = EncoderEmbeddings(geometry.frames, shape.embedding, rows, columns, shape.strides)
-        widths = [shape.width, *channel_widths(shape.width, len(shape.strides), REDUCTION, LOWEST_WIDTH)]
+        widths = [
+            shape.width,
+            *channel_widths(shape.width, len(shape.strides), REDUCTION, min(LOWEST_WIDTH, shape.width)),
+        ]
         stem = UpBlock(shape.embedding, shape.width, 1, 1)
         stages = [
             UpBlock(widths[i], widths[i + 1], stride, min(1 + 2 * i, LARGEST_KERNEL))
@@ -75,9 +77,7 @@ class HnervRecipe(Recipe):
             share ** (2 * i) * s**2 * min(1 + 2 * i, LARGEST_KERNEL) ** 2 for i, s in enumerate(strides)
         )
         width = int(positive_root(quadratic, 9 * EMBEDDING, embeddings - parameters))
-        if width < 1:
-            raise too_small(self.name, parameters, embeddings + int(quadratic + 9 * EMBEDDING) + 1)
-        return HnervShape(strides, EMBEDDING, width)
+        return fitted_width(self, geometry, parameters, width, lambda width: HnervShape(strides, EMBEDDING, width))
 
     def build(self, geometry: Geometry, shape: HnervShape, previous: Representation | None = None) -> Hnerv:
         return Hnerv(geometry, shape)
