@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FFNeRV's last step (arXiv 2212.12294), which CAM builds on: a frame is a blend of itself and of its warped neighbours."""
+"""FFNeRV's last step (arXiv 2212.12294), which CAM builds on: a frame is blended with its warped neighbours."""
 
 from __future__ import annotations
 

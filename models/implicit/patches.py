@@ -71,6 +71,6 @@ class PatchNetwork(nn.Module):
 
 def assemble(patches: Tensor, rows: int, columns: int) -> Tensor:
     """(rows * columns, B, C, patch, patch) to pictures (B, C, rows * patch, columns * patch)."""
-    count, batch, channels, height, width = patches.shape
+    _, batch, channels, height, width = patches.shape
     grid = patches.reshape(rows, columns, batch, channels, height, width)
     return grid.permute(2, 3, 0, 4, 1, 5).reshape(batch, channels, rows * height, columns * width)

@@ -19,10 +19,10 @@ from nvcodec.stream.fields import Cursor, Varint, read_fields, write_fields, wri
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a paper trains: optimiser, schedule (linear warm-up from ``first_lr`` of the rate, then cosine to zero), loss.
+    """How a paper trains: optimiser, schedule (linear warm-up from ``first_lr`` of the rate, then cosine to 0), loss.
 
     loss: name in nvcodec.models.implicit.fit.losses. rate_weight: lambda of the learned coding, of one bit per pixel
-    against the squared error (samples in 0..1), at quality 32.
+    against the loss (samples in 0..1), at 0.05 bits per pixel.
     """
 
     epochs: int = 300
@@ -34,6 +34,7 @@ class FitSettings:
     loss: str = "l2"
     optimiser: str = "adam"
     rate_weight: float = 2e-3
+    clip_norm: float = 0.0  # of gradients, 0 = none
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Recipe:
 
     Shape: dataclass of integers whose fields are declared with ``nvcodec.stream.fields.wire``: all a decoder must know
     besides the picture size and the number of frames. chained: a group may use the one before (``previous``), so only
-    the first group of a stream is a keyframe. pixel_exact: every machine decodes the same pixels. interpolates: times between
-    frames mean something.
+    the first group of a stream is a keyframe. pixel_exact: every machine decodes the same pixels. interpolates: times
+    between frames mean something.
     """
 
     name: ClassVar[str]
@@ -61,6 +62,7 @@ class Recipe:
     chained: ClassVar[bool] = False
     pixel_exact: ClassVar[bool] = False
     interpolates: ClassVar[bool] = True
+    group_frames: ClassVar[int] = 0  # frames of a group where the paper has a network for each few; 0 = as many as fit
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> Any:
         """The shape whose size, as the paper counts it, is ``parameters``; UsageError when that is too small."""

@@ -77,6 +77,19 @@ class AlignedBlock(nn.Module):
         return self.residual(self.enlarge(x), condition)
 
 
+class SqueezedUpBlock(nn.Module):
+    """E-NeRV's first stage: enlarge at a quarter of the channels, widen by a 3x3 convolution, sine."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        squeezed = max(1, in_channels // 4)
+        self.enlarge = UpBlock(in_channels, squeezed, stride, activation=nn.Identity())
+        self.widen = nn.Conv2d(squeezed, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(self.widen(self.enlarge(x)))
+
+
 class AlignedStages(nn.ModuleList):
     """Up-sampling stages of one or two aligned blocks each; ``widths``: channels before the first stage and after each.
 

@@ -87,8 +87,9 @@ class HierarchicalFeatures(nn.Module):
 
 
 class LocalEncoding(nn.Module):
-    """What HiNeRV adds after each enlargement: for each place within a cell of ``stride`` x ``stride`` samples, a vector
-    that depends on time only, from tables in several temporal resolutions and one linear map. (B, C, H, W) to the same.
+    """What HiNeRV adds after each enlargement: for each place within a cell of ``stride`` x ``stride`` samples, a
+    vector that depends on time only, from tables in several temporal resolutions and one linear map. (B, C, H, W) to
+    the same.
     """
 
     def __init__(self, out_channels: int, stride: int, channels: int, levels: int, frames: int):

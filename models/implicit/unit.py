@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unit of one group of pictures: which network, and its tensors.
 
-frames (varint) | coding (u8) | shape (fields of the recipe) | tables, weights, latents: length (varint) and bytes
+frames (varint) | coding (u8) | shape (fields of the recipe) | tables, weights, latents, masks: length (varint) and bytes
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import torch
 
 from nvcodec.errors import DamagedStreamError, NvcError
 from nvcodec.models.implicit.coding import SCHEMES, scheme_class
+from nvcodec.models.implicit.coding.masks import read_masks
 from nvcodec.models.implicit.recipe import Recipe, read_shape, write_shape
 from nvcodec.models.implicit.representation import Geometry, Representation
 from nvcodec.stream.fields import Blob, Cursor, Uint, Varint
 from nvcodec.stream.limits import MAX_UNIT_FRAMES, MAX_UNIT_NBYTES
 
-PARTS = ("tables", "weights", "latents")
+PARTS = ("tables", "weights", "latents", "masks")
 MAX_NUMBERS = 1 << 27  # in all tensors of a unit
 MAX_NUMBERS_PER_BYTE = 1 << 12
 _FREE_NUMBERS = 1 << 20
@@ -73,6 +74,7 @@ def decode_unit(
         if numbers > most:
             raise DamagedStreamError(f"{recipe.name} unit: a network of {numbers} numbers in {unit.nbytes} bytes")
         representation = recipe.build(geometry, unit.shape, previous)
+        read_masks(representation, unit.parts["masks"])
         scheme_class(unit.scheme, recipe).read(representation, recipe, unit.parts)
     except NvcError as exc:
         if isinstance(exc, DamagedStreamError):

@@ -86,7 +86,6 @@ class ImplicitCodec:
 
     def model_identity(self, settings: EncodeSettings) -> None:
         """None: the weights are in the stream."""
-        return None
 
     def encoder(self, video: VideoFormat, settings: EncodeSettings) -> SequenceEncoder:
         """Encoder of one video. Raises UsageError for settings out of range."""
@@ -140,7 +139,7 @@ class ImplicitEncoder:
         self._recipe = recipe
         self._frames: list[Frame] = []
         self._settings, self._video = settings, video
-        self._gop = group_length(video, settings)
+        self._gop = group_length(video, settings, recipe.group_frames)
         # sharing a budget or time among groups needs to know how many frames there are
         self._needs_all = settings.frame_count is None and bool({"seconds", "target_nbytes"} & set(settings.options))
         self._scores: list[tuple[float, int]] = []
@@ -205,9 +204,9 @@ class ImplicitDecoder:
         return self._group.frames(payload, keyframe, moments)
 
 
-def group_length(video: VideoFormat, settings: EncodeSettings) -> int:
-    """Frames of a group: option ``gop``, the intra period, or as many as fit in memory."""
-    asked = settings.options.get("gop") or settings.intra_period
+def group_length(video: VideoFormat, settings: EncodeSettings, own: int = 0) -> int:
+    """Frames of a group: option ``gop``, the intra period, the recipe's ``own``, or as many as fit in memory."""
+    asked = settings.options.get("gop") or settings.intra_period or own
     if asked:
         if not 1 <= asked <= MAX_UNIT_FRAMES:
             raise UsageError(f"group of {asked} frames; 1 to {MAX_UNIT_FRAMES} are allowed")

@@ -39,6 +39,14 @@ BUILT_IN: dict[str, tuple[int, str]] = {
     "hnerv": (16, "nvcodec.codec.implicit:hnerv"),
     "nerv": (17, "nvcodec.codec.implicit:nerv"),
     "e-nerv": (18, "nvcodec.codec.implicit:e-nerv"),
+    "nervpp": (19, "nvcodec.codec.implicit:nervpp"),
+    "boost-hnerv": (20, "nvcodec.codec.implicit:boost-hnerv"),
+    "boost-nerv": (21, "nvcodec.codec.implicit:boost-nerv"),
+    "boost-e-nerv": (22, "nvcodec.codec.implicit:boost-e-nerv"),
+    "nirvana": (23, "nvcodec.codec.implicit:nirvana"),
+    "cam": (24, "nvcodec.codec.implicit:cam"),
+    "pfnr": (25, "nvcodec.codec.implicit:pfnr"),
+    "hinerv": (26, "nvcodec.codec.implicit:hinerv"),
 }
 IMPLICIT_IDS = range(16, 48)
 THIRD_PARTY_IDS = range(32768, 65536)

@@ -160,6 +160,8 @@ class Fit:
                 return False
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            if self.settings.clip_norm:
+                nn.utils.clip_grad_norm_(self.representation.parameters(), self.settings.clip_norm)
             self.optimiser.step()
             psnr.append(scores)
         if psnr:
@@ -191,7 +193,12 @@ class Fit:
         if isinstance(self.target, Tensor):
             target = self.target[times].to(self.device).float() / 255
             pictures = pictures.float()
-            return picture_loss(self.settings.loss, pictures, target, mask), psnr_db(pictures.detach(), target)
+            loss = picture_loss(self.settings.loss, pictures, target, mask)
+            if hasattr(self.representation, "auxiliary_loss"):
+                loss = loss + self.representation.auxiliary_loss(
+                    lambda made: picture_loss(self.settings.loss, made.float(), target, mask)
+                )
+            return loss, psnr_db(pictures.detach(), target)
         total, scores = torch.zeros((), device=self.device), torch.zeros(len(times), device=self.device)
         for weight, plane, whole in zip(_YUV_WEIGHTS, pictures, self.target, strict=True):
             target = whole[times].to(self.device).float() / 255

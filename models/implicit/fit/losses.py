@@ -13,11 +13,17 @@ from nvcodec.errors import UsageError
 
 _WINDOW, _DEVIATION = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def ssim(pictures: Tensor, target: Tensor) -> Tensor:
     """Mean structural similarity (Wang et al. 2004) with an 11x11 Gaussian window, one number for the batch."""
-    size = min(_WINDOW, *pictures.shape[2:])
+    return structure(pictures, target, _WINDOW)[0].mean()
+
+
+def structure(pictures: Tensor, target: Tensor, window_size: int) -> tuple[Tensor, Tensor]:
+    """(SSIM, its factor of contrast and structure alone) at each place a Gaussian window fits."""
+    size = min(window_size, *pictures.shape[2:])
     offsets = torch.arange(size, device=pictures.device, dtype=pictures.dtype) - (size - 1) / 2
     window = torch.exp(-offsets.square() / (2 * _DEVIATION**2))
     window = window / window.sum()
@@ -33,13 +39,40 @@ def ssim(pictures: Tensor, target: Tensor) -> Tensor:
     covariance = blur(pictures * target) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a.square() + mean_b.square() + _C1)
     contrast = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
-    return (luminance * contrast).mean()
+    return luminance * contrast, contrast
+
+
+def ms_ssim(pictures: Tensor, target: Tensor, window: int = _WINDOW) -> Tensor:
+    """Multi-scale structural similarity (Wang et al. 2003): contrast and structure at up to five scales, luminance at
+    the last; small pictures have as many scales as the window fits into, their exponents raised to sum to one."""
+    scales = 1
+    while scales < len(_SCALE_WEIGHTS) and min(pictures.shape[2:]) >> scales >= window:
+        scales += 1
+    weights = [w / sum(_SCALE_WEIGHTS[:scales]) for w in _SCALE_WEIGHTS[:scales]]
+    product = torch.ones((), device=pictures.device)
+    for scale, weight in enumerate(weights):
+        whole, contrast = structure(pictures, target, window)
+        score = whole if scale == scales - 1 else contrast
+        product = product * score.mean((2, 3)).clamp_min(1e-6) ** weight
+        if scale < scales - 1:
+            pictures, target = (F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (pictures, target))
+    return product.mean()
+
+
+def fusion10_freq(pictures: Tensor, target: Tensor) -> Tensor:
+    """Boosting-NeRV's loss (arXiv 2402.18152): 60 (0.7 L1 + 0.3 (1 - MS-SSIM)) + mean difference of Fourier
+    coefficients, real and imaginary parts alike."""
+    fidelity = 0.7 * F.l1_loss(pictures, target) + 0.3 * (1 - ms_ssim(pictures, target))
+    difference = torch.view_as_real(torch.fft.fft2(pictures - target))
+    return 60 * fidelity + difference.abs().mean()
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": F.mse_loss,
     "l1": F.l1_loss,
     "fusion6": lambda a, b: 0.7 * F.l1_loss(a, b) + 0.3 * (1 - ssim(a, b)),
+    "fusion10_freq": fusion10_freq,
+    "hinerv": lambda a, b: 0.7 * F.l1_loss(a, b) + 0.3 * (1 - ms_ssim(a, b, window=5)),
 }
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from nvcodec.errors import UsageError
+from nvcodec.models.implicit.fit.adan import Adan
 from nvcodec.models.implicit.recipe import FitSettings
 
 OPTIMISERS: dict[str, Callable[[list[dict], FitSettings], torch.optim.Optimizer]] = {
+    "adan": lambda groups, settings: Adan(groups, lr=settings.lr),
     "adam": lambda groups, settings: torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas),
 }
 STEP_RATE = 0.2  # of quantisation steps, in eighths of an octave an update, at the peak of the schedule

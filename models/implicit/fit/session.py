@@ -17,6 +17,7 @@ from torch import Tensor
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.media.types import Frame, VideoFormat
 from nvcodec.models.implicit.coding import scheme_class
+from nvcodec.models.implicit.coding.masks import write_masks
 from nvcodec.models.implicit.colour import frame_from_rgb, frame_from_samples, plane_frames, rgb_frames
 from nvcodec.models.implicit.decoder import pictures_at
 from nvcodec.models.implicit.fit.budget import Budget
@@ -105,7 +106,8 @@ class Session:
         if finished is not None:
             return finished
         budget = options.budget.of_group(geometry, recipe, options.weights_coding, options.shape)
-        shape = recipe.shape(geometry, budget.parameters, options.shape)
+        # a chained group has the network of the one before
+        shape = getattr(self._previous, "shape", None) or recipe.shape(geometry, budget.parameters, options.shape)
         torch.manual_seed(options.seed)
         representation = recipe.build(geometry, shape, self._previous)
         representation = representation.to(options.device, memory_format=torch.channels_last)
@@ -142,7 +144,8 @@ class Session:
         self.interrupted = fit.interrupted
         if fit.interrupted:
             fit.notes.append(f"stopped after epoch {fit.epoch}; the file holds what was reached")
-        payload = write_unit(geometry.frames, options.weights_coding, shape, scheme.write())
+        parts = {**scheme.write(), "masks": write_masks(representation)}
+        payload = write_unit(geometry.frames, options.weights_coding, shape, parts)
         decoded = decode_unit(recipe, read_unit(recipe, payload), geometry.height, geometry.width, self._previous)
         if recipe.chained:
             self._previous = decoded

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boosting-NeRV on HNeRV (Zhang et al. 2024, arXiv 2402.18152): HNeRV's embeddings, blocks aligned with the frame number.
+"""Boosting-NeRV on HNeRV (Zhang et al. 2024, arXiv 2402.18152): HNeRV's embeddings, blocks aligned with the frame.
 
 Layer sizes and training are those of the authors' scripts (github.com/Xinjie-Q/Boosting-NeRV), whose Bunny networks of
-0.75M, 1.5M and 3M parameters at 720x1280 have first widths 63, 113 and 185.
+0.75M, 1.5M and 3M parameters at 720x1280 have first widths 50, 86 and 134.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BoostHnervRecipe(Recipe):
     """Budget: everything that travels."""
 
     Shape = HnervShape
-    fit = FitSettings(batch=1, lr=3e-3, loss="fusion10_freq", optimiser="adan")
+    fit = FitSettings(batch=1, lr=3e-3, loss="fusion10_freq", optimiser="adan", rate_weight=6.0)
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> HnervShape:
         strides = strides_near(geometry, options, NERV_LADDER, NERV_CELLS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boosting-NeRV on NeRV (Zhang et al. 2024, arXiv 2402.18152): a frame-number stem, blocks aligned with the frame number.
+"""Boosting-NeRV on NeRV (Zhang et al. 2024, arXiv 2402.18152): a frame-number stem, blocks aligned with the frame.
 
 Layer sizes and training are those of the authors' scripts (github.com/Xinjie-Q/Boosting-NeRV).
 """
@@ -45,7 +45,7 @@ class BoostNervRecipe(Recipe):
     """Budget: everything that travels."""
 
     Shape = StagesShape
-    fit = FitSettings(batch=1, lr=3e-3, loss="fusion10_freq", optimiser="adan")
+    fit = FitSettings(batch=1, lr=3e-3, loss="fusion10_freq", optimiser="adan", rate_weight=6.0)
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> StagesShape:
         strides = strides_near(geometry, options, NERV_LADDER, NERV_CELLS)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HiNeRV (Kwan et al. 2023, arXiv 2306.09818): hierarchical grids, bilinear enlargement, local encodings, ConvNeXt blocks.
+"""HiNeRV (Kwan et al. 2023, arXiv 2306.09818): hierarchical grids, bilinear enlargement, local encodings, ConvNeXt.
 
-Sizes and training are those of the authors' configurations (github.com/hmkx/HiNeRV; Bunny: XXS, XS, S at 720p; UVG: S, M,
-L at 1080p), whose networks have the counts that tests/implicit/test_recipe_sizes_c.py lists. Whole frames are fitted
-where the authors cut them into padded patches; weights are pruned by the rate where the authors prune by magnitude.
+Sizes and training are those of the authors' configurations (github.com/hmkx/HiNeRV; Bunny: XXS, XS, S at 720p; UVG: S,
+M, L at 1080p). Their names are nominal sizes; the structure has the counts that tests/implicit lists. Whole frames are
+fitted where the authors cut them into padded patches; the rate prunes weights where the authors prune by magnitude.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nvcodec.stream.fields import Varint, wire
 
 @dataclass(frozen=True)
 class HinervShape:
-    """Strides, channels of the first stage; finest tables: entries and channels of the base, channels of the local one."""
+    """Strides, first channels; finest tables: entries and channels of the base, channels of the local one."""
 
     strides: tuple[int, ...] = wire(Integers(MAX_STRIDES, 1, MAX_STRIDE))
     width: int = wire(Varint(1, MAX_SEARCHED_WIDTH))
@@ -53,10 +53,10 @@ class Hinerv(Representation):
 
 @recipe("hinerv", codec_id=26)
 class HinervRecipe(Recipe):
-    """Budget: everything that travels; tables widen with it as from XXS to S (0.7M: 2 and 4 channels; 2.9M: 8 and 16)."""
+    """Budget: everything that travels; tables widen with it as from XXS (0.7M: 2, 4 channels) to S (2.9M: 8, 16)."""
 
     Shape = HinervShape
-    fit = FitSettings(batch=1, lr=2e-3, first_lr=0.01, loss="hinerv", rate_weight=0.05)
+    fit = FitSettings(batch=1, lr=2e-3, first_lr=0.01, loss="hinerv", clip_norm=1.0, rate_weight=0.05)
     paper = PaperCoding(6, 6)
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> HinervShape:

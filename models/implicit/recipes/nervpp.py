@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NeRV++ (Ghorbel, Hamidouche, Morin 2024, arXiv 2402.18305): NeRV with separable residual blocks around the up-sampler.
+"""NeRV++ (Ghorbel et al. 2024, arXiv 2402.18305): NeRV with separable residual blocks around the up-sampler.
 
 Stem, widths and training as in the authors' instructions (github.com/ahmedgh970/NeRV-plus-plus): 40 frequencies, a
-hidden layer of 512, channels halved down to 80. Their code has since moved on to gated blocks, and the paper's own sizes
-cannot be derived from what is public, so structure is tested here, not a published count.
+hidden layer of 512, channels halved down to 80. Their code has since moved on to gated blocks, and the paper's own
+sizes cannot be derived from what is public, so structure is tested here, not a published count.
 """
 
 from __future__ import annotations
