@@ -3,7 +3,8 @@
 
     index = family * LEVELS + level        scale in symbol units = 2^(level / 4 - 4)
 
-The tables are committed beside this file; `python -m nvcodec.entropy.ladder` made them. Decoders use them as they stand.
+The tables are committed beside this file; `python -m nvcodec.entropy.ladder` made them. Decoders use them as they
+stand.
 """
 
 from __future__ import annotations

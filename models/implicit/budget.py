@@ -94,5 +94,6 @@ def widest(count: Callable[[int], int], budget: int, step: int = 1, limit: int =
 def too_small(recipe: str, parameters: int, least: int) -> UsageError:
     """The error for a budget that holds no network."""
     return UsageError(
-        f"model size {parameters} parameters is too small for recipe {recipe} on this video: at least about {least} are needed"
+        f"model size {parameters} parameters is too small for recipe {recipe} on this video; "
+        f"at least about {least} are needed"
     )

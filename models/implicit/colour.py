@@ -2,7 +2,8 @@
 """RGB of a representation to the 8-bit 4:2:0 planes of a stream, and back for fitting.
 
 Y'CbCr through the stream's own matrix and range (H.273; unspecified: BT.709 from 720 lines up, BT.601 below). Chroma is
-sited as in H.264 (left, between lines): horizontally the mean of three samples 1 2 1, vertically of two, edges repeated.
+sited as in H.264 (left, between lines): horizontally the mean of three samples 1 2 1, vertically of two, edges
+repeated.
 Rounding is half to even after everything else.
 """
 

@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> int:
         width, height = args.raw_size
         raw = RawGeometry(width, height, frame_rate=args.raw_rate, pixel_format=args.raw_format or "yuv420p")
     fitted = common.fit_options(args)
-    shown = common.fit_line(args) if get_codec_number(args.codec) in IMPLICIT_IDS else nullcontext(None)
-    with shown as on_fit, common.progress_line(args, "reading" if on_fit else "encoding") as progress:
+    fits = get_codec_number(args.codec) in IMPLICIT_IDS
+    with (
+        common.fit_line(args) if fits else nullcontext(None) as on_fit,
+        nullcontext(None) if fits else common.progress_line(args, "encoding") as progress,
+    ):
         report = encode(
             args.input,
             args.output,
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             device=args.device,
             overwrite=args.overwrite,
-            progress=progress if on_fit is None else None,
+            progress=progress,
             on_fit=on_fit,
             options={**common.codec_options(args), **fitted},
         )

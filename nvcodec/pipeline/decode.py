@@ -128,8 +128,8 @@ def decode_stream(
     frames: (a, b), half open, by frame number; decoding begins at the last keyframe at or before a, found by the index
     when the stream can seek. verify: compare every frame decoded with the encoder's checksum. progress: called in this
     thread after each frame written. interpolate: pictures for each frame, the frame itself and others between it and
-    the next; more than 1 only for codecs that can. A reader made with ``partial`` gives what comes before the first damage, and the
-    report says where that is. Whatever goes wrong, Ctrl-C included, the sink leaves nothing.
+    the next; more than 1 only for codecs that can. A reader made with ``partial`` gives what comes before the first
+    damage, and the report says where that is. Whatever goes wrong, Ctrl-C included, the sink leaves nothing.
 
     Raises DamagedStreamError, UnsupportedError (codec or model not installed), UsageError (no frame in range),
     NvcError (reading or writing fails).
@@ -248,7 +248,7 @@ def _faster(video: VideoFormat, factor: int) -> VideoFormat:
 def _time_between(
     pts: Sequence[int], durations: Sequence[int], number: int, step: int, per_frame: int
 ) -> tuple[int, int]:
-    """(pts, duration) of a picture after frame ``number`` of a record, in ticks that are ``per_frame`` times shorter."""
+    """(pts, duration) of a picture after frame ``number`` of a record, in ticks ``per_frame`` times shorter."""
     if per_frame == 1:
         return pts[number], durations[number]
     if number + 1 < len(pts):

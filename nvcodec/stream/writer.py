@@ -51,8 +51,8 @@ class StreamWriter:
         """Add one unit; returns the records that became complete, often none.
 
         payload: at most 2^27 bytes; keyframe: decoding may start here; pts, durations: ticks of the frames the unit
-        returns (0 to 1024 of them, display order, pts increasing over the whole stream); planes_crc32: CRC-32 over Y, U,
-        V of each of them. Raises NvcError when the units break these rules.
+        returns (0 to 1024 of them, display order, pts increasing over the whole stream); planes_crc32: CRC-32 over
+        Y, U, V of each of them. Raises NvcError when the units break these rules.
         """
         frame_count = len(pts)
         if frame_count > MAX_UNIT_FRAMES or len(payload) > MAX_UNIT_NBYTES or len(durations) != frame_count:

@@ -2,7 +2,8 @@
 """Learned steps and a learned prior: the fit minimises distortion + lambda x the bits of everything that travels.
 
 Each tensor has one learned step. While fitting, the representation computes with rounded values (straight-through
-gradients) and the rate is that of values with uniform noise; what is written is the rounded values under the same prior.
+gradients) and the rate is that of values with uniform noise; what is written is the rounded values under the same
+prior.
 Temporal tensors (embeddings) are predicted from the frame before, by one coefficient for each channel in sixteenths.
 """
 
@@ -185,11 +186,12 @@ class LearnedScheme(nn.Module):
 
     def write(self) -> dict[str, bytes]:
         """Parts of the unit."""
-        self.refresh()
-        sides, scales, writers = [], RansWriter(), {"weights": RansWriter(), "latents": RansWriter()}
         for coder, value in zip(self.coders, self._values(), strict=True):
             if not torch.isfinite(value).all():
                 raise NvcError(f"tensor {coder.tensor.name} holds a number that is not finite; the fit has failed")
+        self.refresh()
+        sides, scales, writers = [], RansWriter(), {"weights": RansWriter(), "latents": RansWriter()}
+        for coder, value in zip(self.coders, self._values(), strict=True):
             side, differences, index = _write_side(coder)
             sides.append(side)
             scales.code(differences, np.full(len(differences), index), ladder_tables())
@@ -280,7 +282,8 @@ def _write_side(coder: TensorCoder) -> tuple[bytes, np.ndarray, int]:
     prior = coder.prior
     assert prior is not None
     mean = int(np.rint(prior.rows.mean()).clip(0, LEVELS - 1))
-    differences = np.concatenate([prior.rows - mean if len(prior.rows) > 1 else [], prior.columns if len(prior.columns) > 1 else []]).astype(np.int64)  # fmt: skip
+    listed = [scales for scales in (prior.rows - mean, prior.columns) if len(scales) > 1]
+    differences = np.concatenate(listed) if listed else np.zeros(0, np.int64)
     magnitude = float(np.abs(differences).mean()) if len(differences) else 0.0
     spread = int(np.clip(round(4 * math.log2(max(magnitude, 0.1))) + 16, 0, LEVELS - 1))
     head = SignedVarint(STEP_LIMIT).write(coder.index, "step") + bytes([prior.family])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """HNeRV's own scheme (arXiv 2304.02633, section 3.3): uniform steps between extremes, one static entropy code for all.
 
-Each tensor is quantised after the fit to a fixed number of bits, with a minimum and a step for the whole tensor or along
-the axis that errs least (an axis is a candidate where it holds less than 2% as many numbers as the tensor). Minimum and
-step travel in half precision. All symbols share one table of frequencies, which travels too.
+Each tensor is quantised after the fit to a fixed number of bits, with a minimum and a step for the whole tensor or
+along the axis that errs least (an axis is a candidate where it holds less than 2% as many numbers as the tensor).
+Minimum and step travel in half precision. All symbols share one table of frequencies, which travels too.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class Prior:
 
 
 def matrix_shape(shape: tuple[int, ...], temporal: bool) -> tuple[int, int, int]:
-    """(rows, columns, rest) of a tensor: output channels, input channels, taps; of a temporal one (time, channel, cells)
-    channels are rows, in the order (channel, 1, time x cells)."""
+    """(rows, columns, rest) of a tensor: output channels, input channels, taps; a temporal one (time, channel, cells)
+    has its channels as rows, in the order (channel, 1, time x cells)."""
     if temporal:
         return (shape[1] if len(shape) > 1 else 1), 1, shape[0] * math.prod(shape[2:])
     if len(shape) < 2:

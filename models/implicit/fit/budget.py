@@ -58,7 +58,7 @@ class Budget:
             if target_bits - side < _LEAST_PARAMETERS * bits_each:
                 raise UsageError(
                     f"budget of {max(0, target_bits) / 8:.0f} bytes for a group of {geometry.frames} frames is too "
-                    f"small for recipe {recipe.name}; at least {(side + _LEAST_PARAMETERS * bits_each) / 8:.0f} are needed"
+                    f"small for recipe {recipe.name}; at least {(side + _LEAST_PARAMETERS * bits_each) / 8:.0f}"
                 )
             parameters = round((target_bits - side) / bits_each)
         elif parameters is None:

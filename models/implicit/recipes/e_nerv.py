@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""E-NeRV (Li et al. 2022, arXiv 2207.08132): separate encodings of place and time, joined by attention, modulated stages.
+"""E-NeRV (Li et al. 2022, arXiv 2207.08132): separate encodings of place and time, joined by attention.
 
 Structure as in the authors' code (github.com/kyleleey/E-NeRV): a map of encoded coordinates goes through an attention
 block, is multiplied by the embedding of the frame number, goes through another; each stage is normalised and modulated
@@ -39,7 +39,7 @@ class EnervShape:
 
 
 class Enerv(Representation):
-    """See the module; published: 256 channels of embedding, 512 in the stem, 64 a head, 128 in feed-forward and time."""
+    """See the module; published: 256 channels of embedding, 512 in the stem, 64 a head, 128 in feed-forward, time."""
 
     def __init__(self, geometry: Geometry, shape: EnervShape):
         super().__init__(geometry)
@@ -88,20 +88,20 @@ def stage_widths(width: int, stages: int) -> list[int]:
 
 @recipe("e-nerv", codec_id=18)
 class EnervRecipe(Recipe):
-    """Budget: everything. The embedding is the multiple of 32 nearest to a twelfth of the root of the budget."""
+    """Budget: everything. The embedding is the multiple of 16 nearest to a twelfth of the root of the budget."""
 
     Shape = EnervShape
     fit = FitSettings(lr=5e-4, betas=(0.5, 0.999), warm_up=0.2, first_lr=0.1, batch=1, loss="fusion6")
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> EnervShape:
         strides = grid_strides(geometry, options)
-        embedding = int(min(256, max(32, 32 * round(math.sqrt(parameters) / 12 / 32))))
+        embedding = int(min(256, max(16, 16 * round(math.sqrt(parameters) / 12 / 16))))
 
         def count(width: int) -> int:
             with torch.device("meta"):
                 return Enerv(geometry, EnervShape(strides, max(width, 4), embedding)).transmitted_count()
 
-        width = widest(count, parameters, step=4)
+        width = widest(count, parameters)
         if width < 4:
             raise too_small(self.name, parameters, count(4))
         return EnervShape(strides, width, embedding)

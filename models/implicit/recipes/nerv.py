@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """NeRV (Chen et al. 2021, arXiv 2110.13903): an encoding of the frame number, one layer to a grid, up-sampling blocks.
 
-Settings are those of the NeRV baseline in HNeRV's table and code (github.com/haochen-rye/HNeRV): encoding 1.25^k with 80
-levels, a grid of 1/80 of the picture, 3x3 kernels, channels halved at each stage.
+Settings are those of the NeRV baseline in HNeRV's table and code (github.com/haochen-rye/HNeRV): encoding 1.25^k with
+80 levels, a grid of 1/80 of the picture, 3x3 kernels, channels halved at each stage.
 """
 
 from __future__ import annotations
