@@ -35,8 +35,16 @@ def code_means(
     return result
 
 
+def measure(plane: Tensor, size: int) -> np.ndarray:
+    """Means of (size, size) blocks of a plane in units of MEAN_STEP, at the encoder."""
+    height, width = plane.shape
+    average = plane.reshape(height // size, size, width // size, size).mean((1, 3))
+    means = torch.round((average - MEAN_STEP / 2) / MEAN_STEP).clamp(0, 255 // MEAN_STEP)
+    return means.long().numpy()
+
+
 def interpolate(means: np.ndarray, size: int) -> Tensor:
-    """(R, C) means to (R * size, C * size) float32 integers, bilinear: exact (weights are multiples of 1 / (2 size))."""
+    """(R, C) means to (R * size, C * size) float32 integers, bilinear: exact (weights are whole)."""
     values = torch.from_numpy((means * MEAN_STEP + MEAN_STEP // 2).astype(np.float32))
     vertical, horizontal = (_weights(n, size) for n in means.shape)
     return torch.floor(vertical @ values @ horizontal.t() / (4 * size * size) + 0.5).clamp_(0, 255)

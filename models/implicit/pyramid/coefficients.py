@@ -17,7 +17,8 @@ from nvcodec.models.implicit.pyramid.adaptive import AdaptiveTables
 from nvcodec.models.motion.syntax import SymbolCoder
 
 SHAPES = (32, 16, 8)  # sides of luma transforms; chroma has 16 and 8
-INTRA, INTER = 0, 1
+INTRA, ANCHOR, BETWEEN = range(3)  # kinds of frames
+KINDS = 3
 MAGNITUDES = 15  # 0 to 14; larger ones escape
 MAX_MAGNITUDE = 1 << 14
 ACTIVITIES, DIAGONALS, REMAINDERS, PLANE_SHAPES, SIDES = 8, 7, 3, 5, 8
@@ -32,12 +33,12 @@ _DIAGONAL = {
 
 def magnitude_contexts() -> int:
     """Number of contexts of a magnitude."""
-    return 2 * PLANE_SHAPES * REMAINDERS * DIAGONALS * ACTIVITIES
+    return KINDS * PLANE_SHAPES * REMAINDERS * DIAGONALS * ACTIVITIES
 
 
 def extent_contexts() -> int:
     """Number of contexts of an extent."""
-    return 2 * PLANE_SHAPES * SIDES
+    return KINDS * PLANE_SHAPES * SIDES
 
 
 @dataclass
@@ -64,9 +65,8 @@ def plane_shape(size: int, chroma: bool) -> int:
     return (3 if size == 16 else 4) if chroma else SHAPES.index(size)
 
 
-def activity(padded: np.ndarray, rows: np.ndarray | slice, columns: np.ndarray | slice) -> np.ndarray:
+def activity(padded: np.ndarray) -> np.ndarray:
     """Class of what lies at lower frequencies. padded: (N, n + 2, n + 2) magnitudes clipped to 4, two zeros before."""
-    del rows, columns
     near = padded[:, 1:-1, 2:] + padded[:, 2:, 1:-1]
     far = padded[:, 1:-1, 1:-1] + padded[:, :-2, 2:] + padded[:, 2:, :-2]
     return _ACTIVITY[2 * near + far]
@@ -80,9 +80,7 @@ def all_contexts(magnitudes: np.ndarray, extents: np.ndarray, kind: int, shape: 
     diagonal = diagonal_of(size)
     remainder = _remainder(extents[:, None, None] - 1 - diagonal)
     base = (kind * PLANE_SHAPES + shape) * REMAINDERS
-    return ((base + remainder) * DIAGONALS + _class_of_diagonal(size)[diagonal]) * ACTIVITIES + activity(
-        padded, slice(None), slice(None)
-    )
+    return ((base + remainder) * DIAGONALS + _class_of_diagonal(size)[diagonal]) * ACTIVITIES + activity(padded)
 
 
 def _remainder(diagonals_left: np.ndarray) -> np.ndarray:
@@ -99,7 +97,7 @@ def code_coefficients(
     coder: SymbolCoder,
     tables: CoefficientTables,
 ) -> np.ndarray:
-    """Write (symbols given, (count, size, size) int) or read the blocks of one shape: the one declaration of the syntax.
+    """Write (symbols (count, size, size) given) or read the blocks of one shape: the one declaration of the syntax.
 
     sides: (count,) context of the extents, 0 to SIDES - 1. Returns the symbols, int32.
     """

@@ -6,10 +6,13 @@ Distortions are in squared quantisation steps, so one price of a bit serves all 
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 
+from nvcodec.models.implicit.pyramid import dct
+from nvcodec.models.implicit.pyramid.adaptive import AdaptiveTables
 from nvcodec.models.implicit.pyramid.coefficients import (
     MAX_MAGNITUDE,
     PLANE_SHAPES,
@@ -19,9 +22,14 @@ from nvcodec.models.implicit.pyramid.coefficients import (
     diagonal_of,
     plane_shape,
 )
+from nvcodec.models.implicit.pyramid.residual import Planes, Residual
+from nvcodec.models.implicit.pyramid.tables import Tables
 
 ROUNDS = 2
 START_OFFSET = 0.4  # rounding offset of the first guess
+ESCAPE_BITS = 8
+_TRANSFORMS = ((0, 32), (0, 16), (0, 8), (1, 16), (1, 8), (2, 16), (2, 8))
+_TYPICAL_SIDE = (0, 1, 5)
 
 
 @dataclass
@@ -33,11 +41,58 @@ class Quantised:
     empty: np.ndarray
 
 
+def choose_residual(
+    difference: Planes, steps: tuple[int, int], kind: int, price: float, tables: Tables, pool: Executor
+) -> Residual:
+    """difference: original - prediction, planes (H, W) and (H/2, W/2) twice, H and W multiples of 32; steps: luma and
+    chroma, eighths; price: squared steps a bit may cost. The result's ``blocks`` hold every tile."""
+
+    def transformed(transform: tuple[int, int]) -> Quantised:
+        plane, size = transform
+        tiles = dct.forward(dct.to_tiles(difference[plane], size)).numpy()
+        step = steps[min(plane, 1)] / 2**dct.STEP_BITS
+        return quantise(tiles, step, kind, plane > 0, price, tables.coefficients, _TYPICAL_SIDE[plane])
+
+    found = dict(zip(_TRANSFORMS, pool.map(transformed, _TRANSFORMS), strict=True))
+    rows, columns = difference[0].shape[0] // 32, difference[0].shape[1] // 32
+    shape32, shape16 = (rows, columns), (2 * rows, 2 * columns)
+    costs16, costs32 = typical_costs(tables.sizes16) * price, typical_costs(tables.sizes32) * price
+
+    def total(attribute: str, shape: tuple[int, int], *parts: tuple[int, int]) -> np.ndarray:
+        return sum(getattr(found[part], attribute) for part in parts).reshape(shape)  # type: ignore[union-attr]
+
+    chroma8 = ((1, 8), (2, 8))
+    eights = found[0, 8].cost.reshape(2 * rows, 2, 2 * columns, 2).sum((1, 3))
+    options16 = np.stack(
+        [
+            total("empty", shape16, (0, 16), *chroma8) + costs16[0],
+            total("cost", shape16, (0, 16), *chroma8) + costs16[1],
+            eights + total("cost", shape16, *chroma8) + costs16[2],
+        ]
+    )
+    whole = ((0, 32), (1, 16), (2, 16))
+    options32 = np.stack(
+        [
+            total("empty", shape32, *whole) + costs32[0],
+            total("cost", shape32, *whole) + costs32[1],
+            options16.min(0).reshape(rows, 2, columns, 2).sum((1, 3)) + costs32[2],
+        ]
+    )
+    blocks = [(plane, size, np.arange(len(q.symbols)), q.symbols) for (plane, size), q in found.items()]
+    return Residual(options32.argmin(0), options16.argmin(0), blocks)
+
+
+def typical_costs(tables: AdaptiveTables) -> np.ndarray:
+    """Bits of each value over all contexts."""
+    counts = tables.counts.sum(0)
+    return -np.log2(counts / counts.sum())
+
+
 def quantise(
     coefficients: np.ndarray, step: float, kind: int, chroma: bool, price: float, tables: CoefficientTables, side: int
 ) -> Quantised:
     """coefficients: (N, n, n) float32; step in sample values; side: typical context of the extents."""
-    count, size = coefficients.shape[:2]
+    size = coefficients.shape[1]
     shape = plane_shape(size, chroma)
     x = np.abs(coefficients) * np.float32(1 / step)
     energy = np.einsum("nij,nij->n", x, x)
@@ -46,46 +101,48 @@ def quantise(
     cost = energy + extent_cost[0]
     worth = np.flatnonzero(x.max((1, 2)) > 0.5)
     if len(worth):
-        chosen, chosen_cost = _choose(x[worth], kind, shape, price, tables, extent_cost)
+        chosen, cost[worth] = _choose(x[worth], kind, shape, price, tables, extent_cost)
         symbols[worth] = np.where(coefficients[worth] < 0, -chosen, chosen)
-        cost[worth] = chosen_cost
     return Quantised(symbols, cost, energy)
 
 
 def _choose(
     x: np.ndarray, kind: int, shape: int, price: float, tables: CoefficientTables, extent_cost: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    size = x.shape[1]
+    """Symbols of least cost for magnitudes x (N, n, n), and the cost (N,): contexts from the round before."""
+    count, size = x.shape[:2]
     diagonal = diagonal_of(size)
-    bits = tables.magnitudes.costs
-    last = bits.shape[1] - 1
-    nearest = np.minimum(np.floor(x + 0.5), MAX_MAGNITUDE).astype(np.int32)
-    symbols = np.minimum(np.floor(x + START_OFFSET), MAX_MAGNITUDE).astype(np.int32)
     order = np.argsort(diagonal.ravel(), kind="stable")
     starts = np.searchsorted(diagonal.ravel()[order], np.arange(2 * size - 1))
-    total = np.zeros(len(x))
+    bits = (tables.magnitudes.costs * price).astype(np.float32)
+    nearest = np.minimum(np.floor(x + 0.5), MAX_MAGNITUDE).astype(np.int32)
+    symbols = np.minimum(np.floor(x + START_OFFSET), MAX_MAGNITUDE).astype(np.int32)
+    energy = x * x
+    dropped = np.add.reduceat(energy.reshape(count, -1)[:, order], starts, axis=1)
+    none = np.zeros((count, 1))
+    beyond = np.concatenate([np.cumsum(dropped[:, ::-1], 1)[:, ::-1], none], 1)
+    total = np.zeros(count)
     for _ in range(ROUNDS):
         extents = ((symbols > 0) * (diagonal + 1)).max((1, 2))
         contexts = all_contexts(symbols, np.maximum(extents, 1), kind, shape)
-        best = np.full(x.shape, np.inf, np.float32)
+        best = energy + bits[contexts, 0]
         choice = np.zeros_like(symbols)
-        for lower in (0, 1, None):
-            candidate = nearest * 0 if lower is None else np.maximum(nearest - lower, 0)
-            cost = bits[contexts, np.minimum(candidate, last)] + (candidate > 0) + _escape_bits(candidate, last)
-            cost = ((x - candidate) ** 2 + price * cost).astype(np.float32)
-            better = cost < best
-            best = np.where(better, cost, best)
-            choice = np.where(better, candidate, choice)
-        coded = np.add.reduceat(best.reshape(len(x), -1)[:, order], starts, axis=1)
-        dropped = np.add.reduceat((x * x).reshape(len(x), -1)[:, order], starts, axis=1)
-        upto = np.concatenate([np.zeros((len(x), 1)), np.cumsum(coded, 1)], 1)
-        beyond = np.concatenate([np.cumsum(dropped[:, ::-1], 1)[:, ::-1], np.zeros((len(x), 1))], 1)
-        totals = upto + beyond + extent_cost
+        some = np.nonzero(nearest)  # few: where anything but zero is possible
+        for lower in (0, 1):
+            candidate = np.maximum(nearest[some] - lower, 1)
+            cost = (x[some] - candidate) ** 2 + _bits_of(candidate, contexts[some], bits, price)
+            better = cost < best[some]
+            best[some] = np.where(better, cost, best[some])
+            choice[some] = np.where(better, candidate, choice[some])
+        coded = np.add.reduceat(best.reshape(count, -1)[:, order], starts, axis=1)
+        totals = np.concatenate([none, np.cumsum(coded, 1)], 1) + beyond + extent_cost
         extent = totals.argmin(1)
-        total = totals[np.arange(len(x)), extent]
+        total = totals[np.arange(count), extent]
         symbols = np.where(diagonal < extent[:, None, None], choice, 0)
     return symbols, total
 
 
-def _escape_bits(candidate: np.ndarray, last: int) -> np.ndarray:
-    return np.where(candidate > last, 8, 0)
+def _bits_of(candidate: np.ndarray, contexts: np.ndarray, bits: np.ndarray, price: float) -> np.ndarray:
+    """Price of magnitudes of at least 1 and their signs."""
+    last = bits.shape[1] - 1
+    return bits[contexts, np.minimum(candidate, last)] + price * (1 + ESCAPE_BITS * (candidate > last))

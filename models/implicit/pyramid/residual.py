@@ -10,139 +10,110 @@ import torch
 from torch import Tensor
 
 from nvcodec.models.implicit.pyramid import dct
-from nvcodec.models.implicit.pyramid.coefficients import INTRA, code_coefficients
-from nvcodec.models.implicit.pyramid.decisions import Quantised, quantise
+from nvcodec.models.implicit.pyramid.coefficients import code_coefficients
 from nvcodec.models.implicit.pyramid.maps import code_map
 from nvcodec.models.implicit.pyramid.tables import Tables
 from nvcodec.models.motion.syntax import SymbolCoder
 
 NONE, WHOLE, SPLIT = 0, 1, 2  # of a block of 32: nothing, one transform, four blocks of 16
+QUIET = 4  # contexts of what the frames around say of a block
 Planes = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass
-class Choice:
-    """``sizes32`` (R, C): NONE, WHOLE, SPLIT; ``sizes16`` (2R, 2C): NONE, WHOLE (16), SPLIT (four of 8);
-    ``symbols``: by (plane, size), of every tile of that size in the picture; ``cost``: of the whole picture."""
+class Residual:
+    """``sizes32`` (R, C): NONE, WHOLE, SPLIT; ``sizes16`` (2R, 2C) where split: NONE, WHOLE (16), SPLIT (four of 8);
+    ``blocks``: plane, size, tile numbers (N,) and symbols (N, size, size) of what is coded."""
 
     sizes32: np.ndarray
     sizes16: np.ndarray
-    symbols: dict[tuple[int, int], np.ndarray]
-    cost: float
-
-
-def choose(residual: Planes, steps: tuple[int, int], kind: int, price: float, tables: Tables) -> Choice:
-    """residual: planes (H, W) and (H/2, W/2) twice, H and W multiples of 32; steps: luma and chroma, eighths."""
-    rows, columns = residual[0].shape[0] // 32, residual[0].shape[1] // 32
-    found: dict[tuple[int, int], Quantised] = {}
-    for plane, sizes in ((0, (32, 16, 8)), (1, (16, 8)), (2, (16, 8))):
-        step = steps[min(plane, 1)] / 8
-        for size in sizes:
-            tiles = dct.forward(dct.to_tiles(residual[plane], size)).numpy()
-            side = 0 if plane == 0 else 1 if plane == 1 else 5
-            found[plane, size] = quantise(tiles, step, kind, plane > 0, price, tables.coefficients, side)
-    costs16 = _map_costs(tables.sizes16) * price
-    costs32 = _map_costs(tables.sizes32) * price
-    shape16 = (2 * rows, 2 * columns)
-    chroma8 = (found[1, 8].cost + found[2, 8].cost).reshape(shape16)
-    none16 = (found[0, 16].empty + found[1, 8].empty + found[2, 8].empty).reshape(shape16) + costs16[0]
-    whole16 = found[0, 16].cost.reshape(shape16) + chroma8 + costs16[1]
-    four8 = found[0, 8].cost.reshape(2 * rows, 2, 2 * columns, 2).sum((1, 3)) + chroma8 + costs16[2]
-    options = np.stack([none16, whole16, four8])
-    sizes16, cost16 = options.argmin(0), options.min(0)
-    shape32 = (rows, columns)
-    none32 = sum(found[p, s].empty for p, s in ((0, 32), (1, 16), (2, 16))).reshape(shape32) + costs32[0]
-    whole32 = sum(found[p, s].cost for p, s in ((0, 32), (1, 16), (2, 16))).reshape(shape32) + costs32[1]
-    split = cost16.reshape(rows, 2, columns, 2).sum((1, 3)) + costs32[2]
-    options = np.stack([none32, whole32, split])
-    symbols = {key: value.symbols for key, value in found.items()}
-    return Choice(options.argmin(0), sizes16, symbols, float(options.min(0).sum()))
-
-
-def _map_costs(tables) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Typical bits of each value: over all contexts, as often as they were met."""
-    weight = tables.counts.sum(1, keepdims=True)
-    share = (tables.counts / weight * (weight - weight.min() + 1)).sum(0)
-    return -np.log2(share / share.sum())
+    blocks: list[tuple[int, int, np.ndarray, np.ndarray]]
 
 
 def code_residual(
-    choice: Choice | None,
-    height: int,
-    width: int,
-    steps: tuple[int, int],
-    kind: int,
-    quiet: np.ndarray,
-    coder: SymbolCoder,
-    tables: Tables,
-) -> Planes:
-    """Write or read the residual of one frame; returns it as planes of float32 integers.
+    wanted: Residual | None, rows: int, columns: int, kind: int, quiet: np.ndarray, coder: SymbolCoder, tables: Tables
+) -> Residual:
+    """Write or read the residual of a frame of rows x columns blocks of 32.
 
-    quiet: (H/32, W/32) 0 to 3, what is known of how well each block is predicted.
+    wanted: its ``blocks`` hold every tile of the picture, by (plane, size), in the order of `tile_places`; quiet:
+    (rows, columns) 0 to QUIET - 1.
     """
-    rows, columns = height // 32, width // 32
-    everywhere = np.ones((rows, columns), bool)
+    extra = kind * QUIET + quiet
     sizes32 = code_map(
-        choice.sizes32 if choice else None,
+        wanted.sizes32 if wanted else None,
         np.zeros((rows, columns), np.int64),
-        everywhere,
-        kind * 4 + quiet,
+        np.ones((rows, columns), bool),
+        extra,
         coder,
         tables.sizes32,
     )
-    sizes32_at16 = sizes32.repeat(2, 0).repeat(2, 1)
+    at16 = _twice(sizes32)
     sizes16 = code_map(
-        choice.sizes16 if choice else None,
-        np.minimum(sizes32_at16, 1),
-        sizes32_at16 == SPLIT,
-        (kind * 4 + quiet).repeat(2, 0).repeat(2, 1),
-        coder,
-        tables.sizes16,
+        wanted.sizes16 if wanted else None, np.minimum(at16, 1), at16 == SPLIT, _twice(extra), coder, tables.sizes16
     )
-    sizes16 = np.where(sizes32_at16 == SPLIT, sizes16, -1)
-    whole32 = np.flatnonzero(sizes32 == WHOLE)
-    whole16, four8 = np.flatnonzero(sizes16 == WHOLE), np.flatnonzero(sizes16 == SPLIT)
-    corner = (four8 // (2 * columns)) * 2 * (4 * columns) + (four8 % (2 * columns)) * 2
-    eights = (corner[:, None] + np.array([0, 1, 4 * columns, 4 * columns + 1])).ravel()
-    sixteens_chroma = np.sort(np.concatenate([whole16, four8]))
-    residual = [torch.zeros(height >> s, width >> s) for s in (0, 1, 1)]
-    coded_luma32 = np.zeros(rows * columns, bool)
-    coded_luma16 = np.zeros(4 * rows * columns, bool)
+    places = tile_places(sizes32, np.where(at16 == SPLIT, sizes16, -1))
+    chosen = {(plane, size): symbols for plane, size, _, symbols in wanted.blocks} if wanted else {}
+    luma = {16: np.zeros(4 * rows * columns, bool), 32: np.zeros(rows * columns, bool)}  # blocks with luma, by side
     coded_u: dict[int, np.ndarray] = {}
-    for plane, size, where in (
-        (0, 32, whole32),
-        (0, 16, whole16),
-        (0, 8, eights),
-        (1, 16, whole32),
-        (1, 8, sixteens_chroma),
-        (2, 16, whole32),
-        (2, 8, sixteens_chroma),
-    ):
+    blocks = []
+    for (plane, size), where in places.items():
         if not len(where):
             continue
         sides = np.zeros(len(where), np.int64)
         if plane:
-            sides = 1 + (coded_luma32 if size == 16 else coded_luma16)[where].astype(np.int64)
+            sides = 1 + luma[2 * size][where].astype(np.int64)
         if plane == 2:
             sides = 3 + sides + 2 * coded_u[size]
-        chosen = choice.symbols[plane, size][where] if choice else None
-        symbols = code_coefficients(chosen, len(where), size, kind, plane > 0, sides, coder, tables.coefficients)
+        given = chosen[plane, size][where] if wanted else None
+        symbols = code_coefficients(given, len(where), size, kind, plane > 0, sides, coder, tables.coefficients)
         coded = symbols.any((1, 2))
-        if plane == 0 and size == 32:
-            coded_luma32[where] = coded
-        elif plane == 0 and size == 16:
-            coded_luma16[where] = coded
-        elif plane == 0:
-            coded_luma16[four8] = coded.reshape(-1, 4).any(1)
-        elif plane == 1:
+        if plane == 1:
             coded_u[size] = coded
-        filled = np.flatnonzero(coded)
-        samples = dct.inverse(torch.from_numpy(symbols[filled]), steps[min(plane, 1)])
-        h, w = residual[plane].shape
-        view = residual[plane].view(h // size, size, w // size, size)
-        places = torch.from_numpy(where[filled])
-        view[places // (w // size), :, places % (w // size), :] = samples
-    return residual[0], residual[1], residual[2]
+        elif plane == 0 and size > 8:
+            luma[size][where] = coded
+        elif plane == 0:
+            luma[16][_parents(where, columns)] |= coded
+        if coded.any():
+            blocks.append((plane, size, where[coded], symbols[coded]))
+    return Residual(sizes32, sizes16, blocks)
 
 
-__all__ = ["INTRA", "NONE", "SPLIT", "WHOLE", "Choice", "Planes", "choose", "code_residual"]
+def tile_places(sizes32: np.ndarray, sizes16: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Tile numbers of what is coded, by (plane, size), in coding order; sizes16 is -1 outside of split blocks."""
+    columns = sizes32.shape[1]
+    whole32 = np.flatnonzero(sizes32 == WHOLE)
+    whole16, fours = np.flatnonzero(sizes16 == WHOLE), np.flatnonzero(sizes16 == SPLIT)
+    corner = fours // (2 * columns) * (8 * columns) + fours % (2 * columns) * 2
+    eights = (corner[:, None] + np.array([0, 1, 4 * columns, 4 * columns + 1])).ravel()
+    chroma8 = np.sort(np.concatenate([whole16, fours]))
+    return {
+        (0, 32): whole32,
+        (0, 16): whole16,
+        (0, 8): eights,
+        (1, 16): whole32,
+        (1, 8): chroma8,
+        (2, 16): whole32,
+        (2, 8): chroma8,
+    }
+
+
+def render(residual: Residual, steps: tuple[int, int], prediction: Planes) -> Planes:
+    """The prediction and the residual, clamped to 0..255: float32 integers. steps: luma and chroma, eighths."""
+    planes = tuple(p.clone() for p in prediction)
+    for plane, size, where, symbols in residual.blocks:
+        samples = dct.inverse(torch.from_numpy(symbols), steps[min(plane, 1)])
+        height, width = planes[plane].shape
+        view = planes[plane].view(height // size, size, width // size, size)
+        row, column = torch.from_numpy(where // (width // size)), torch.from_numpy(where % (width // size))
+        view[row, :, column, :] = (view[row, :, column, :] + samples).clamp_(0, 255)
+    return planes  # type: ignore[return-value]
+
+
+def _twice(grid: np.ndarray) -> np.ndarray:
+    return grid.repeat(2, 0).repeat(2, 1)
+
+
+def _parents(eights: np.ndarray, columns: int) -> np.ndarray:
+    """Numbers of the blocks of 16 around tiles of 8; columns: of blocks of 32."""
+    row, column = np.divmod(eights, 4 * columns)
+    return row // 2 * (2 * columns) + column // 2

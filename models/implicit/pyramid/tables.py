@@ -8,11 +8,12 @@ import numpy as np
 from nvcodec.entropy.tables import TableSet
 from nvcodec.models.implicit.pyramid import coarse, coefficients, maps
 from nvcodec.models.implicit.pyramid.adaptive import AdaptiveTables
+from nvcodec.models.implicit.pyramid.blocks import CHOICES_8
 from nvcodec.models.implicit.pyramid.coefficients import CoefficientTables
 from nvcodec.models.motion import syntax
 from nvcodec.models.motion.syntax import MotionTables, SymbolCoder
 
-MODE_EXTRA, SIZE_EXTRA = 4, 8
+MODE_EXTRA, SIZE_EXTRA = 4, 12
 
 
 class Tables:
@@ -24,7 +25,7 @@ class Tables:
         self.coefficients = CoefficientTables(made["magnitudes"], made["extents"])
         self.motion = MotionTables(made["choice"], made["classes"])  # type: ignore[arg-type]
         self.modes, self.sizes32, self.sizes16 = made["modes"], made["sizes32"], made["sizes16"]
-        self.means = made["means"]
+        self.means, self.split, self.which = made["means"], made["split"], made["which"]
         self.all = made
 
     def learn(self) -> None:
@@ -64,5 +65,7 @@ def start_counts() -> dict[str, np.ndarray]:
         "modes": falling(maps.map_contexts(MODE_EXTRA), maps.VALUES, 0.5, 32),
         "sizes32": falling(maps.map_contexts(SIZE_EXTRA), maps.VALUES, 0.5, 32),
         "sizes16": falling(maps.map_contexts(SIZE_EXTRA), maps.VALUES, 0.5, 32),
+        "split": falling(maps.map_contexts(1), maps.VALUES, 0.1),
+        "which": falling(8, CHOICES_8, 0.6),
         "means": falling(coarse.CONTEXTS, coarse.SYMBOLS, 0.8, 16),
     }
