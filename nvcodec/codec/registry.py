@@ -47,6 +47,7 @@ BUILT_IN: dict[str, tuple[int, str]] = {
     "cam": (24, "nvcodec.codec.implicit:cam"),
     "pfnr": (25, "nvcodec.codec.implicit:pfnr"),
     "hinerv": (26, "nvcodec.codec.implicit:hinerv"),
+    "pyramid": (27, "nvcodec.codec.pyramid:PyramidCodec"),
 }
 IMPLICIT_IDS = range(16, 48)
 THIRD_PARTY_IDS = range(32768, 65536)
