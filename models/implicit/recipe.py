@@ -62,6 +62,7 @@ class Recipe:
     chained: ClassVar[bool] = False
     pixel_exact: ClassVar[bool] = False
     interpolates: ClassVar[bool] = True
+    joins: ClassVar[bool] = False  # whether a second video can share the network of a first
     group_frames: ClassVar[int] = 0  # frames of a group where the paper has a network for each few; 0 = as many as fit
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> Any:

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
 from nvcodec.models.implicit.budget import MAX_STRIDE, MAX_STRIDES, too_small, widest
-from nvcodec.models.implicit.recipe import Integers, Recipe
+from nvcodec.models.implicit.recipe import Integers, Recipe, counted_size
 from nvcodec.models.implicit.representation import Geometry
 from nvcodec.stream.fields import Varint, wire
 
@@ -46,12 +44,6 @@ def halved(first: int, stages: int, lowest: int, expansion: int = 1) -> list[int
     return widths
 
 
-def count_of(recipe: Recipe, geometry: Geometry, shape: object) -> int:
-    """Size of a shape as its paper counts it, without making its tensors."""
-    with torch.device("meta"):
-        return recipe.counted(recipe.build(geometry, shape))
-
-
 def width_for(
     recipe: Recipe, geometry: Geometry, shape: Callable[[int], _Shape], parameters: int, step: int = 1
 ) -> _Shape:
@@ -59,9 +51,9 @@ def width_for(
 
     Raises UsageError when the budget holds none.
     """
-    width = widest(lambda w: count_of(recipe, geometry, shape(w)) if w else 0, parameters, step, MAX_SEARCHED_WIDTH)
+    width = widest(lambda w: counted_size(recipe, geometry, shape(w)) if w else 0, parameters, step, MAX_SEARCHED_WIDTH)
     if not width:
-        raise too_small(recipe.name, parameters, count_of(recipe, geometry, shape(step)))
+        raise too_small(recipe.name, parameters, counted_size(recipe, geometry, shape(step)))
     return shape(width)
 
 
@@ -80,6 +72,6 @@ def stem_shape_for(
             return StemShape(strides, width, stem_width, least)
 
         smallest = max(1, least // _NARROWEST)
-        if count_of(recipe, geometry, shape(smallest)) <= parameters:
+        if counted_size(recipe, geometry, shape(smallest)) <= parameters:
             return width_for(recipe, geometry, shape, parameters)
-    raise too_small(recipe.name, parameters, count_of(recipe, geometry, shape(smallest)))
+    raise too_small(recipe.name, parameters, counted_size(recipe, geometry, shape(smallest)))

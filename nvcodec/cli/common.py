@@ -75,12 +75,14 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--batch", type=whole_number("batch", 1, 1024), metavar="N", help="frames of a step")
     group.add_argument("--lr", type=positive_number("lr"), metavar="R", help="peak learning rate")
-    group.add_argument("--loss", choices=("l2", "l1", "fusion6"), help="in place of the paper's")
+    losses = ("l2", "l1", "fusion6", "fusion10_freq", "hinerv")
+    group.add_argument("--loss", choices=losses, help="in place of the paper's")
     group.add_argument("--strides", type=stride_list, metavar="A,B,..", help="up-sampling of each stage")
     group.add_argument("--bf16", action="store_true", help="fit in bfloat16 (faster where the processor has it)")
     group.add_argument("--seed", type=whole_number("seed", 0), metavar="N", help="of initial weights and order (0)")
     group.add_argument("--mask", metavar="PNG", help="fit only where this picture is white")
     group.add_argument("--resume", metavar="FILE", help="keep the state of the fit here, and go on where it stands")
+    group.add_argument("--join", metavar="FILE", help="share the network of this file's video and follow it (pfnr)")
     group.add_argument("--preview", metavar="PNG", help="show source above fit here, as it runs")
 
 
@@ -91,7 +93,7 @@ _FIT_OPTIONS = {
     "psnr": "psnr_db",
     "time": "seconds",
     **{n: n for n in ("epochs", "gop", "weights_coding", "rate_weight", "batch", "lr", "loss", "strides", "seed")},
-    **{n: n for n in ("mask", "resume", "preview")},
+    **{n: n for n in ("mask", "resume", "preview", "join")},
 }
 
 

@@ -36,7 +36,7 @@ OPTIONS = {
     "weights_coding": "learned or paper",
     "rate_weight": "lambda of bits per pixel against squared error",
     "batch": "frames of a step",
-    "loss": "l2, l1 or fusion6 in place of the paper's",
+    "loss": "l2, l1, fusion6, ... in place of the paper's",
     "lr": "peak learning rate",
     "bf16": "networks in bfloat16 while fitting",
     "seed": "of initial weights and order",
@@ -44,6 +44,7 @@ OPTIONS = {
     "mask": "pictures of what to fit, white: fit, black: leave out",
     "resume": "file that keeps the state of the fit",
     "preview": "PNG that shows the fit as it runs",
+    "join": "file of the same codec whose network this video shares and after which it stands",
 }
 
 
@@ -133,6 +134,8 @@ class ImplicitEncoder:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.config = bytes([SYNTAX_VERSION])
+        previous = joined_network(recipe, video, settings.options["join"]) if settings.options.get("join") else None
+        self._follows = previous is not None
         self.interrupted = False
         self.notes: list[str] = []
         self.psnr_db: float | None = None
@@ -144,7 +147,7 @@ class ImplicitEncoder:
         self._needs_all = settings.frame_count is None and bool({"seconds", "target_nbytes"} & set(settings.options))
         self._scores: list[tuple[float, int]] = []
         self._make_session: Callable[[int | None], Any] = lambda count: Session(
-            recipe, video, session_options(recipe, video, settings, count), settings.on_fit
+            recipe, video, session_options(recipe, video, settings, count), settings.on_fit, previous
         )
         self._session = None if self._needs_all else self._make_session(settings.frame_count)
 
@@ -181,7 +184,9 @@ class ImplicitEncoder:
         self.notes += [where + note for note in group.notes]
         self._scores.append((group.psnr_db, group.frames))
         self.psnr_db = sum(p * n for p, n in self._scores) / sum(n for _, n in self._scores)
-        return CodedUnit(group.payload, first or not self._recipe.chained, group.frames, group.planes_crc32)
+        return CodedUnit(
+            group.payload, (first and not self._follows) or not self._recipe.chained, group.frames, group.planes_crc32
+        )
 
 
 class ImplicitDecoder:
@@ -213,6 +218,22 @@ def group_length(video: VideoFormat, settings: EncodeSettings, own: int = 0) -> 
         return int(asked)
     fitting = GROUP_NBYTES // (3 * video.width * video.height)
     return max(_LEAST_GROUP, min(MAX_UNIT_FRAMES, fitting))
+
+
+def joined_network(recipe: Recipe, video: VideoFormat, path: str) -> Any:
+    """The network that the last video of a file left; UsageError for files and recipes that cannot be joined."""
+    from nvcodec.models.implicit.decoder import GroupDecoder
+    from nvcodec.pipeline.join import read_beginning
+
+    if not recipe.joins:
+        raise UsageError(f"codec {recipe.name} has a network for each video and cannot join a file; pfnr can")
+    beginning = read_beginning(path)
+    beginning.check(recipe.name, recipe.codec_id, video)
+    decoder = GroupDecoder(recipe, video)
+    for record, _ in beginning.records:
+        for place, unit in enumerate(record.units):
+            network = decoder.load(unit.payload, record.keyframe and place == 0)
+    return network
 
 
 def session_options(recipe: Recipe, video: VideoFormat, settings: EncodeSettings, frame_count: int | None) -> Any:

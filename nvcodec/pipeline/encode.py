@@ -17,6 +17,7 @@ from nvcodec.media.failure import reported
 from nvcodec.media.types import Frame, FrameSource, VideoFormat
 from nvcodec.pipeline.channel import Stages
 from nvcodec.pipeline.format import check_planes, frames_in_flight, stream_header
+from nvcodec.pipeline.join import read_beginning
 from nvcodec.pipeline.output import Target, checked_write, discard, open_output, target_name
 from nvcodec.pipeline.report import EncodeReport, Meter, ProgressCallback, Span
 from nvcodec.stream import MAX_RECORD_FRAMES, StreamWriter
@@ -38,22 +39,30 @@ class StreamEncoder:
         self.model = codec.model_identity(settings)
         stream_header(video, codec.codec_id, self.model, b"")  # refuses a video before any model is loaded
         self._encoder: SequenceEncoder = codec.encoder(video, settings)
-        self.header = stream_header(video, codec.codec_id, self.model, self._encoder.config)
+        join = settings.options.get("join")
+        self._beginning = read_beginning(join) if join else None
+        if self._beginning is None:
+            self.header = stream_header(video, codec.codec_id, self.model, self._encoder.config)
+        else:
+            self._beginning.check(codec.name, codec.codec_id, video)
+            self.header, self._placed = self._beginning.header, self._beginning.times(video)
         self.writer = StreamWriter(self.header, frames_per_record)
         self.span = Span(video.time_base, video.frame_rate)
         self.frames = 0
         self._times: deque[tuple[int, int]] = deque()
 
     def start(self) -> bytes:
-        """The header."""
-        return self.writer.start()
+        """The header, and the records of a stream that this video joins."""
+        kept = self._beginning.records if self._beginning is not None else ()
+        return self.writer.start() + b"".join(self.writer.keep(record, content) for record, content in kept)
 
     def encode(self, frame: Frame) -> bytes:
         """One frame, in display order, pts increasing; UsageError for planes of another size or type."""
         wrong = check_planes(frame, self.video)
         if wrong:
             raise UsageError(f"frame {self.frames}: {wrong}")
-        self._times.append((frame.pts, frame.duration))
+        times = frame.pts, frame.duration
+        self._times.append(times if self._beginning is None else self._placed(*times))
         self.frames += 1
         return self._written(self._encoder.encode(frame))
 
@@ -179,7 +188,7 @@ def _report(encoder: StreamEncoder, meter: Meter, notes: list[str]) -> EncodeRep
         keyframes=writer.keyframe_count,
         width=video.width,
         height=video.height,
-        bpp=8 * writer.nbytes / (video.width * video.height * encoder.frames),
+        bpp=8 * writer.nbytes / (video.width * video.height * writer.frame_count),
         kbps=8 * writer.nbytes / seconds / 1000 if seconds else None,
         video_seconds=seconds,
         seconds=meter.seconds,

@@ -73,6 +73,15 @@ class StreamWriter:
             done += self._close_record()
         return done
 
+    def keep(self, record: VideoRecord, content: bytes) -> bytes:
+        """A record of an earlier stream with the same header, as it is; before any ``add``."""
+        if record.keyframe:
+            self._index.add(KeyframeEntry(self.nbytes, record.first_frame, record.pts[0]))
+        self.frame_count += record.frame_count
+        self.payload_nbytes += sum(len(unit.payload) for unit in record.units)
+        self._last_pts = record.pts[-1]
+        return self._counted(content)
+
     def finish(self) -> bytes:
         """What is still held back, the index and the end record."""
         rest = self._close_record() if self._units else b""

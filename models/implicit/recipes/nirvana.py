@@ -66,7 +66,7 @@ class NirvanaRecipe(Recipe):
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> NirvanaShape:
         group = min(MOST_FRAMES, max(GROUP, geometry.frames))
-        features = max(1, min(64, parameters // (512 * HIDDEN)))
+        features = max(1, min(64, (parameters - HIDDEN**2) // (260 * HIDDEN)))
         return width_for(self, geometry, lambda hidden: NirvanaShape(min(hidden, HIDDEN), features, group), parameters)
 
     def build(self, geometry: Geometry, shape: NirvanaShape, previous: Representation | None = None) -> Nirvana:

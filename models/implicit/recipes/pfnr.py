@@ -77,7 +77,7 @@ class PfnrRecipe(Recipe):
     Shape = StemShape
     fit = FitSettings(batch=1, lr=5e-4, betas=(0.5, 0.999), warm_up=0.2, loss="fusion6", rate_weight=0.05)
     paper = PaperCoding(8, 8)
-    chained = True
+    chained, joins = True, True
 
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> StemShape:
         strides = strides_near(geometry, options, NERV_LADDER, NERV_CELLS)
