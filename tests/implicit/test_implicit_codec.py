@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of implicit codecs: written, described, and decoded whole, in part, between frames, and without training code."""
+"""Files of implicit codecs: written, described, decoded whole, in part, between frames, and without training code."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from implicit_clips import HEIGHT, WIDTH, moving, write_y4m
 from nvcodec import api
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media import open_source
+from nvcodec.models.implicit.fit.budget import Budget
+from nvcodec.models.implicit.recipe import get_recipe
+from nvcodec.models.implicit.representation import Geometry
 
 SMALL: dict[str, Any] = {"model_size": 6000, "epochs": 2}
 
@@ -115,7 +119,7 @@ def test_only_representations_have_pictures_between_frames(tmp_path: Path, clip:
 def test_parts_add_up_to_the_payload(stream: Path) -> None:
     info = api.probe(stream)
     assert info.parts is not None
-    assert set(info.parts) == {"tables", "weights", "latents", "metadata"}
+    assert set(info.parts) >= {"tables", "weights", "latents", "metadata"}
     assert sum(info.parts.values()) == info.payload_nbytes
     assert info.pixel_exact is False
     assert info.model is None
@@ -134,13 +138,18 @@ def test_every_recipe_and_coding_round_trips_odd_sizes(codec: str, coding: str, 
     assert [p.shape for p in planes(out)[0]] == [(23, 37), (12, 19), (12, 19)]
 
 
-def test_quality_alone_is_enough_and_more_is_more(clip: Path, tmp_path: Path) -> None:
-    sizes = []
-    for quality in (40, 63):
-        path = tmp_path / f"{quality}.nvc"
-        api.encode(clip, path, codec="hnerv", quality=quality, threads=1, options={"epochs": 1})
-        sizes.append(path.stat().st_size)
-    assert sizes[0] <= sizes[1]
+def test_quality_alone_is_enough(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "q.nvc"
+    api.encode(clip, path, codec="hnerv", quality=50, threads=1, options={"epochs": 1})
+    assert api.decode(path, tmp_path / "q.y4m", verify=True, threads=1).frames == 6
+
+
+def test_better_quality_is_a_larger_network_that_pays_less_for_bits() -> None:
+    geometry, recipe = Geometry(640, 1280, 132), get_recipe("hnerv")
+    budgets = [Budget(quality=q).of_group(geometry, recipe, "learned", {}) for q in range(64)]
+    for worse, better in pairwise(budgets):
+        assert worse.parameters < better.parameters
+        assert worse.rate_weight > better.rate_weight
 
 
 def test_a_whole_clip_may_be_one_unit_of_more_than_32_frames(tmp_path: Path) -> None:

@@ -179,6 +179,18 @@ def test_records_are_handed_out_as_they_become_full() -> None:
     assert sizes == [False, False, False, True] * 2
 
 
+def test_a_unit_of_many_frames_has_a_record_of_its_own() -> None:
+    units = [
+        *constant_rate(3, 10),
+        Coded(b"group", True, list(range(5000, 6024)), [1] * 1024),
+        Coded(b"x", False, [9000], [1]),
+    ]
+    records = read(written(units))[1]
+    assert [(record.frame_count, len(record.units)) for record in records] == [(3, 3), (1024, 1), (1, 1)]
+    with pytest.raises(NvcError, match="1024 frames"):
+        written([Coded(b"group", True, list(range(1025)), [1] * 1025)])
+
+
 def test_large_payloads_close_a_record() -> None:
     units = [Coded(bytes(700_000), i == 0, [i], [1]) for i in range(6)]
     assert [record.frame_count for record in read(written(units))[1]] == [2, 2, 2]
@@ -217,7 +229,7 @@ def test_header_that_cannot_be_stored(change: dict[str, object], error: type[Nvc
         [Coded(b"", True, [5, 4], [1, 1])],
         [Coded(b"", True, [], [])],
         [Coded(b"", True, [], []), Coded(b"", True, [1], [1])],
-        [Coded(b"", True, list(range(33)), [1] * 33)],
+        [Coded(b"", True, list(range(1025)), [1] * 1025)],
         [Coded(b"", True, [0], [])],
         [Coded(b"", True, [0], [-1])],
         [Coded(b"", True, [2**62], [1])],
