@@ -69,10 +69,22 @@ class FrameSyntax:
     def code_modes(self, frame: FrameSymbols, coder: SymbolCoder) -> None:
         """Prediction modes of a frame between two others."""
         shape = (2 * self.rows, 2 * self.columns)
-        level = np.full(shape, min(frame.step.level, 4) - 1)
         frame.modes = code_map(
-            frame.modes, np.zeros(shape, np.int64), np.ones(shape, bool), level, coder, self.tables.modes
+            frame.modes,
+            np.zeros(shape, np.int64),
+            np.ones(shape, bool),
+            self._mode_context(frame.step),
+            coder,
+            self.tables.modes,
         )
+
+    def _mode_context(self, step: Step) -> np.ndarray:
+        """(H/16, W/16) what the mode of the nearer frame says: 0 when it has none, else 1 + mode; 4 more far down."""
+        deepest = max((self._seen[n] for n in (step.past, step.future) if n is not None), key=lambda f: f.step.level)
+        deep = 4 * (step.level > 2)
+        if deepest.modes is None:
+            return np.full((2 * self.rows, 2 * self.columns), deep)
+        return deepest.modes + 1 + deep
 
     def code_vectors(
         self,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from nvcodec.entropy.tables import TableSet
@@ -13,14 +15,14 @@ from nvcodec.models.implicit.pyramid.coefficients import CoefficientTables
 from nvcodec.models.motion import syntax
 from nvcodec.models.motion.syntax import MotionTables, SymbolCoder
 
-MODE_EXTRA, SIZE_EXTRA = 4, 12
+MODE_EXTRA, SIZE_EXTRA = 8, 12
 
 
 class Tables:
     """The tables by name, in their state at the start of a GOP; `learn` after each frame."""
 
     def __init__(self, counts: dict[str, np.ndarray] | None = None) -> None:
-        counts = counts or start_counts()
+        counts = start_counts() if counts is None else counts
         made = {name: AdaptiveTables(c) for name, c in counts.items()}
         self.coefficients = CoefficientTables(made["magnitudes"], made["extents"])
         self.motion = MotionTables(made["choice"], made["classes"])  # type: ignore[arg-type]
@@ -48,6 +50,7 @@ class LearningCoder:
         return coded
 
 
+@cache
 def start_counts() -> dict[str, np.ndarray]:
     """Counts before anything was learned: smaller symbols are likelier."""
 
