@@ -72,6 +72,12 @@ class PyramidCodec:
             raise UnsupportedError(f"pyramid syntax {config.hex() or 'none'}: this build reads {SYNTAX_VERSION:02x}")
         return PyramidDecoder(video, threads)
 
+    def unit_parts(self, payload: bytes) -> dict[str, int]:
+        """Bytes of a unit by what they hold: weights of the network, latents (motion too), metadata."""
+        from nvcodec.models.implicit.pyramid.units import unit_parts
+
+        return unit_parts(payload)
+
 
 def _options(given: dict[str, Any]) -> dict[str, float]:
     """Numbers by name. Raises UsageError for other names and for what is out of range."""

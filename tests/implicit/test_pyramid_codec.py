@@ -71,6 +71,9 @@ def test_other_processes_and_thread_counts_decode_what_the_encoder_saw(stream: P
     assert info.codec == "pyramid"
     assert info.pixel_exact
     assert info.keyframes == (0,)
+    assert info.parts is not None
+    assert sum(info.parts.values()) == info.payload_nbytes
+    assert 200 < info.parts["weights"] < 3000
 
 
 def test_frames_after_the_first_are_cheap(stream: Path) -> None:

@@ -25,8 +25,8 @@ from nvcodec.models.implicit.pyramid.frame_coder import STEPS, FrameSymbols, Fra
 from nvcodec.models.implicit.pyramid.frame_encoder import FrameEncoder
 from nvcodec.models.implicit.pyramid.prediction import Planes, Reference
 from nvcodec.models.implicit.pyramid.structure import coding_order
-from nvcodec.models.implicit.pyramid.synthesis import Synthesis, code_network
-from nvcodec.models.implicit.pyramid.units import KEY_STEP, write_key, write_span
+from nvcodec.models.implicit.pyramid.synthesis import Synthesis
+from nvcodec.models.implicit.pyramid.units import KEY_STEP, write_key, write_network, write_span
 from nvcodec.models.memory import keep_freed_memory
 
 LEVEL_STEPS = (0.65, 1.0, 1.5, 1.8, 2.0, 2.0)  # step of keyframe, anchors, halves, ... against the nominal one
@@ -143,9 +143,9 @@ class GopEncoder:
 
     def run(self, step: float, network: Synthesis | None, observations: Observations | None = None) -> Pass:
         """One pass over all frames at a nominal step."""
-        writer = RansWriter()
         if network is not None:
-            code_network(network, writer, write=True)
+            write_network(network)  # passes are made with the weights that decoders will have
+        writer = RansWriter()
         syntax = FrameSyntax(self._height, self._width)
         reconstruction = Reconstruction(self._height, self._width, self.settings.chroma_ratio, network)
         encoder = FrameEncoder(syntax, reconstruction, self._seeds_of, self._pool)

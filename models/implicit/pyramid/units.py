@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nvcodec.entropy.rans import RansReader
+from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.implicit.pyramid.frame_coder import STEPS, FrameSymbols, FrameSyntax, Reconstruction
 from nvcodec.models.implicit.pyramid.structure import Step, coding_order
@@ -19,16 +19,19 @@ from nvcodec.stream.fields import Cursor, Uint, Varint, read_fields, wire, write
 
 MAX_SPAN = 32
 MAX_SYMBOLS_PER_SAMPLE = 4  # of luma; far more than any frame needs
-NETWORK_SYMBOLS = 1 << 16
+MAX_NETWORK_NBYTES, NETWORK_SYMBOLS = 1 << 18, 1 << 15
 _REFINED = 0x80
 
 
 @dataclass(frozen=True)
 class KeyHead:
-    """network: 0 for none, else one more than the place of its width in WIDTHS; chroma_ratio: sixteenths of the luma
-    step; quantiser: index into STEPS; symbols: entropy-coded in this unit."""
+    """kind: 0, where a span has its frames; network: 0 for none, else one more than the place of its width in WIDTHS;
+    network_nbytes: of its coded weights; chroma_ratio: sixteenths of the luma step; quantiser: index into STEPS;
+    symbols: entropy-coded in the frame."""
 
+    kind: int = wire(Varint(0, 0))
     network: int = wire(Varint(0, len(WIDTHS)))
+    network_nbytes: int = wire(Varint(0, MAX_NETWORK_NBYTES))
     chroma_ratio: int = wire(Varint(1, 64))
     quantiser: int = wire(Uint(1, 0, len(STEPS) - 1))
     symbols: int = wire(Varint(0, 1 << 40))
@@ -46,9 +49,18 @@ KEY_STEP = Step(0, None, None, -1)
 
 
 def write_key(network: Synthesis | None, chroma_ratio: int, quantiser: int, symbols: int, coded: bytes) -> bytes:
-    """The payload of a keyframe's unit."""
-    number = 0 if network is None else 1 + WIDTHS.index(network.width)
-    return write_fields(KeyHead(number, chroma_ratio, quantiser, symbols)) + coded
+    """The payload of a keyframe's unit; a network is put on its grid and frozen by that."""
+    number, weights = 0, b""
+    if network is not None:
+        weights, number = write_network(network), 1 + WIDTHS.index(network.width)
+    return write_fields(KeyHead(0, number, len(weights), chroma_ratio, quantiser, symbols)) + weights + coded
+
+
+def write_network(network: Synthesis) -> bytes:
+    """The coded weights of a network, which is left on their grid and frozen."""
+    writer = RansWriter()
+    code_network(network, writer, write=True)
+    return writer.finish()
 
 
 def write_span(frames: list[FrameSymbols], symbols: int, coded: bytes) -> bytes:
@@ -69,11 +81,12 @@ class UnitReader:
         """The keyframe, and the decoder of this GOP's pictures with its network."""
         cursor = Cursor(payload, "keyframe")
         head = read_fields(KeyHead, cursor)
-        coder = self._coder(cursor, head.symbols, 1, NETWORK_SYMBOLS)
         network = None
+        weights = cursor.take(head.network_nbytes, "network")
         if head.network:
             network = Synthesis(WIDTHS[head.network - 1])
-            code_network(network, coder, write=False)
+            code_network(network, RansReader(weights, NETWORK_SYMBOLS), write=False)
+        coder = self._coder(cursor, head.symbols, 1)
         self._syntax, self._last = FrameSyntax(self.height, self.width), 0
         frame = self._syntax.read(KEY_STEP, head.quantiser, False, coder)
         return Reconstruction(self.height, self.width, head.chroma_ratio, network), frame
@@ -95,8 +108,19 @@ class UnitReader:
             yield syntax.read(step, flag & ~_REFINED, bool(flag & _REFINED), coder)
         syntax.forget(self._last)
 
-    def _coder(self, cursor: Cursor, symbols: int, frames: int, more: int = 0) -> RansReader:
-        most = frames * MAX_SYMBOLS_PER_SAMPLE * self.height * self.width + more
+    def _coder(self, cursor: Cursor, symbols: int, frames: int) -> RansReader:
+        most = frames * MAX_SYMBOLS_PER_SAMPLE * self.height * self.width
         if symbols > most:
             raise cursor.damaged(f"{symbols} symbols announced; at most {most}")
         return RansReader(cursor.take(cursor.remaining, "symbols"), symbols)
+
+
+def unit_parts(payload: bytes) -> dict[str, int]:
+    """Bytes of a unit by what they hold."""
+    cursor = Cursor(payload, "unit")
+    if payload[:1] == b"\0":
+        head = read_fields(KeyHead, cursor)
+        weights, metadata = head.network_nbytes, cursor.position
+    else:
+        weights, metadata = 0, read_fields(SpanHead, cursor).frames + cursor.position
+    return {"weights": weights, "latents": len(payload) - weights - metadata, "metadata": metadata}
