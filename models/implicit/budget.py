@@ -91,9 +91,17 @@ def widest(count: Callable[[int], int], budget: int, step: int = 1, limit: int =
     return low * step
 
 
-def too_small(recipe: str, parameters: int, least: int) -> UsageError:
+class BudgetError(UsageError):
+    """A budget holds no network; ``least`` is about what one needs."""
+
+    least = 0
+
+
+def too_small(recipe: str, parameters: int, least: int) -> BudgetError:
     """The error for a budget that holds no network."""
-    return UsageError(
+    error = BudgetError(
         f"model size {parameters} parameters is too small for recipe {recipe} on this video; "
         f"at least about {least} are needed"
     )
+    error.least = least
+    return error

@@ -8,6 +8,7 @@ their own cost counts.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -132,5 +133,6 @@ def _laplace(magnitude: Tensor, scales: Tensor) -> Tensor:
     return upper(magnitude - 0.5) - upper(magnitude + 0.5)
 
 
+@functools.cache
 def _level_scales(device: torch.device) -> Tensor:
     return torch.tensor([level_scale(level) for level in range(LEVELS)], device=device)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvcodec.errors import UsageError
+from nvcodec.models.implicit.budget import BudgetError
 from nvcodec.models.implicit.recipe import Recipe
 from nvcodec.models.implicit.representation import Geometry
 
@@ -16,6 +17,7 @@ REFERENCE_BPP = 0.05  # where a recipe's rate_weight applies
 RATE_EXPONENT = -1.9  # of lambda in bpp: distortion falls about as bpp^-0.9 (HNeRV's table)
 STREAM_NBYTES, RECORD_NBYTES, PAPER_TABLE_BITS = 130, 50, 8 * 500
 _LEAST_PARAMETERS = 64
+_TRIALS = 32
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ class Budget:
     def _least_working(self, recipe: Recipe, geometry: Geometry, parameters: float, options: dict[str, Any]) -> int:
         """At a quality level the size grows to what the recipe can build at least (a small video has few bits)."""
         size = max(_LEAST_PARAMETERS, round(parameters))
-        for _ in range(64):
+        for _ in range(_TRIALS):
             try:
                 recipe.shape(geometry, size, options)
                 return size
-            except UsageError:
-                size = int(size * 1.25) + 1
+            except BudgetError as error:
+                size = max(error.least, int(size * 1.1) + 1)
         return size

@@ -102,7 +102,7 @@ class Session:
         geometry = Geometry(self.video.height, self.video.width, len(frames))
         target = rgb_frames(frames, self.video)
         digest = source_digest(target)
-        finished = self._finished_before(digest, frames)
+        finished = self._finished_before(digest, target, frames)
         if finished is not None:
             return finished
         budget = options.budget.of_group(geometry, recipe, options.weights_coding, options.shape)
@@ -111,7 +111,8 @@ class Session:
         torch.manual_seed(options.seed)
         representation = recipe.build(geometry, shape, self._previous)
         representation = representation.to(options.device, memory_format=torch.channels_last)
-        representation.attach(target if options.mask is None else masked(target, options.mask))
+        seen = target if options.mask is None else masked(target, options.mask)
+        representation.attach(seen.to(options.device))
         for module in representation.modules():
             if getattr(module, "encoder", None) is not None:
                 module.to(options.device, memory_format=torch.channels_last)
@@ -127,7 +128,7 @@ class Session:
             bf16=options.bf16,
             seed=options.seed,
         )
-        pictures = target if representation.colour == "rgb" else plane_frames(frames)
+        pictures = target.to(options.device) if representation.colour == "rgb" else plane_frames(frames)
         fit = Fit(
             recipe,
             representation,
@@ -194,22 +195,25 @@ class Session:
                 raise UsageError(f"{self.options.resume}: resume file of another video (its frames differ)")
             unpack_fit(fit, resumed.current, resumed.progress)
 
-    def _finished_before(self, digest: str, frames: Sequence[Frame]) -> FittedGroup | None:
+    def _finished_before(self, digest: str, target: Tensor, frames: Sequence[Frame]) -> FittedGroup | None:
         """A group that an earlier session finished."""
         resumed = self._resumed
         if resumed is None or self.group >= len(resumed.units):
             return None
+        payload, count, _ = resumed.units[self.group]
+        if count != len(frames):
+            raise UsageError(f"{self.options.resume}: resumes groups of {count} frames; {len(frames)} are given here")
         if resumed.sources[self.group] != digest:
             raise UsageError(f"{self.options.resume}: resume file of another video (its frames differ)")
-        payload, count, crc = resumed.units[self.group]
-        if count != len(frames):
-            raise UsageError(f"{self.options.resume}: resumes groups of {count} frames; --gop gives {len(frames)} here")
-        decoded = decode_unit(self.recipe, read_unit(self.recipe, payload), self.video.height, self.video.width)
+        unit = read_unit(self.recipe, payload)
+        decoded = decode_unit(self.recipe, unit, self.video.height, self.video.width, self._previous)
         if self.recipe.chained:
             self._previous = decoded
+        pictures = target if decoded.colour == "rgb" else plane_frames(frames)
+        crc, psnr = self._look(decoded.to(self.options.device, memory_format=torch.channels_last), target, pictures)
         self._state.units.append((payload, count, crc))
         self._state.sources.append(digest)
-        return FittedGroup(payload, count, crc, float("nan"), 0, ["taken from the resume file"])
+        return FittedGroup(payload, count, crc, psnr, 0, ["taken from the resume file"])
 
     def _store(self, group: FittedGroup, digest: str, complete: bool) -> None:
         """A finished group goes to the resume file; one that was stopped stays there as a fit in progress."""
