@@ -26,14 +26,14 @@ from nvcodec.stream import StreamReader
 
 # recipe: options of a fit of a few seconds
 RECIPES = {
-    "nervpp": {"model_size": 12_000, "epochs": 24, "lr": 0.01},
-    "boost-hnerv": {"model_size": 80_000, "epochs": 12, "lr": 0.01},
-    "boost-nerv": {"model_size": 115_000, "epochs": 12, "lr": 0.01},
-    "boost-e-nerv": {"model_size": 520_000, "epochs": 8, "lr": 0.004},
-    "nirvana": {"model_size": 40_000, "epochs": 30, "lr": 0.002},
-    "cam": {"model_size": 30_000, "epochs": 16, "lr": 0.02},
+    "nervpp": {"model_size": 12_000, "epochs": 12, "lr": 0.01},
+    "boost-hnerv": {"model_size": 80_000, "epochs": 8, "lr": 0.003},
+    "boost-nerv": {"model_size": 115_000, "epochs": 8, "lr": 0.01},
+    "boost-e-nerv": {"model_size": 520_000, "epochs": 5, "lr": 0.004},
+    "nirvana": {"model_size": 40_000, "epochs": 80, "lr": 0.002},
+    "cam": {"model_size": 30_000, "epochs": 10, "lr": 0.005},
     "pfnr": {"model_size": 16_000, "epochs": 24, "lr": 0.01},
-    "hinerv": {"model_size": 12_000, "epochs": 16, "lr": 0.02},
+    "hinerv": {"model_size": 12_000, "epochs": 10, "lr": 0.02},
 }
 DECODE_ALL = """
 import json, sys

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nvcodec.models.implicit.patches import PatchNetwork, assemble, patch_centres
@@ -44,8 +45,9 @@ class Nirvana(Representation):
         self.references: dict[str, Tensor] = {}
         if isinstance(previous, Nirvana) and previous.shape == shape:
             self.references = {name: value.detach().clone() for name, value in previous.named_parameters()}
-            for name, value in self.named_parameters():
-                value.data = self.references[name].clone()
+            with torch.no_grad():
+                for name, value in self.named_parameters():
+                    value.copy_(self.references[name])
 
     def transmitted(self) -> list[Transmitted]:
         return [Transmitted(name, reference=self.references.get(name)) for name, _ in self.named_parameters()]
