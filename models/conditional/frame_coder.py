@@ -2,7 +2,7 @@
 """One frame to bytes and back: the same walk through network and tables at encoder and decoder.
 
 Payload of a frame: one byte, quality in bits 0-5 and the kind in bits 6-7; then, unless the kind is SKIP, one rANS
-stream: motion (inter only), hyperlatents (not for PLAIN), latents of the first pass, latents of the second.
+stream: motion (inter only), transform choices, hyperlatents (not for PLAIN), latents of the first pass, of the second.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional import density
+from nvcodec.models.conditional.choice import code_choices
 from nvcodec.models.conditional.density import quantise, scale_index
-from nvcodec.models.conditional.network import Conditions, Prediction, State, checkerboard, hyper_band
+from nvcodec.models.conditional.network import Prediction, State, checkerboard, hyper_band
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.motion.search import VectorChooser
 from nvcodec.models.motion.syntax import SymbolCoder, code_field
@@ -57,28 +58,33 @@ class FrameCoder:
         self.timings: defaultdict[str, float] = defaultdict(float)
         self._mask = checkerboard(torch.zeros(1, self.network.config.latents, rows // 2, columns // 2))[0].numpy()
 
+    def chooser(self, luma: Tensor, before: CodedState, seeds: np.ndarray, quality: int) -> VectorChooser:
+        """For `encode`: what decides on the vectors of a frame. luma: (H, W) of the picture; seeds: (rows, columns, 2)
+        vectors of a search; quality: about that of the frame."""
+        with timed(self.timings, "motion"):
+            reference = blocks_to_planes(before.state.blocks)[0][0].cpu().contiguous()
+            step = float(quantisation_step(quality))
+            return VectorChooser(luma, reference, seeds, step, self.weights.motion, REFINE)
+
     @torch.inference_mode()
     def encode(
-        self, picture: Tensor, before: CodedState | None, seeds: np.ndarray | None, quality: int
+        self, picture: Tensor, before: CodedState | None, chooser: VectorChooser | None, quality: int
     ) -> tuple[bytes, CodedState]:
-        """picture: (1, 96, rows, columns) blocks; before: None for an intra frame; seeds: (rows, columns, 2) vectors
-        of a search; quality 0..63. Returns the payload and the state after it."""
+        """picture: (1, 96, rows, columns) blocks; before, chooser: None for an intra frame; quality 0..63. Returns the
+        payload and the state after it."""
         writer = RansWriter()
         vectors = self._no_motion()
         if before is not None:
-            assert seeds is not None
             with timed(self.timings, "motion"):
-                luma, reference = (blocks_to_planes(p)[0][0].cpu() for p in (picture, before.state.blocks))
-                step = float(quantisation_step(quality))
-                chooser = VectorChooser(luma, reference.contiguous(), seeds, step, self.weights.motion, REFINE)
                 vectors = code_field(self.rows, self.columns, before.vectors, writer, self.weights.motion, chooser)
-        prediction, conditions, level = self._prepare(before, vectors, quality)
+        prediction, level = self._prepare(before, vectors, quality)
         with timed(self.timings, "analysis"):
             worth = self._worth_coding(picture, prediction, quality)
-            latents = self.network.analyse(picture, prediction, conditions) * worth
+            latents, fine = self.network.analyse(picture, prediction, level)
+            latents, fine = latents * worth, fine * worth
             kind = KIND_INTRA if before is None else KIND_PLAIN if quality < PLAIN_BELOW else KIND_INTER
             z = None if kind == KIND_PLAIN else torch.round(self.network.hyper_analyse(latents))
-        state, nonzero = self._latents(writer, prediction, conditions, level, kind, z, latents, worth)
+        state, nonzero = self._latents(writer, prediction, before, level, kind, z, latents, fine, worth)
         if before is not None and not nonzero and not vectors.any():
             return bytes([quality | KIND_SKIP << KIND_SHIFT]), CodedState(before.state, vectors)
         with timed(self.timings, "entropy coding"):
@@ -102,14 +108,14 @@ class FrameCoder:
             return CodedState(before.state, self._no_motion())
         blocks = self.rows * self.columns
         config, hyper_places = self.network.config, -(-self.rows // 8) * -(-self.columns // 8)
-        most = 7 * blocks + config.hyperlatents * hyper_places + config.latents * blocks // 4  # a vector is 7 at most
+        most = 8 * blocks + config.hyperlatents * hyper_places + config.latents * blocks // 4  # a vector is 7 at most
         reader = RansReader(payload[1:], max_symbols=most)
         vectors = self._no_motion()
         if before is not None:
             with timed(self.timings, "entropy coding"):
                 vectors = code_field(self.rows, self.columns, before.vectors, reader, self.weights.motion)
-        prediction, conditions, level = self._prepare(before, vectors, quality)
-        state, _ = self._latents(reader, prediction, conditions, level, kind, None, None)
+        prediction, level = self._prepare(before, vectors, quality)
+        state, _ = self._latents(reader, prediction, before, level, kind)
         return CodedState(state, vectors)
 
     def _no_motion(self) -> np.ndarray:
@@ -117,27 +123,30 @@ class FrameCoder:
 
     def _prepare(
         self, before: CodedState | None, vectors: np.ndarray, quality: int
-    ) -> tuple[Prediction, Conditions, Tensor]:
+    ) -> tuple[Prediction, Tensor]:
         with timed(self.timings, "synthesis"):
             level = torch.tensor([quality], dtype=torch.float32, device=self.device)
-            conditions = self.network.conditions(level, before.state if before else None)
             field = torch.from_numpy(vectors)[None].to(self.device) if before is not None else None
             prediction = self.network.predict(before.state if before else None, field, 1, self.rows, self.columns)
-        return prediction, conditions, level
+        return prediction, level
 
     def _latents(
         self,
         coder: SymbolCoder,
         prediction: Prediction,
-        conditions: Conditions,
+        before: CodedState | None,
         level: Tensor,
         kind: int,
-        z: Tensor | None,
-        latents: Tensor | None,
+        z: Tensor | None = None,
+        latents: Tensor | None = None,
+        fine: Tensor | None = None,
         worth: Tensor | None = None,
     ) -> tuple[State, bool]:
         """Write (z, latents given) or read the latents of a frame; reconstruct. Also whether a symbol is non-zero."""
         network = self.network
+        with timed(self.timings, "entropy coding"):
+            fine = self._choices(coder, prediction.kind, before, fine)
+        conditions = network.conditions(level, before.state if before else None, fine)
         shape = (1, network.config.hyperlatents, -(-self.rows // 8), -(-self.columns // 8))
         band = int(hyper_band(level, prediction.kind)[0])
         with timed(self.timings, "entropy coding"):
@@ -148,19 +157,28 @@ class FrameCoder:
                 coded = coder.code(values, channels + band * shape[1], self.weights.hyper)
             z_coded = torch.from_numpy(coded.reshape(shape).astype(np.float32)).to(self.device)
         with timed(self.timings, "synthesis"):
-            log_scale, mean, hidden = network.prior(z_coded, prediction, conditions)
+            log_scale, mean, hidden = network.prior(z_coded, prediction, conditions, fine)
         first = self._pass(coder, log_scale, mean, latents, worth, self._mask)
         mask = torch.from_numpy(self._mask).to(self.device)
         with timed(self.timings, "synthesis"):
             half = (first + mean) * mask
-            log_scale2, mean2 = network.spatial(half, hidden, log_scale, mean, prediction, conditions)
+            log_scale2, mean2 = network.spatial(half, hidden, log_scale, mean, prediction, conditions, fine)
         second = self._pass(coder, log_scale2, mean2, latents, worth, ~self._mask)
         with timed(self.timings, "synthesis"):
             symbols = first + second
             rounded = symbols + torch.where(mask, mean, mean2)
             coded_blocks = (symbols != 0).any(1, keepdim=True)
-            state = network.reconstruct(rounded, coded_blocks, prediction, conditions, level)
+            state = network.reconstruct(rounded, fine, coded_blocks, prediction, conditions, level)
         return state, bool(coded_blocks.any())
+
+    def _choices(self, coder: SymbolCoder, kind: int, before: CodedState | None, fine: Tensor | None) -> Tensor:
+        """Write or read which transform each block uses."""
+        last = np.zeros((self.rows // 2, self.columns // 2), np.uint8)
+        if before is not None:
+            last = before.state.fine[0, 0].cpu().numpy().astype(np.uint8)
+        wanted = None if fine is None else fine[0, 0].cpu().numpy().astype(np.uint8)
+        coded = code_choices(kind, last, coder, self.weights.choices, wanted)
+        return torch.from_numpy(coded.astype(np.float32))[None, None].to(self.device)
 
     def _worth_coding(self, picture: Tensor, prediction: Prediction, quality: int) -> Tensor:
         """(1, 1, H/16, W/16) float, 0 where a block stands still and copying it is as good as coding it would be."""

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network of the conditional codec, one model for intra and inter frames and all quality levels.
 
-Everything happens at 1/8 of the luma resolution and below. One inter frame:
+The picture itself goes through linear steps only, prediction by block vectors and a block transform; what is learned
+decides what each latent costs. Everything happens at 1/8 of the luma resolution and below. One inter frame:
 
-    previous frame ─ block vectors ─► prediction ─┐
-    memory ───────── block vectors ─► warped ─────┴► context ─► refined prediction ─┐
-                                                      │                            │
-    frame ──────────────────────────────────────────  │ ──────────► residual ◄─────┘
-                                                      ▼                │
-    hyperlatents z ◄─ hyper analysis ◄── latents y ◄─ analysis ◄───────┘
+    previous frame ─ block vectors ─► prediction ─┬───────────────────┐
+    memory ───────── block vectors ─► warped ─────┴► context          │
+                                                      │               │
+    frame ──────────────────────────────────────────  │ ───────► residual
+                                                      ▼               ▼
+    hyperlatents z ◄──── hyper analysis ◄──────────── │ ◄─── latents y (block transform)
           └─► prior (z, context, last latents) ─► scales, means ─► two checkerboard passes ─► rounded latents
-                                                                                                 │
-    next state ◄─ memory ◄─ feature ◄─ synthesis (latents, context) ◄────────────────────────────┤
-    next frame ◄───────────── refined prediction + linear synthesis + learned correction ◄───────┘
+                                                      │                                            │
+    next frame ◄──────────────── prediction + linear synthesis ◄───────────────────────────────────┘
+    next memory ◄── remember (context, next frame)
 
 An intra frame is the same with an empty prediction and a learned constant memory. All layers on the decoding side are
-exact (see nvcodec.models.exact); analysis and hyper analysis need not be.
+exact (see nvcodec.models.exact); hyper analysis need not be. Learned corrections of prediction, residual and
+reconstruction were tried at this size: all three together were worth less than 1% of rate (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nvcodec.models.blocks import Block, Down, Project, Up, blocks, scale_init
+from nvcodec.models.blocks import Block, Down, Project, Up, blocks
 from nvcodec.models.conditional import density
 from nvcodec.models.conditional.density import (
     FactorizedDensity,
@@ -41,6 +43,8 @@ from nvcodec.models.quality import LEVELS, NODES, QualityTable, log_steps
 from nvcodec.models.transform import BLOCK_CHANNELS, BlockTransform, blocks_to_planes, planes_to_blocks
 
 INTRA, INTER = 0, 1
+BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
+FINE_COST = 2 * BIT_PRICE  # of choosing the fine transform, in squared steps
 HYPER_BANDS = 4  # hyperlatents have a density for each kind of frame and quarter of the quality range
 
 
@@ -49,7 +53,8 @@ class NetworkConfig:
     """Widths of the network."""
 
     channels: int = 96  # feature maps at 1/8
-    latents: int = 288  # at 1/16
+    latents: int = 384  # at 1/16: as many as samples, or fine chroma is lost at any quality
+    means: int = 192  # leading latents whose means are predicted; of the others they are zero
     hyperlatents: int = 32  # at 1/64
     prior_channels: int = 192  # at 1/16
     spatial_means: int = 64  # leading latents whose means are also predicted in units of their own deviation
@@ -62,12 +67,13 @@ class NetworkConfig:
 @dataclass
 class State:
     """What one frame hands to the next: ``blocks`` (B, 96, H/8, W/8) the reconstruction on whole sample values,
-    ``memory`` (B, C, H/8, W/8) on the activation grid, ``latents`` (B, latents, H/16, W/16) rounded, in steps, and
-    ``quality`` (B,) the level it was coded at."""
+    ``memory`` (B, C, H/8, W/8) on the activation grid, ``latents`` (B, latents, H/16, W/16) rounded, in steps, ``fine``
+    (B, 1, H/16, W/16) 1 for blocks with the fine transform, else 0, and ``quality`` (B,) the level it was coded at."""
 
     blocks: Tensor
     memory: Tensor
     latents: Tensor
+    fine: Tensor
     quality: Tensor
 
 
@@ -77,7 +83,6 @@ class Prediction:
 
     kind: int
     compensated: Tensor
-    refined: Tensor
     context: Tensor
     latents_before: Tensor
     still: Tensor | None  # (B, 1, H/8, W/8) bool: blocks that did not move (None for intra)
@@ -85,9 +90,8 @@ class Prediction:
 
 @dataclass
 class Conditions:
-    """Per-level vectors of one frame's quality, each (B, n, 1, 1)."""
+    """What follows from one frame's quality: (B, n, 1, 1), or (B, n, H/16, W/16) where the transform matters."""
 
-    gain: Tensor
     step: Tensor
     log_scale: Tensor
     deviation: Tensor  # of the leading latents, in steps
@@ -105,66 +109,69 @@ class ConditionalNetwork(nn.Module):
         self.transform = BlockTransform(n)
         self.memory_start = nn.Parameter(torch.zeros(1, c, 1, 1))
         self.context_in = Project(BLOCK_CHANNELS + c + 2, c)
-        self.context_blocks = blocks(2, c)
-        self.refine = Project(c, BLOCK_CHANNELS, 0.002)
-
-        self.analysis = nn.Sequential(Project(2 * BLOCK_CHANNELS + c, c), blocks(2, c))
-        self.analysis_out = Down(c, n)
-        scale_init(self.analysis_out.project.conv, 0.005)
+        self.context_blocks = blocks(1, c)
+        self.remember = Project(c + BLOCK_CHANNELS, c)
 
         self.hyper_analysis = nn.Sequential(Project(n, 96), Block(96), Down(96, z), Block(z), Down(z, z))
         self.hyper_synthesis = nn.Sequential(Up(z, z), Block(z), Up(z, 96), Block(96))
         self.hyper_density = FactorizedDensity(2 * HYPER_BANDS * z)
 
         self.temporal_prior = Down(c, 96)
-        self.prior_in = Project(96 + 96 + n, hidden)
+        self.prior_in = Project(96 + 96 + n + 1, hidden)
         self.prior_blocks = blocks(2, hidden)
-        self.prior_out = Project(hidden, 2 * n, 0.05)
-        self.spatial_in = Project(n + config.spatial_means + hidden, hidden)
+        self.prior_out = Project(hidden, n + config.means, 0.05)
+        self.spatial_in = Project(n + config.spatial_means + hidden + 1, hidden)
         self.spatial_block = Block(hidden)
-        self.spatial_out = Project(hidden, 2 * n + config.spatial_means, 0.05)
-
-        self.synthesis_in = Up(n, c)
-        self.synthesis = nn.Sequential(Project(2 * c, c), blocks(3, c))
-        self.correct = nn.Sequential(Block(c), Project(c, BLOCK_CHANNELS, 0.002))
-        self.remember = nn.Sequential(Project(2 * c, c), Block(c))
+        self.spatial_out = Project(hidden, n + config.means + config.spatial_means, 0.05)
 
         zeros = torch.zeros(NODES, 1)
-        self.log_gain = QualityTable(-log_steps(n), exponential=True)
-        self.log_step = QualityTable(log_steps(n), exponential=True)
-        self.log_scale = nn.ModuleList(QualityTable(zeros.repeat(1, n)) for _ in range(2))
-        self.log_deviation = QualityTable(zeros.repeat(1, config.spatial_means), exponential=True)
+        # for the coarse and the fine transform; scales for each kind of frame too
+        self.log_gain = nn.ModuleList(QualityTable(-log_steps(n), exponential=True) for _ in range(2))
+        self.log_step = nn.ModuleList(QualityTable(log_steps(n), exponential=True) for _ in range(2))
+        self.log_scale = nn.ModuleList(QualityTable(zeros.repeat(1, n)) for _ in range(4))
+        self.log_deviation = nn.ModuleList(
+            QualityTable(zeros.repeat(1, config.spatial_means), exponential=True) for _ in range(2)
+        )
         self.feature_gain = nn.ModuleList(QualityTable(zeros.repeat(1, c), exponential=True) for _ in range(2))
         self.prior_bias = nn.ModuleList(QualityTable(zeros.repeat(1, hidden)) for _ in range(2))
         # by how much finer or coarser than this frame the one before it was coded
         self.reference_scale = QualityTable(zeros.repeat(1, n))
         self.reference_bias = QualityTable(zeros.repeat(1, hidden))
 
-    def start(self, basis: Tensor, deviations: Tensor) -> None:
-        """Begin as a classical codec: basis (384, >= latents), deviations (2, latents) of intra and inter
-        coefficients in sample values."""
-        self.transform.start(basis)
-        steps = log_steps(self.config.latents)
+    def start(self, coarse: tuple[Tensor, Tensor], fine: tuple[Tensor, Tensor]) -> None:
+        """Begin as a classical codec: basis (384, 384) and deviations (2, 384) of the coefficients of intra and inter
+        blocks in sample values, by principal components; the same of 8x8 blocks, 96 in place of 384."""
+        self.transform.start(coarse[0], fine[0])
+        n, leading = self.config.latents, self.config.spatial_means
+        steps = log_steps(n)
         with torch.no_grad():
-            for kind in (INTRA, INTER):
-                deviation = torch.sqrt(deviations[kind] ** 2 + kind * 0.08 * steps.exp() ** 2)
-                self.log_scale[kind].nodes.copy_(deviation.log() - steps)
-            leading = self.config.spatial_means
-            self.log_deviation.nodes.copy_(deviations[INTRA, :leading].log() - steps[:, :leading])
+            for which, deviations in enumerate((coarse[1][:, :n], fine[1].repeat_interleave(4, 1)[:, :n])):
+                for kind in (INTRA, INTER):
+                    deviation = torch.sqrt(deviations[kind] ** 2 + kind * 0.08 * steps.exp() ** 2)
+                    self.log_scale[2 * which + kind].nodes.copy_(deviation.log() - steps)
+                self.log_deviation[which].nodes.copy_(deviations[INTRA, :leading].log() - steps[:, :leading])
 
     # ---- both sides -------------------------------------------------------------------------------------------------
 
-    def conditions(self, quality: Tensor, state: State | None) -> Conditions:
-        """quality: (B,) level 0..63 of this frame; state: of the frame before, None for an intra frame."""
+    def conditions(self, quality: Tensor, state: State | None, fine: Tensor) -> Conditions:
+        """quality: (B,) level 0..63 of this frame; state: of the frame before, None for an intra frame; fine:
+        (B, 1, H/16, W/16) 1 for blocks with the fine transform, else 0."""
         kind = INTRA if state is None else INTER
-        tables = (self.log_gain, self.log_step, self.log_scale[kind], self.log_deviation, self.feature_gain[kind],
-                  self.prior_bias[kind])  # fmt: skip
-        conditions = Conditions(*(table(quality)[:, :, None, None] for table in tables))
+
+        def of(table: nn.Module) -> Tensor:
+            return table(quality)[:, :, None, None]
+
+        def of_block(tables: list[nn.Module]) -> Tensor:
+            return torch.where(fine > 0, of(tables[1]), of(tables[0]))
+
+        log_scale = of_block([self.log_scale[kind], self.log_scale[2 + kind]])
+        prior = of(self.prior_bias[kind])
         if state is not None:
             difference = ((state.quality - quality) + LEVELS // 2).clamp(0, LEVELS - 1)
-            conditions.log_scale = conditions.log_scale + self.reference_scale(difference)[:, :, None, None]
-            conditions.prior = conditions.prior + self.reference_bias(difference)[:, :, None, None]
-        return conditions
+            log_scale = log_scale + self.reference_scale(difference)[:, :, None, None]
+            prior = prior + self.reference_bias(difference)[:, :, None, None]
+        step, deviation = of_block(list(self.log_step)), of_block(list(self.log_deviation))
+        return Conditions(step, log_scale, deviation, of(self.feature_gain[kind]), prior)
 
     def predict(self, state: State | None, vectors: Tensor | None, batch: int, rows: int, columns: int) -> Prediction:
         """What is known before coding: rows, columns = H/8, W/8; vectors (B, rows, columns, 2) int or None (intra)."""
@@ -187,18 +194,20 @@ class ConditionalNetwork(nn.Module):
             still = (vectors == 0).all(-1)[:, None]
             motion = vectors.permute(0, 3, 1, 2).to(compensated.dtype) * (1 / 16)
         context = self.context_blocks(self.context_in(torch.cat([compensated, memory, motion], 1)))
-        refined = compensated + self.refine(context).float()
-        return Prediction(kind, compensated, refined, context, before, still)
+        return Prediction(kind, compensated, context, before, still)
 
-    def prior(self, z: Tensor, prediction: Prediction, conditions: Conditions) -> tuple[Tensor, Tensor, Tensor]:
+    def prior(
+        self, z: Tensor, prediction: Prediction, conditions: Conditions, fine: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """First-pass position in the scale table and mean of every latent, and the prior's feature, at 1/16."""
         rows, columns = prediction.latents_before.shape[2:]
         hyper = self.hyper_synthesis(z)[:, :, :rows, :columns]
         temporal = self.temporal_prior(prediction.context * conditions.feature.to(prediction.context.dtype))
-        features = torch.cat([hyper, temporal.to(hyper.dtype), prediction.latents_before.abs().to(hyper.dtype)], 1)
+        known = [hyper, temporal.to(hyper.dtype), prediction.latents_before.abs().to(hyper.dtype), fine.to(hyper.dtype)]
+        features = torch.cat(known, 1)
         hidden = self.prior_blocks(self.prior_in(features) + conditions.prior.to(hyper.dtype))
-        log_scale, mean = self.prior_out(hidden).float().chunk(2, 1)
-        return log_scale + conditions.log_scale, mean, hidden
+        log_scale, mean = self.prior_out(hidden).float().split([self.config.latents, self.config.means], 1)
+        return log_scale + conditions.log_scale, self._all_means(mean), hidden
 
     def spatial(
         self,
@@ -208,48 +217,57 @@ class ConditionalNetwork(nn.Module):
         mean: Tensor,
         prediction: Prediction,
         conditions: Conditions,
+        fine: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Second-pass scale and mean from the latents of the first (``half``, zero elsewhere)."""
         leading = self.config.spatial_means
         normalised = half[:, :leading] / conditions.deviation
-        features = torch.cat([half.to(hidden.dtype), normalised.to(hidden.dtype), hidden], 1)
+        known = [half.to(hidden.dtype), normalised.to(hidden.dtype), hidden, fine.to(hidden.dtype)]
+        features = torch.cat(known, 1)
         out = self.spatial_out(self.spatial_block(self.spatial_in(features))).float()
-        more_scale, more_mean, wide_mean = out.split([mean.shape[1], mean.shape[1], leading], 1)
-        mean = mean + more_mean
+        more_scale, more_mean, wide_mean = out.split([self.config.latents, self.config.means, leading], 1)
+        mean = mean[:, : self.config.means] + more_mean
         if prediction.kind == INTRA:
             mean = torch.cat([mean[:, :leading] + wide_mean * conditions.deviation, mean[:, leading:]], 1)
-        return log_scale + more_scale, mean
+        return log_scale + more_scale, self._all_means(mean)
+
+    def _all_means(self, leading: Tensor) -> Tensor:
+        """Means of all latents from those of the leading ones."""
+        return F.pad(leading, (0, 0, 0, 0, 0, self.config.latents - self.config.means))
 
     def reconstruct(
-        self, latents: Tensor, coded: Tensor, prediction: Prediction, conditions: Conditions, quality: Tensor
+        self,
+        latents: Tensor,
+        fine: Tensor,
+        coded: Tensor,
+        prediction: Prediction,
+        conditions: Conditions,
+        quality: Tensor,
     ) -> State:
         """The next state from a frame's rounded latents.
 
         coded: (B, 1, H/16, W/16) bool, blocks with a non-zero symbol. A block that neither moved nor was coded is
         copied, so that what stands still stays exactly as it is.
         """
-        coefficients = latents * conditions.step
-        context = prediction.context
-        feature = self.synthesis(torch.cat([self.synthesis_in(coefficients * (1 / 16)).to(context.dtype), context], 1))
-        feature = feature * conditions.feature.to(feature.dtype)
-        change = self.correct(feature).float() + self.transform.synthesise(coefficients)
-        picture = prediction.refined + change
+        picture = prediction.compensated + self.transform.synthesise(latents * conditions.step, fine)
         if prediction.still is not None:
             copied = prediction.still & ~F.interpolate(coded.float(), scale_factor=2, mode="nearest").bool()
             picture = torch.where(copied, prediction.compensated, picture)
         picture = round_straight_through(picture * 16).clamp(-128, 127) * (1 / 16)
-        memory = to_activation(self.remember(torch.cat([context, feature], 1)).float())
-        return State(picture, memory, latents, quality)
+        context = prediction.context
+        memory = to_activation(self.remember(torch.cat([context, picture.to(context.dtype)], 1)).float())
+        return State(picture, memory, latents, fine, quality)
 
     # ---- encoder ----------------------------------------------------------------------------------------------------
 
-    def analyse(self, picture: Tensor, prediction: Prediction, conditions: Conditions) -> Tensor:
-        """Latents in steps, before rounding: (B, latents, H/16, W/16) float32."""
-        residual = picture - prediction.refined
-        context = prediction.context
-        inputs = torch.cat([residual.to(context.dtype), prediction.refined.to(context.dtype), context], 1)
-        learned = self.analysis_out(self.analysis(inputs) * conditions.feature.to(context.dtype)).float()
-        return (self.transform.analyse(residual) + 16 * learned) * conditions.gain
+    def analyse(self, picture: Tensor, prediction: Prediction, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents in steps, before rounding, (B, latents, H/16, W/16) float32, and which transform each block is better
+        off with: (B, 1, H/16, W/16), 1 for the fine one, else 0."""
+        both = self.transform.analyse(picture - prediction.compensated)
+        coarse, fine = (y * gain(quality)[:, :, None, None] for y, gain in zip(both, self.log_gain, strict=True))
+        with torch.no_grad():
+            choice = coding_cost(fine) + FINE_COST < coding_cost(coarse)
+        return torch.where(choice, fine, coarse), choice.to(coarse.dtype)
 
     def hyper_analyse(self, latents: Tensor) -> Tensor:
         """Hyperlatents before rounding: (B, hyperlatents, ceil(H/64), ceil(W/64))."""
@@ -273,17 +291,17 @@ class ConditionalNetwork(nn.Module):
         """
         batch, _, rows, columns = picture.shape
         prediction = self.predict(state, vectors, batch, rows, columns)
-        conditions = self.conditions(quality, state)
-        y = self.analyse(picture, prediction, conditions)
+        y, fine = self.analyse(picture, prediction, quality)
+        conditions = self.conditions(quality, state, fine)
         z = self.hyper_analyse(y)
         z_rounded = round_straight_through(z)
         z_bits = self._hyper_bits(z, z_rounded, hyper_band(quality, prediction.kind))
         if hyper_present is not None and prediction.kind == INTER:
             z_rounded, z_bits = z_rounded * hyper_present[:, None, None, None], z_bits * hyper_present
-        log_scale, mean, hidden = self.prior(z_rounded, prediction, conditions)
+        log_scale, mean, hidden = self.prior(z_rounded, prediction, conditions, fine)
         mask = checkerboard(y)
         half = (self._symbols(y - mean, scale_index(log_scale)) + mean) * mask
-        log_scale2, mean2 = self.spatial(half, hidden, log_scale, mean, prediction, conditions)
+        log_scale2, mean2 = self.spatial(half, hidden, log_scale, mean, prediction, conditions, fine)
         mean = torch.where(mask, mean, mean2)
         index = scale_index(torch.where(mask, log_scale, log_scale2))
         scale = scale_of_index(index)
@@ -293,7 +311,7 @@ class ConditionalNetwork(nn.Module):
         noisy = gaussian_bits(residual + torch.rand_like(y) - 0.5, scale.detach())
         bits = bits + noisy - noisy.detach()
         coded = (symbols.detach() != 0).any(1, keepdim=True)
-        next_state = self.reconstruct(symbols + mean, coded, prediction, conditions, quality)
+        next_state = self.reconstruct(symbols + mean, fine, coded, prediction, conditions, quality)
         return next_state, bits.sum((1, 2, 3)), z_bits
 
     def _symbols(self, residual: Tensor, index: Tensor) -> Tensor:
@@ -323,6 +341,14 @@ class ConditionalNetwork(nn.Module):
         for table in self.modules():
             if isinstance(table, QualityTable):
                 table.use_baked = on
+
+
+def coding_cost(latents: Tensor) -> Tensor:
+    """(B, 1, R, C) rough price of each block in squared steps: error and bits of rounding its latents (B, n, R, C)."""
+    magnitude = latents.abs()
+    symbols = torch.floor(magnitude + 0.35)
+    bits = (symbols > 0) * 3.5 + 1.5 * torch.log2(1 + symbols)
+    return ((magnitude - symbols) ** 2 + BIT_PRICE * bits).sum(1, keepdim=True)
 
 
 def hyper_band(quality: Tensor, kind: int) -> Tensor:

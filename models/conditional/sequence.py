@@ -15,7 +15,8 @@ from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.frame_coder import CodedState, FrameCoder, timed
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.memory import keep_freed_memory
-from nvcodec.models.motion.compensation import compensate
+from nvcodec.models.motion.compensation import BLOCK
+from nvcodec.models.motion.search import VectorChooser
 from nvcodec.models.quality import LEVELS, quantisation_step
 from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
 
@@ -54,16 +55,18 @@ class SequenceCoder:
         """
         if seeds is None:
             seeds = self.search(planes[0], quality)
-        picture = self._blocks(planes)
-        intra = self._state is None or refresh or self._is_cut(picture, seeds)
+        luma, picture = self._blocks(planes)
+        level = max(0, min(LEVELS - 1, quality + INTER_PATTERN[self._since_keyframe % len(INTER_PATTERN)]))
+        before, chooser = self._state, None
+        if before is not None and not refresh:
+            chooser = self._frames.chooser(luma, before, seeds, level)
+        intra = chooser is None or _is_cut(luma, chooser)
         if intra:
-            level, before = round(min(quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3)), None
-            self._since_keyframe = 0
-        else:
-            level, before = quality + INTER_PATTERN[self._since_keyframe % len(INTER_PATTERN)], self._state
+            level = round(min(quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3))
+            before, chooser, self._since_keyframe = None, None, 0
         self._since_keyframe += 1
         with torch.autocast(self.device.type, enabled=False):  # whatever the program around us has switched on
-            payload, self._state = self._frames.encode(picture, before, seeds, max(0, min(LEVELS - 1, level)))
+            payload, self._state = self._frames.encode(picture, before, chooser, level)
         return payload, intra, self._planes()
 
     def decode(self, payload: bytes, keyframe: bool) -> Planes:
@@ -90,24 +93,14 @@ class SequenceCoder:
         rows, columns = self._padded[0] // 8, self._padded[1] // 8
         return np.pad(found, ((0, rows - found.shape[0]), (0, columns - found.shape[1]), (0, 0)), mode="edge")
 
-    def _is_cut(self, picture: Tensor, seeds: np.ndarray) -> bool:
-        """Whether motion explains less of the luma than each block's own mean does."""
-        assert self._state is not None
-        luma = blocks_to_planes(picture)[0]
-        reference = blocks_to_planes(self._state.state.blocks)[0].contiguous()
-        field = torch.from_numpy(seeds.astype(np.int64))[None].to(self.device)
-        temporal = (luma - compensate(reference, field)).abs().mean()
-        tiles = F.pixel_unshuffle(luma[:, None], 16)
-        spatial = (tiles - tiles.mean(1, keepdim=True)).abs().mean()
-        return bool(temporal > CUT_SHARE * spatial + 2)
-
-    def _blocks(self, planes: Planes) -> Tensor:
+    def _blocks(self, planes: Planes) -> tuple[Tensor, Tensor]:
+        """The padded luma (H, W), on the CPU, and the picture as blocks."""
         height, width = self._padded
         padded = []
         for plane, (rows, columns) in zip(planes, ((height, width),) + ((height // 2, width // 2),) * 2, strict=True):
             pad = ((0, rows - plane.shape[0]), (0, columns - plane.shape[1]))
-            padded.append(torch.from_numpy(np.pad(plane, pad, mode="edge")).to(self.device).float()[None])
-        return planes_to_blocks(*padded)
+            padded.append(torch.from_numpy(np.pad(plane, pad, mode="edge")).float()[None])
+        return padded[0][0], planes_to_blocks(*(plane.to(self.device) for plane in padded))
 
     def _planes(self) -> Planes:
         assert self._state is not None
@@ -116,3 +109,11 @@ class SequenceCoder:
         cut = (y[0, : self.height, : self.width], u[0, : half[0], : half[1]], v[0, : half[0], : half[1]])
         y8, u8, v8 = (np.ascontiguousarray(p.to(torch.uint8).cpu().numpy()) for p in cut)
         return y8, u8, v8
+
+
+def _is_cut(luma: Tensor, chooser: VectorChooser) -> bool:
+    """Whether motion explains less of the luma than each block's own mean does."""
+    temporal = float(chooser.seed_differences.mean()) / BLOCK**2
+    tiles = F.pixel_unshuffle(luma[None, None], 16)
+    spatial = float((tiles - tiles.mean(1, keepdim=True)).abs().mean())
+    return temporal > CUT_SHARE * spatial + 2

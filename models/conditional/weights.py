@@ -20,9 +20,9 @@ from nvcodec.models.exact import ExactConv2d, check_exact, round_bias, weight_gr
 from nvcodec.models.motion.syntax import MotionTables
 from nvcodec.models.quality import QualityTable
 
-FORMAT = "nvc-conditional-1"
+FORMAT = "nvc-conditional-2"
 MAX_NBYTES = 64 << 20
-_TABLES = ("gaussian", "hyper", "motion_choice", "motion_classes")
+_TABLES = ("gaussian", "hyper", "motion_choice", "motion_classes", "transform_choice")
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Weights:
     gaussian: TableSet
     hyper: TableSet
     motion: MotionTables
+    choices: TableSet  # of the transform
 
 
 def save_weights(path: Path, name: str, network: ConditionalNetwork, tables: dict[str, TableSet]) -> None:
@@ -111,7 +112,7 @@ def load_weights(path: Path, device: str = "cpu") -> Weights:
         raise UnsupportedError(f"weights {path}: not a readable weight file ({str(error).splitlines()[0]})") from error
     ready_to_code(network.to(device))
     motion = MotionTables(tables["motion_choice"], tables["motion_classes"])
-    return Weights(metadata["name"], digest, network, tables["gaussian"], tables["hyper"], motion)
+    return Weights(metadata["name"], digest, network, tables["gaussian"], tables["hyper"], motion, tables["transform_choice"])
 
 
 def ready_to_code(network: ConditionalNetwork) -> None:

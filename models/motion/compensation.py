@@ -31,6 +31,7 @@ _CHROMA_TAPS = (
     (-2, 10, 58, -2),
 )
 BLOCK = 8
+_PAD = 16
 
 
 def _filters(taps: tuple[tuple[int, ...], ...], block: int) -> Tensor:
@@ -62,7 +63,7 @@ def compensate(plane: Tensor, vectors: Tensor, block: int = BLOCK) -> Tensor:
     whole_x, whole_y = x.div(phases, rounding_mode="floor"), y.div(phases, rounding_mode="floor")
     top = torch.arange(rows, device=plane.device)[:, None] * block + whole_y - lead
     left = torch.arange(columns, device=plane.device)[None] * block + whole_x - lead
-    patches = _gather(plane, top, left, size) if plane.requires_grad else _window(plane, top, left, size)
+    patches = _gather(plane, top, left, size) if plane.requires_grad else Patches(plane).at(top, left, size)
     vertical, horizontal = table[(y % phases).flatten()], table[(x % phases).flatten()]
     predicted = vertical @ patches @ horizontal.mT / 4096
     rounded = torch.floor(predicted.detach() + 0.5).clamp_(0, 255)
@@ -71,41 +72,47 @@ def compensate(plane: Tensor, vectors: Tensor, block: int = BLOCK) -> Tensor:
     return rounded.reshape(batch, rows, columns, block, block).transpose(2, 3).reshape(batch, height, width)
 
 
-def block_differences(
-    current: Tensor, reference: Tensor, top: np.ndarray, left: np.ndarray, vectors: np.ndarray
-) -> np.ndarray:
-    """Sum of absolute differences of 8x8 luma blocks after motion, at the encoder only.
+class BlockMatch:
+    """Sums of absolute differences of 8x8 luma blocks after motion, at the encoder only.
 
-    current, reference: (H, W) float32; top, left: (N,) corners of blocks; vectors: (N, 2) quarter pixels. Returns (N,).
+    current, reference: (H, W) float32, sides multiples of 8. Blocks are numbered row by row; vectors (N, 2) are quarter
+    pixels, (x, y).
     """
-    table, (x, y) = _TABLES[BLOCK], torch.from_numpy(vectors.astype(np.int64)).unbind(1)
-    rows, columns = torch.from_numpy(top.astype(np.int64)), torch.from_numpy(left.astype(np.int64))
-    patches = _window(
-        reference[None], (rows + (y >> 2) - 3)[None, :, None], (columns + (x >> 2) - 3)[None, :, None], 15
-    )
-    predicted = table[y & 3] @ patches @ table[x & 3].mT / 4096
-    blocks = _window(current[None], rows[None, :, None], columns[None, :, None], BLOCK)
-    return (predicted - blocks).abs().sum((1, 2)).numpy()
+
+    def __init__(self, current: Tensor, reference: Tensor):
+        self._reference = Patches(reference[None])
+        self._tiles = current.unfold(0, BLOCK, BLOCK).unfold(1, BLOCK, BLOCK).reshape(-1, BLOCK, BLOCK)
+        self._columns = current.shape[1] // BLOCK
+
+    def differences(self, blocks: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """(N,) of blocks (N,), each with its vector."""
+        which, patches, x, y = self._fetch(blocks, vectors, 15)
+        table = _TABLES[BLOCK]
+        predicted = table[y & 3] @ patches @ table[x & 3].mT / 4096
+        return predicted.sub_(self._tiles[which]).abs_().sum((1, 2)).numpy()
+
+    def neighbours(self, blocks: np.ndarray, vectors: np.ndarray, stride: int) -> np.ndarray:
+        """(N, 9) of each vector and the eight around it, ``stride`` (1 or 2) quarter pixels apart, by rows: (-s, -s),
+        (0, -s), (s, -s), (-s, 0), ... All nine share one patch and two matrix products."""
+        table = _neighbour_table(stride)
+        which, patches, x, y = self._fetch(blocks, vectors - stride, 16)
+        predicted = table[y & 3] @ patches @ table[x & 3].mT  # (N, 24, 24): 3 x 3 predictions
+        tiles = predicted.reshape(-1, 3, BLOCK, 3, BLOCK) / 4096 - self._tiles[which][:, None, :, None, :]
+        return tiles.abs_().sum((2, 4)).reshape(-1, 9).numpy()
+
+    def _fetch(self, blocks: np.ndarray, vectors: np.ndarray, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        which = torch.from_numpy(np.asarray(blocks, np.int64))
+        x, y = torch.from_numpy(vectors.astype(np.int64)).unbind(1)
+        top, left = which // self._columns * BLOCK + (y >> 2) - 3, which % self._columns * BLOCK + (x >> 2) - 3
+        return which, self._reference.at(top[None, :, None], left[None, :, None], size), x, y
 
 
 def neighbour_differences(
     current: Tensor, reference: Tensor, top: np.ndarray, left: np.ndarray, vectors: np.ndarray, stride: int
 ) -> np.ndarray:
-    """As `block_differences`, for each vector and the eight around it, ``stride`` (1 or 2) quarter pixels apart.
-
-    Returns (N, 9), rows of (x, y) offsets in the order (-s, -s), (0, -s), (s, -s), (-s, 0), ... All nine share one
-    patch and two matrix products.
-    """
-    table = _neighbour_table(stride)
-    x, y = torch.from_numpy(vectors.astype(np.int64) - stride).unbind(1)
-    rows, columns = torch.from_numpy(top.astype(np.int64)), torch.from_numpy(left.astype(np.int64))
-    patches = _window(
-        reference[None], (rows + (y >> 2) - 3)[None, :, None], (columns + (x >> 2) - 3)[None, :, None], 16
-    )
-    predicted = table[y & 3] @ patches @ table[x & 3].mT  # (N, 24, 24): 3 x 3 predictions
-    blocks = _window(current[None], rows[None, :, None], columns[None, :, None], BLOCK)
-    tiles = predicted.reshape(-1, 3, BLOCK, 3, BLOCK) / 4096 - blocks[:, None, :, None, :]
-    return tiles.abs_().sum((2, 4)).reshape(-1, 9).numpy()
+    """`BlockMatch.neighbours` of blocks whose corners are (top, left)."""
+    blocks = top // BLOCK * (current.shape[1] // BLOCK) + left // BLOCK
+    return BlockMatch(current, reference).neighbours(blocks, vectors, stride)
 
 
 @lru_cache(maxsize=2)
@@ -129,17 +136,21 @@ def _gather(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
     return plane.flatten(1).gather(1, index.reshape(batch, -1)).reshape(-1, size, size)
 
 
-def _window(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
-    """The same patches through a strided view of the padded plane."""
-    batch, height, width = plane.shape
-    pad = 2 * size  # beyond this every position shows the repeated edge anyway
-    padded = F.pad(plane[None], (pad, pad, pad, pad), mode="replicate")[0]
-    stride = padded.shape[2]
-    tall, wide = height + 2 * pad - size + 1, width + 2 * pad - size + 1
-    view = padded.as_strided((batch, tall, wide, size, size), (padded.stride(0), stride, 1, stride, 1))
-    of = torch.arange(batch, device=plane.device)[:, None, None].expand_as(top)
-    patches = view[of, (top + pad).clamp(0, tall - 1), (left + pad).clamp(0, wide - 1)]
-    return patches.reshape(-1, size, size)
+class Patches:
+    """Square patches of planes (B, H, W), of up to 16 samples a side, at any place; beyond the edge it is repeated."""
+
+    def __init__(self, planes: Tensor):
+        self._padded = F.pad(planes[None], (_PAD, _PAD, _PAD, _PAD), mode="replicate")[0]
+
+    def at(self, top: Tensor, left: Tensor, size: int) -> Tensor:
+        """(N, size, size) patches; top, left: (B, ..) corners, N of them in all."""
+        batch, height, width = self._padded.shape
+        tall, wide = height - size + 1, width - size + 1
+        strides = self._padded.stride()
+        view = self._padded.as_strided((batch, tall, wide, size, size), (*strides, *strides[1:]))
+        of = torch.arange(batch, device=top.device)[:, None, None].expand_as(top)
+        # further out than a patch is wide, every position shows the repeated edge anyway
+        return view[of, (top + _PAD).clamp(0, tall - 1), (left + _PAD).clamp(0, wide - 1)].reshape(-1, size, size)
 
 
 def warp_features(features: Tensor, vectors: Tensor) -> Tensor:

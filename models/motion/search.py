@@ -6,13 +6,14 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from nvcodec.models.motion.compensation import BLOCK, block_differences, neighbour_differences
+from nvcodec.models.motion.compensation import BLOCK, BlockMatch
 from nvcodec.models.motion.syntax import MAX_VECTOR, NEW, Candidates, MotionTables, Pass, choices_of
 
 LAMBDA_PER_STEP = (
     0.08  # absolute difference a bit may cost, in quantisation steps (measured; a fifth of H.264 practice)
 )
 MOVING_BITS = 4.0  # what leaving the field that x264 regularised costs on average
+REFINE_ABOVE = 0.08  # mean absolute difference, in quantisation steps, from which moving a seed can pay
 NEW_VECTOR_BITS = 8.0  # typical price of the two differences
 
 
@@ -33,8 +34,10 @@ class VectorChooser:
         tables: MotionTables,
         refine: tuple[int, ...] = (),
     ):
-        self.current, self.reference, self.seeds = current, reference, seeds
-        self.price = LAMBDA_PER_STEP * step
+        self.seeds, self.step, self.price = seeds, step, LAMBDA_PER_STEP * step
+        self._columns, self._match = seeds.shape[1], BlockMatch(current, reference)
+        # sum of absolute differences that each seed leaves, block by block
+        self.seed_differences = self._match.differences(np.arange(seeds[..., 0].size), seeds.reshape(-1, 2))
         for stride in refine:
             self.seeds = self._refined(stride)
         costs = np.stack(tables.choice.costs)
@@ -43,13 +46,13 @@ class VectorChooser:
     def _refined(self, stride: int) -> np.ndarray:
         """The seeds, each moved to the best of the eight vectors around it where that pays for its bits."""
         rows, columns = self.seeds.shape[:2]
-        row, column = (a.ravel() for a in np.indices((rows, columns)))
+        poor = np.flatnonzero(self.seed_differences > BLOCK * BLOCK * REFINE_ABOVE * self.step)
         vectors = self.seeds.reshape(-1, 2).astype(np.int32)
-        cost = neighbour_differences(self.current, self.reference, row * BLOCK, column * BLOCK, vectors, stride)
+        cost = self._match.neighbours(poor, vectors[poor], stride)
         cost[:, 4] -= MOVING_BITS * self.price
         best = cost.argmin(1)
-        moved = vectors + stride * np.stack([best % 3 - 1, best // 3 - 1], 1)
-        return moved.clip(-MAX_VECTOR, MAX_VECTOR).reshape(rows, columns, 2).astype(np.int32)
+        vectors[poor] += stride * np.stack([best % 3 - 1, best // 3 - 1], 1).astype(np.int32)
+        return vectors.clip(-MAX_VECTOR, MAX_VECTOR).reshape(rows, columns, 2)
 
     def __call__(self, blocks: Pass, known: Candidates) -> np.ndarray:
         """Vectors (N, 2) of the blocks of one pass."""
@@ -69,9 +72,7 @@ class VectorChooser:
         of = open_blocks[which]
         vectors = np.where((rank == NEW)[:, None], seeds[of], known.vectors[of, np.minimum(rank, NEW - 1)])
         bits = self.choice_bits[known.contexts[of], rank] + np.where(rank == NEW, NEW_VECTOR_BITS, 0)
-        difference = block_differences(
-            self.current, self.reference, blocks.rows[of] * BLOCK, blocks.columns[of] * BLOCK, vectors
-        )
+        difference = self._match.differences(blocks.rows[of] * self._columns + blocks.columns[of], vectors)
         cost = np.full((len(open_blocks), NEW + 1), np.inf)
         cost[which, rank] = difference + self.price * bits
         choice = cost.argmin(1)

@@ -147,7 +147,7 @@ def _export(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     from nvcodec.datasets.training_cache import load_clips
     from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
     from nvcodec.models.training.card import card_facts, commit, write_card
-    from nvcodec.models.training.export import export, motion_tables
+    from nvcodec.models.training.export import choice_tables, export, motion_tables
     from nvcodec.models.training.loop import read_state
 
     state = read_state(folder)
@@ -163,7 +163,7 @@ def _export(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     partial = out.with_name(f".{out.name}.partial")
     try:
         with torch.no_grad():
-            export(network, motion, out.stem, partial)
+            export(network, motion, choice_tables(network, clips[::8]), out.stem, partial)
         os.replace(partial, out)
     except ValueError as error:
         raise UsageError(f"--export: these weights cannot be stored exactly: {error}") from error

@@ -141,9 +141,13 @@ def _check_network(path: Path, widths: dict[str, Any]) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not 2 <= value <= 1024:
             raise UsageError(f"recipe {path}: network.{key} is {value!r}: a whole number from 2 to 1024")
     config = NetworkConfig(**widths)
-    if not config.spatial_means <= config.latents <= 384:
+    if not config.means <= config.latents <= 384 or config.latents % 4:
         raise UsageError(
-            f"recipe {path}: network.latents is {config.latents}: spatial_means ({config.spatial_means}) to 384"
+            f"recipe {path}: network.latents is {config.latents}: means ({config.means}) to 384, a multiple of 4"
+        )
+    if config.spatial_means > config.means:
+        raise UsageError(
+            f"recipe {path}: network.spatial_means is {config.spatial_means}: at most means ({config.means})"
         )
     try:
         with torch.device("meta"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.models.motion.compensation import block_differences, compensate, warp_features
+from nvcodec.models.motion.compensation import BlockMatch, compensate, warp_features
 
 # H.265 tables 8-11 (luma) and 8-12 (chroma): fraction to taps, the first for the sample 3 (1) to the left.
 LUMA = {
@@ -96,10 +96,8 @@ def test_block_differences_agree_with_the_reference() -> None:
     vectors = rng.integers(-40, 41, (3, 4, 2))
     predicted = predicted_times_4096(before, vectors, 8) / 4096
     expected = np.abs(predicted - current).reshape(3, 8, 4, 8).sum((1, 3))
-    top, left = (a.ravel() * 8 for a in np.mgrid[:3, :4])
-    found = block_differences(
-        torch.from_numpy(current).float(), torch.from_numpy(before).float(), top, left, vectors.reshape(-1, 2)
-    )
+    match = BlockMatch(torch.from_numpy(current).float(), torch.from_numpy(before).float())
+    found = match.differences(np.arange(12), vectors.reshape(-1, 2))
     np.testing.assert_allclose(found, expected.ravel(), rtol=1e-5)
 
 

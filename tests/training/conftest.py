@@ -15,7 +15,7 @@ from nvcodec.models.training import loop
 @pytest.fixture(scope="session", autouse=True)
 def _short_statistics() -> None:
     """Principal components of a few samples are good enough for networks of 16 channels."""
-    loop.block_statistics = partial(loop.block_statistics, samples=60)
+    loop.block_covariance = partial(loop.block_covariance, samples=60)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 
 from nvcodec.datasets.training_cache import CachedClip, save_clip
 
-WIDTHS = {"channels": 16, "latents": 32, "hyperlatents": 8, "prior_channels": 32, "spatial_means": 16}
+WIDTHS = {"channels": 16, "latents": 32, "means": 24, "hyperlatents": 8, "prior_channels": 32, "spatial_means": 16}
 
 
 def recipe_text(steps: int = 3, **keys: object) -> str:

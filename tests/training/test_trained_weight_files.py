@@ -15,6 +15,7 @@ from nvcodec.errors import UnsupportedError
 from nvcodec.models.conditional.sequence import SequenceCoder
 from nvcodec.models.conditional.weights import Weights, load_weights
 from nvcodec.models.exact import ExactConv2d, weight_grid
+from nvcodec.models.conditional.choice import ChoiceCounter
 from nvcodec.models.motion.syntax import MotionCounter
 from nvcodec.models.training.export import export
 from nvcodec.models.training.loop import Training
@@ -34,7 +35,7 @@ def run(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
 @pytest.fixture(scope="module")
 def path(run: Training, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    export(run.averaged_network(), MotionCounter().tables(), "tiny", path)
+    export(run.averaged_network(), MotionCounter().tables(), ChoiceCounter().table_set(), "tiny", path)
     return path
 
 
@@ -55,7 +56,7 @@ def test_weight_file_holds_the_averaged_weights_on_their_grid(run: Training, pat
 
 
 def test_exporting_twice_gives_the_same_bytes(run: Training, path: Path, tmp_path: Path) -> None:
-    export(run.averaged_network(), MotionCounter().tables(), "tiny", tmp_path / "again.safetensors")
+    export(run.averaged_network(), MotionCounter().tables(), ChoiceCounter().table_set(), "tiny", tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 

@@ -135,13 +135,14 @@ def test_unreadable_cache_files_are_named(tmp_path: Path) -> None:
 
 def test_start_from_a_weight_file(tmp_path: Path, cache: Path) -> None:
     pytest.importorskip("compressai")
+    from nvcodec.models.conditional.choice import ChoiceCounter
     from nvcodec.models.motion.syntax import MotionCounter
     from nvcodec.models.training.export import export
 
     run = training(tmp_path / "first", cache, 2)
     run.fit()
     weights = tmp_path / "first.safetensors"
-    export(run.averaged_network(), MotionCounter().tables(), "first", weights)
+    export(run.averaged_network(), MotionCounter().tables(), ChoiceCounter().table_set(), "first", weights)
     second = training(tmp_path / "second", cache, start_from=str(weights))
     stored = load_file(weights)
     assert all(
