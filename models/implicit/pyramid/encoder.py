@@ -29,7 +29,7 @@ from nvcodec.models.implicit.pyramid.synthesis import Synthesis
 from nvcodec.models.implicit.pyramid.units import KEY_STEP, write_key, write_network, write_span
 from nvcodec.models.memory import keep_freed_memory
 
-LEVEL_STEPS = (0.65, 1.0, 1.5, 1.8, 2.0, 2.0)  # step of keyframe, anchors, halves, ... against the nominal one
+LEVEL_STEPS = (0.45, 0.7, 1.4, 1.8, 2.0, 2.0)  # step of keyframe, anchors, halves, ... against the nominal one
 MAX_PASSES, HURRIED_PASSES = 12, 4  # in all; when time is over and the wished size is not met
 LEAST_SHARE = 0.95  # of a wished size that is near enough
 RATE_SLOPE = 1.15  # bytes go like step^-1.15

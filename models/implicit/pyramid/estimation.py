@@ -24,8 +24,8 @@ from nvcodec.models.motion.syntax import (
 )
 
 BIT_PRICE = 0.18  # squared steps that a bit may cost
-SINGLE_BITS, BOTH_BITS = 1.5, 3.0  # typical price of the vectors of a block of 16
-DISAGREEMENT_BITS = 0.8  # of a mode, for each neighbour that has another
+SINGLE_BITS, BOTH_BITS = 1.5, 1.5  # typical price of the vectors of a block of 16
+DISAGREEMENT_BITS = 1.3  # of a mode, for each neighbour that has another
 SMOOTHING_ROUNDS = 3
 BLOCK = 16
 OTHER_BITS, SPLIT_BITS = 1.5, 8.0  # typical price of a vector of a block of 8 that is not its parent's; of a split

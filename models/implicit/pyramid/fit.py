@@ -8,6 +8,7 @@ import time
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nvcodec.models.implicit.pyramid.frame_coder import FrameSymbols
 from nvcodec.models.implicit.pyramid.prediction import Planes
@@ -18,6 +19,8 @@ MARGIN = 2  # positions of 4x4 samples at a crop's edge that do not count: their
 BATCH = 12
 LEARNING_RATE = 4e-3
 MAX_STEPS = 6000
+MOST_WRONG = 6.0  # mean absolute difference beyond which a place is no likelier to be looked at
+LARGE = 12.0  # sample values
 FLOOR = 0.02  # of the learning rate at the end
 
 
@@ -34,13 +37,13 @@ class Observations:
         return len(self._levels)
 
     def add(self, frame: FrameSymbols, past: Planes, future: Planes, mean: Planes, original: Planes) -> None:
-        """Some crops of one frame, likelier where the prediction is wrong."""
+        """Some crops of one frame, likelier where the prediction is wrong, but not where it is hopeless."""
         height, width = original[0].shape
         side = min(CROP, height, width) // 32 * 32
         wrong = (mean[0] - original[0]).abs()
         tiles = wrong.reshape(height // 32, 32, width // 32, 32).mean((1, 3)).numpy()
         reach = side // 32 - 1
-        corners = tiles[: tiles.shape[0] - reach, : tiles.shape[1] - reach].ravel() + 0.5
+        corners = np.minimum(tiles[: tiles.shape[0] - reach, : tiles.shape[1] - reach].ravel(), MOST_WRONG) + 1
         for place in self._random.choice(len(corners), self._per_frame, p=corners / corners.sum()):
             row, column = divmod(int(place), tiles.shape[1] - reach)
             y, x = row * 32, column * 32
@@ -79,7 +82,7 @@ def fit(network: Synthesis, observations: Observations, chroma_ratio: int, secon
         batch = (crops[chosen].float() - 128) * (1 / SAMPLES)
         past, future, mean, original = (b.contiguous(memory_format=torch.channels_last) for b in batch.unbind(1))
         wanted = _inside(original - mean)
-        error = (wanted - _inside(network(past, future, levels[chosen]))).square().mean((0, 2, 3))
+        error = _price(wanted - _inside(network(past, future, levels[chosen])))
         loss = (error * weight).sum() * SAMPLES**2 / 24
         if not torch.isfinite(loss):
             network.load_state_dict(good)
@@ -89,11 +92,17 @@ def fit(network: Synthesis, observations: Observations, chroma_ratio: int, secon
         torch.nn.utils.clip_grad_norm_(network.parameters(), 20.0)
         optimiser.step()
         left.append(float(loss.detach()))
-        plain.append(float((wanted.square().mean((0, 2, 3)) * weight).sum()) * SAMPLES**2 / 24)
+        plain.append(float((_price(wanted) * weight).sum()) * SAMPLES**2 / 24)
         if step % 100 == 0:
             good = {k: v.clone() for k, v in network.state_dict().items()}
     recent = max(1, len(left) // 5)
     return sum(left[-recent:]) / max(sum(plain[-recent:]), 1e-9)
+
+
+def _price(error: Tensor) -> Tensor:
+    """(24,) squared error, of large errors only in proportion: latents will correct those."""
+    zero = torch.zeros_like(error)
+    return 2 * F.huber_loss(error, zero, reduction="none", delta=LARGE / SAMPLES).mean((0, 2, 3))
 
 
 def _inside(x: Tensor) -> Tensor:
