@@ -38,7 +38,8 @@ class Scores(nn.Module):
 class SharedTensor(nn.Module):
     """One tensor: frozen numbers of earlier videos, and ``fresh`` ones, which travel.
 
-    Of the first video ``fresh`` is the whole tensor; of a later one, a row of the numbers nobody has used yet.
+    Of the first video ``fresh`` is the whole tensor; of a later one, a row of the numbers nobody has used yet. ``kept``
+    says which of them count, None where zeros say so; ``reuse``, which of the frozen ones this video uses.
     """
 
     def __init__(self, shape: tuple[int, ...], fan_in: int, previous: SharedTensor | None = None):
@@ -49,6 +50,7 @@ class SharedTensor(nn.Module):
         self.register_buffer("values", values, persistent=False)
         self.register_buffer("known", known, persistent=False)
         self.register_buffer("reuse", None if known is None else known.clone(), persistent=False)
+        self.register_buffer("kept", None, persistent=False)
         free = shape if known is None else (known.numel() - known.count_nonzero().item(),)
         bound = 1 / math.sqrt(fan_in)
         self.fresh = nn.Parameter(nn.init.uniform_(torch.empty(free), -bound, bound))
@@ -62,19 +64,19 @@ class SharedTensor(nn.Module):
         if self.encoder is None:
             return
         chosen = self.encoder.mask().detach() > 0.5
-        if self.known is None:
-            self.fresh.data *= chosen
-        else:
-            self.reuse = self.known & chosen
-            self.fresh.data *= chosen[~self.known]
+        if self.known is not None:
+            self.reuse, chosen = self.known & chosen, chosen[~self.known]
+        self.kept = chosen
+        self.fresh.data *= chosen
         self.encoder = None
 
     def whole(self) -> Tensor:
-        """Frozen and fresh numbers in their places, none left out."""
+        """Frozen and fresh numbers in their places."""
+        fresh = self.fresh if self.kept is None else self.fresh * self.kept
         if self.known is None:
-            return self.fresh
-        empty = torch.zeros(self.shape, device=self.fresh.device, dtype=self.fresh.dtype)
-        return torch.where(self.known, self.values, empty.masked_scatter(~self.known, self.fresh))
+            return fresh
+        empty = torch.zeros(self.shape, device=fresh.device, dtype=fresh.dtype)
+        return torch.where(self.known, self.values, empty.masked_scatter(~self.known, fresh))
 
     def forward(self) -> Tensor:
         whole = self.whole()
@@ -85,8 +87,11 @@ class SharedTensor(nn.Module):
     def inheritance(self) -> tuple[Tensor, Tensor]:
         """(numbers, which of them are used) for the next video."""
         whole = self.whole().detach().clone().contiguous().cpu()
-        used = whole != 0
-        return whole, used if self.known is None else used | self.known.cpu()
+        used = (self.fresh.detach() != 0 if self.kept is None else self.kept).cpu()
+        if self.known is None:
+            return whole, used
+        known = self.known.cpu()
+        return whole, known | torch.zeros_like(known).masked_scatter(~known, used)
 
 
 class SharedConv(nn.Module):

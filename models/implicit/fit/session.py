@@ -145,7 +145,7 @@ class Session:
         self.interrupted = fit.interrupted
         if fit.interrupted:
             fit.notes.append(f"stopped after epoch {fit.epoch}; the file holds what was reached")
-        parts = {**scheme.write(), "masks": write_masks(representation)}
+        parts = {**scheme.write(), "masks": write_masks(representation, explicit=not scheme.learned)}
         payload = write_unit(geometry.frames, options.weights_coding, shape, parts)
         decoded = decode_unit(recipe, read_unit(recipe, payload), geometry.height, geometry.width, self._previous)
         if recipe.chained:

@@ -88,4 +88,7 @@ class PfnrRecipe(Recipe):
             raise UsageError(
                 f"a video that joins has its file's network: {getattr(previous, 'shape', None)}, not {shape}"
             )
-        return Pfnr(geometry, shape, previous)
+        network = Pfnr(geometry, shape, previous)
+        if not all(tensor.fresh.numel() for tensor in network.shared()):
+            raise UsageError("the network of this file is full: no number is left for another video; start a new file")
+        return network
