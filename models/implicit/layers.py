@@ -48,6 +48,12 @@ class Perceptron(nn.Module):
         return x
 
 
+def instance_normalised(x: Tensor) -> Tensor:
+    """(B, C, H, W) with zero mean and unit variance over each picture's channel, the same way in any memory format."""
+    centred = x - x.mean((2, 3), keepdim=True)
+    return centred * torch.rsqrt(centred.square().mean((2, 3), keepdim=True) + 1e-5)
+
+
 def to_unit_range(x: Tensor) -> Tensor:
     """Network output to samples in 0..1 by a hyperbolic tangent, as HNeRV ends."""
     return 0.5 * torch.tanh(x) + 0.5

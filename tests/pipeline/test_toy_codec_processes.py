@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nvcodec.codec.registry import BUILT_IN
 from nvcodec.media.sink import open_sink
 from nvcodec.media.test_pattern import moving_pattern, pattern_format
 
@@ -128,4 +129,4 @@ def test_interrupted_while_waiting_for_input(
 
 def test_the_registry_lists_it(with_toy_installed: Environment) -> None:
     code = "import json; from nvcodec.codec.registry import codec_names; print(json.dumps(codec_names()))"
-    assert json.loads(run(with_toy_installed, "-c", code).stdout) == ["conditional", "toy"]
+    assert json.loads(run(with_toy_installed, "-c", code).stdout) == [*BUILT_IN, "toy"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nvcodec.models.implicit.budget import MAX_STRIDE, MAX_STRIDES, MAX_WIDTH, grid, too_small, widest
-from nvcodec.models.implicit.layers import Perceptron, TransformerBlock, UpBlock
+from nvcodec.models.implicit.layers import Perceptron, TransformerBlock, UpBlock, instance_normalised
 from nvcodec.models.implicit.recipe import FitSettings, Integers, Recipe, recipe
 from nvcodec.models.implicit.recipes.nerv import grid_strides
 from nvcodec.models.implicit.representation import Geometry, Representation, crop, time_fraction
@@ -72,7 +72,7 @@ class Enerv(Representation):
         moment = self.modulation(encoded)
         for number, gains in enumerate(self.gains):
             gain, offset = gains(moment)[:, :, None, None].chunk(2, 1)
-            x = F.instance_norm(x) * gain + offset
+            x = instance_normalised(x) * gain + offset
             x = F.gelu(self.widen(self.first(x))) if number == 0 else self.stages[number - 1](x)
         return crop(torch.sigmoid(self.head(x)), self.geometry)
 
