@@ -49,6 +49,7 @@ BUILT_IN: dict[str, tuple[int, str]] = {
     "hinerv": (26, "nvcodec.codec.implicit:hinerv"),
     "pyramid": (27, "nvcodec.codec.pyramid:PyramidCodec"),
 }
+ALIASES = {"nerv++": "nervpp"}  # names as papers write them
 IMPLICIT_IDS = range(16, 48)
 THIRD_PARTY_IDS = range(32768, 65536)
 
@@ -85,6 +86,7 @@ def get_codec(name: str) -> Codec:
 
     Raises UsageError for an unknown name (it lists those there are), NvcError when the codec cannot be loaded.
     """
+    name = ALIASES.get(name, name)
     if name not in _instances:
         _instances[name] = _make(name)
     return _instances[name]
@@ -120,6 +122,7 @@ def get_codec_by_id(codec_id: int) -> Codec:
 
 def get_codec_number(name: str) -> int | None:
     """The frozen number of a built-in codec, without loading it; None for any other name."""
+    name = ALIASES.get(name, name)
     return BUILT_IN[name][0] if name in BUILT_IN else None
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which numbers of a shared network a video uses: one bit each, entropy-coded.
 
-A byte: 1 where the masks of fresh numbers are coded, 0 where zeros among the numbers say so (learned coding, which keeps
+A byte: 1 where the masks of fresh numbers are coded, 0 where zeros among the numbers say so (learned coding keeps
 zeros). Then a byte for each mask (how many of 256 bits are set, 1 to 255), then all bits in one stream. Masks are those
 of fresh numbers, where coded, and of frozen numbers, tensor by tensor.
 """
