@@ -37,6 +37,7 @@ OPTIONS = {
     "bpp": _Option(1e-4, 10),
     "target_nbytes": _Option(1, 1e12, whole=True),
     "gop": _Option(1, 1024, whole=True),
+    "epochs": _Option(1, 12, whole=True),
     "chroma": _Option(1, 64, whole=True),
     "width": _Option(0, 48, whole=True),
     "span": _Option(0, 32, whole=True),
@@ -205,6 +206,7 @@ class PyramidEncoder:
             width=_width(options.get("width", defaults.width)),
             span=span,
             threads=self._settings.threads or os.cpu_count() or 1,
+            passes=int(options.get("epochs", defaults.passes)),
         )
 
 

@@ -20,7 +20,7 @@ import torch
 from nvcodec.entropy.rans import RansWriter
 from nvcodec.models.implicit.pyramid.block_search import search
 from nvcodec.models.implicit.pyramid.decoder import Arrays, cut, padded_size
-from nvcodec.models.implicit.pyramid.fit import Observations, fit
+from nvcodec.models.implicit.pyramid.fit import MAX_STEPS, Observations, fit
 from nvcodec.models.implicit.pyramid.frame_coder import STEPS, FrameSymbols, FrameSyntax, Reconstruction
 from nvcodec.models.implicit.pyramid.frame_encoder import FrameEncoder
 from nvcodec.models.implicit.pyramid.prediction import Planes, Reference
@@ -31,6 +31,7 @@ from nvcodec.models.memory import keep_freed_memory
 
 LEVEL_STEPS = (0.45, 0.7, 1.4, 1.8, 2.0, 2.0)  # step of keyframe, anchors, halves, ... against the nominal one
 MAX_PASSES, HURRIED_PASSES = 12, 4  # in all; when time is over and the wished size is not met
+FIT_STEPS = 300  # of a fit when passes are counted
 LEAST_SHARE = 0.95  # of a wished size that is near enough
 RATE_SLOPE = 1.15  # bytes go like step^-1.15
 CROPS = 900  # observations of a GOP
@@ -42,7 +43,8 @@ TARGET_SHARE = 0.985  # of a wanted size that a pass aims at
 @dataclass(frozen=True)
 class PyramidSettings:
     """step: nominal luma quantisation step, sample values; nbytes: wanted size, None for that of the step; seconds: to
-    spend; width: channels of the network, 0 for none; span: frames from one anchor to the next, 0 to choose."""
+    spend; width: channels of the network, 0 for none; span: frames from one anchor to the next, 0 to choose; passes: in
+    all, with fits of FIT_STEPS between them, whatever time that takes; 0: as the seconds allow."""
 
     step: float = 24.0
     chroma_ratio: int = 10
@@ -51,6 +53,7 @@ class PyramidSettings:
     width: int = 24
     span: int = 0
     threads: int = 1
+    passes: int = 0
 
 
 @dataclass
@@ -127,17 +130,20 @@ class GopEncoder:
                 self._report(number, done, now - start, left, note)
             wish = settings.nbytes
             met = wish is None or LEAST_SHARE <= self._best.nbytes / wish <= 1
-            if left < took and (met or number >= HURRIED_PASSES):
+            late = left < took
+            if number == settings.passes or (not settings.passes and late and (met or number >= HURRIED_PASSES)):
                 return
-            if not watch or left < took:
+            if not watch or (late and not settings.passes):
                 if met and not watch:
                     return
                 continue
-            network = Synthesis(settings.width) if network is None else _thawed(network)
+            network = _thawed(network) if network is not None else _new_network(settings.width)
             # half of the time for a first fit that later passes build on, all of it for the last
             rest = left - 1.1 * took
-            seconds = rest if rest < 2.5 * took or fitted else 0.5 * rest
-            share = fit(network, observations, settings.chroma_ratio, max(1.0, seconds), fitted)
+            seconds, steps = rest if rest < 2.5 * took or fitted else 0.5 * rest, MAX_STEPS
+            if settings.passes:
+                seconds, steps = math.inf, FIT_STEPS
+            share = fit(network, observations, settings.chroma_ratio, max(1.0, seconds), steps, fitted)
             fitted += 1
             note = f"network leaves {100 * share:.1f}% of the squared error"
 
@@ -254,6 +260,13 @@ def _squared_error(a: Arrays, b: Arrays) -> float:
     """Mean over luma and chroma samples alike."""
     total = sum(float(((x.astype(np.float32) - y) ** 2).sum()) for x, y in zip(a, b, strict=True))
     return total / sum(x.size for x in a)
+
+
+def _new_network(width: int) -> Synthesis:
+    """The same initial weights every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Synthesis(width)
 
 
 def _thawed(network: Synthesis) -> Synthesis:

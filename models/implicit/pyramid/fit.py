@@ -60,8 +60,10 @@ class Observations:
         return torch.stack(self._sources), torch.tensor(self._levels)
 
 
-def fit(network: Synthesis, observations: Observations, chroma_ratio: int, seconds: float, seed: int = 0) -> float:
-    """Fit for so many seconds (at most MAX_STEPS steps); returns the share of the squared error that is left.
+def fit(
+    network: Synthesis, observations: Observations, chroma_ratio: int, seconds: float, steps: int, seed: int = 0
+) -> float:
+    """Fit for so many seconds, at most so many steps; returns the share of the squared error that is left.
 
     A NaN ends the fit at the last good state.
     """
@@ -72,8 +74,8 @@ def fit(network: Synthesis, observations: Observations, chroma_ratio: int, secon
     optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     start, good = time.monotonic(), {k: v.clone() for k, v in network.state_dict().items()}
     left, plain = [], []
-    for step in range(MAX_STEPS):
-        progress = max(step / MAX_STEPS, (time.monotonic() - start) / max(seconds, 1e-3))
+    for step in range(steps):
+        progress = max(step / steps, (time.monotonic() - start) / max(seconds, 1e-3))
         if progress >= 1:
             break
         for group in optimiser.param_groups:
