@@ -44,7 +44,7 @@ from nvcodec.models.transform import BLOCK_CHANNELS, BlockTransform, blocks_to_p
 
 INTRA, INTER = 0, 1
 BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
-FINE_COST = 2 * BIT_PRICE  # of choosing the fine transform, in squared steps
+FINE_COST = 0.1  # of choosing the fine transform, in squared steps
 HYPER_BANDS = 4  # hyperlatents have a density for each kind of frame and quarter of the quality range
 
 

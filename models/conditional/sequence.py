@@ -23,8 +23,9 @@ from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
 if TYPE_CHECKING:
     from nvcodec.models.motion.x264_vectors import X264Search
 
-INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit; less where the scale ends
-INTER_PATTERN = (0, -6, -2, -6)
+INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit; less where the scale begins and ends
+INTRA_OFFSET_AT_0 = 8
+INTER_PATTERN = (0, -8, -3, -8)
 SEARCH_PRESET = "medium"
 SEARCH_OFFSET = 0
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
@@ -62,7 +63,7 @@ class SequenceCoder:
             chooser = self._frames.chooser(luma, before, seeds, level)
         intra = chooser is None or _is_cut(luma, chooser)
         if intra:
-            level = round(min(quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3))
+            level = _keyframe_level(quality)
             before, chooser, self._since_keyframe = None, None, 0
         self._since_keyframe += 1
         with torch.autocast(self.device.type, enabled=False):  # whatever the program around us has switched on
@@ -109,6 +110,11 @@ class SequenceCoder:
         cut = (y[0, : self.height, : self.width], u[0, : half[0], : half[1]], v[0, : half[0], : half[1]])
         y8, u8, v8 = (np.ascontiguousarray(p.to(torch.uint8).cpu().numpy()) for p in cut)
         return y8, u8, v8
+
+
+def _keyframe_level(quality: int) -> int:
+    """Level of a keyframe; rises with every step of quality."""
+    return round(min(2 * quality + INTRA_OFFSET_AT_0, quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3))
 
 
 def _is_cut(luma: Tensor, chooser: VectorChooser) -> bool:

@@ -24,7 +24,7 @@ PURPOSE = (
     "picture size; and as a reference or a starting point for research on learned video coding."
 )
 LIMITS = (
-    "Trained for squared error (Y, U and V weighted 6:2:2), not for what viewers prefer; it is no generator of detail.",
+    "Trained for squared error (Y, U and V weighted 6:4:4), not for what viewers prefer; it is no generator of detail.",
     "Content unlike its training data (screens, drawings, much larger pictures) is coded correctly but less well.",
     "No frames are coded out of order, so files are larger than those of codecs that may use the future.",
     "A stream can be decoded only with exactly this file; streams name it by its SHA-256.",

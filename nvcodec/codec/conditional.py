@@ -19,7 +19,7 @@ from nvcodec.models import zoo
 if TYPE_CHECKING:
     from nvcodec.models.conditional.sequence import SequenceCoder
 
-SYNTAX_VERSION = 1
+SYNTAX_VERSION = 2
 DEFAULT_MODEL = "conditional-s"
 PRESETS = ("medium",)  # more when the encoder has choices worth offering
 

@@ -72,7 +72,7 @@ def code(weights: Weights, frames: list[Frame], quality: int) -> Iterator[Coded]
         assert after is not None
         with torch.inference_mode():
             trained, bits, _ = weights.network(
-                coder._blocks(frame.planes),
+                coder._blocks(frame.planes)[1],
                 None if keyframe or before is None else before.state,
                 None if keyframe else torch.from_numpy(after.vectors)[None],
                 torch.tensor([float(level)]),
@@ -118,7 +118,7 @@ def test_what_is_surely_zero_nearly_always_is(
     def coded() -> tuple[int, float]:
         units = list(code(weights, frames, 60))
         blocks = SequenceCoder(weights, *frames[0].y.shape, threads=1)._blocks
-        errors = [(u.state.blocks - blocks(f.planes)).square().mean() for u, f in zip(units, frames, strict=True)]
+        errors = [(u.state.blocks - blocks(f.planes)[1]).square().mean() for u, f in zip(units, frames, strict=True)]
         return sum(len(u.payload) for u in units), float(10 * torch.log10(torch.stack(errors).mean()))
 
     nbytes, error_db = coded()
