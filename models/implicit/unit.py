@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unit of one group of pictures: which network, and its tensors.
 
-    frames (varint) | coding (u8) | shape (fields of the recipe) | tables, weights, latents, masks: length and bytes
+frames (varint) | coding (u8) | shape (fields of the recipe) | tables, weights, latents, masks: length and bytes
 """
 
 from __future__ import annotations
