@@ -6,9 +6,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nvcodec.models.implicit.layers import instance_normalised
 from nvcodec.models.implicit.sources import interpolated
 
-_EPSILON = 1e-5  # of the variance
 _SMALL = 1e-3  # HiNeRV's grids begin within this of zero
 
 
@@ -67,10 +67,7 @@ class TemporalScaleShift(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
         position = times / self.frames * (self.entries - 1)
-        # torch's instance_norm gives wrong gradients for channels-last features
-        centred = features - features.mean((2, 3), keepdim=True)
-        normalised = centred * torch.rsqrt(centred.square().mean((2, 3), keepdim=True) + _EPSILON)
-        return normalised * self.scale(position) + self.shift(position)
+        return instance_normalised(features) * self.scale(position) + self.shift(position)
 
 
 class HierarchicalFeatures(nn.Module):

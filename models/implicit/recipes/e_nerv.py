@@ -22,10 +22,11 @@ from nvcodec.models.implicit.layers import Perceptron, TransformerBlock, UpBlock
 from nvcodec.models.implicit.recipe import FitSettings, Integers, Recipe, recipe
 from nvcodec.models.implicit.recipes.nerv import grid_strides
 from nvcodec.models.implicit.representation import Geometry, Representation, crop, time_fraction
+from nvcodec.models.implicit.sizing import halved
 from nvcodec.models.implicit.sources import FrequencyEncoding
 from nvcodec.stream.fields import Varint, wire
 
-REDUCTION, LOWEST_WIDTH, EXPANSION, SQUEEZE, BASE, LEVELS = 2, 12, 3, 4, 1.25, 80
+LOWEST_WIDTH, EXPANSION, SQUEEZE, BASE, LEVELS = 12, 3, 4, 1.25, 80
 HEADS = 8
 
 
@@ -54,7 +55,7 @@ class Enerv(Representation):
         self.after = TransformerBlock(inner, HEADS, inner // 4, inner // 2)
         self.to_width = Perceptron(inner, shape.width) if inner != shape.width else nn.Identity()
         self.modulation = Perceptron(self.encoding.size, inner // 2, inner // 2)
-        widths = [shape.width, *stage_widths(shape.width, len(shape.strides))]
+        widths = [shape.width, *halved(shape.width, len(shape.strides), LOWEST_WIDTH, EXPANSION)]
         self.gains = nn.ModuleList(Perceptron(inner // 2, 2 * width) for width in widths[:-1])
         squeezed = max(1, widths[0] // SQUEEZE)
         self.first = UpBlock(widths[0], squeezed, shape.strides[0], 3, nn.Identity())
@@ -75,15 +76,6 @@ class Enerv(Representation):
             x = instance_normalised(x) * gain + offset
             x = F.gelu(self.widen(self.first(x))) if number == 0 else self.stages[number - 1](x)
         return crop(torch.sigmoid(self.head(x)), self.geometry)
-
-
-def stage_widths(width: int, stages: int) -> list[int]:
-    """Channels after each stage: expanded by the first, then halved, never below the lowest."""
-    lowest = min(LOWEST_WIDTH, width)
-    widths = [max(EXPANSION * width, lowest)]
-    for _ in range(stages - 1):
-        widths.append(max(widths[-1] // REDUCTION, lowest))
-    return widths
 
 
 @recipe("e-nerv", codec_id=18)
