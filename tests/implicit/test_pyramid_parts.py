@@ -136,6 +136,7 @@ def test_prediction_is_that_of_the_exact_compensation() -> None:
     frame = planes(32, 64, 1)
     vectors = np.random.default_rng(2).integers(-300, 300, (4, 8, 2))
     vectors[1:3] = 0
+    vectors[2:, 2:4] = (-37, 21)  # four alike
     predicted = Reference(frame).predict(vectors)
     field = torch.from_numpy(vectors)[None]
     for plane, made, block in zip(frame, predicted, (8, 4, 4), strict=True):

@@ -36,41 +36,65 @@ class Reference:
     def predict_luma(self, vectors: np.ndarray) -> Tensor:
         """The luma of `predict`."""
         rows, columns = np.nonzero((vectors != 0).any(2))
-        return _moved(self.planes[0], self.padded[0], 8, rows, columns, vectors[rows, columns].astype(np.int64))
+        chosen = vectors[rows, columns].astype(np.int64)
+        result = self.planes[0].clone()
+        _move(result, self.padded[0], 8, False, rows, columns, chosen)
+        return result
 
     def predict(self, vectors: np.ndarray, used: np.ndarray | None = None) -> Planes:
         """vectors: (H/8, W/8, 2) quarter pixels; used: (H/8, W/8) bool, where a prediction is needed (elsewhere: the
         frame as it is)."""
         moving = (vectors != 0).any(2) if used is None else (vectors != 0).any(2) & used
-        rows, columns = np.nonzero(moving)
-        chosen = vectors[rows, columns].astype(np.int64)
-        return tuple(
-            _moved(plane, padded, 8 if number == 0 else 4, rows, columns, chosen)
-            for number, (plane, padded) in enumerate(zip(self.planes, self.padded, strict=True))
-        )  # type: ignore[return-value]
+        # four blocks of 8 that move alike are fetched as one
+        four = moving.reshape(moving.shape[0] // 2, 2, moving.shape[1] // 2, 2).all((1, 3))
+        four &= (
+            (vectors == vectors[::2, ::2].repeat(2, 0).repeat(2, 1))
+            .all(2)
+            .reshape(four.shape[0], 2, four.shape[1], 2)
+            .all((1, 3))
+        )
+        groups = []
+        for block, grid, where in ((16, vectors[::2, ::2], four), (8, vectors, moving & ~_twice(four))):
+            rows, columns = np.nonzero(where)
+            groups.append((block, rows, columns, grid[rows, columns].astype(np.int64)))
+        result = tuple(plane.clone() for plane in self.planes)
+        for number, (plane, padded) in enumerate(zip(result, self.padded, strict=True)):
+            for block, rows, columns, chosen in groups:
+                _move(plane, padded, block >> (number > 0), number > 0, rows, columns, chosen)
+        return result  # type: ignore[return-value]
 
 
-def _moved(
-    plane: Tensor, padded: Tensor, block: int, rows: np.ndarray, columns: np.ndarray, vectors: np.ndarray
-) -> Tensor:
-    """The plane with some blocks replaced by what their vectors point at."""
-    result = plane.clone()
+def _twice(grid: np.ndarray) -> np.ndarray:
+    return grid.repeat(2, 0).repeat(2, 1)
+
+
+def _move(
+    plane: Tensor,
+    padded: Tensor,
+    block: int,
+    chroma: bool,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    vectors: np.ndarray,
+) -> None:
+    """Replace some blocks of a plane by what their vectors point at."""
     if len(rows):
-        tiles = result.view(plane.shape[0] // block, block, plane.shape[1] // block, block)
-        moved = fetch(padded, block, rows, columns, vectors)
+        tiles = plane.view(plane.shape[0] // block, block, plane.shape[1] // block, block)
+        moved = fetch(padded, block, rows, columns, vectors, chroma)
         tiles[torch.from_numpy(rows), :, torch.from_numpy(columns), :] = moved
-    return result
 
 
-def fetch(padded: Tensor, block: int, rows: np.ndarray, columns: np.ndarray, vectors: np.ndarray) -> Tensor:
+def fetch(
+    padded: Tensor, block: int, rows: np.ndarray, columns: np.ndarray, vectors: np.ndarray, chroma: bool = False
+) -> Tensor:
     """(N, block, block) what vectors (N, 2) of blocks at (rows, columns) point at, float32 integers 0..255.
 
-    padded: plane with PAD repeated samples on each side; block: 8 or 16 for luma, 4 for chroma. Blocks of one phase
-    share two matrix products.
+    padded: plane with PAD repeated samples on each side; block: 8 or 16 for luma, 4 or 8 for chroma. Blocks of one
+    phase share two matrix products.
     """
-    table = _filters(block)
+    table = _filters(block, chroma)
     phases, size = table.shape[0], table.shape[2]
-    lead = 3 if block >= 8 else 1
+    lead = 1 if chroma else 3
     whole, phase = np.divmod(vectors, phases)
     height, width = padded.shape
     top = (rows * block + whole[:, 1] - lead + PAD).clip(0, height - size)
@@ -93,9 +117,9 @@ def fetch(padded: Tensor, block: int, rows: np.ndarray, columns: np.ndarray, vec
 
 
 @lru_cache(maxsize=4)
-def _filters(block: int) -> Tensor:
+def _filters(block: int, chroma: bool) -> Tensor:
     """(phases, block, block + taps - 1) float32 integers: row i holds the taps shifted by i."""
-    taps, count = (_LUMA_TAPS, 8) if block >= 8 else (_CHROMA_TAPS, 4)
+    taps, count = (_CHROMA_TAPS, 4) if chroma else (_LUMA_TAPS, 8)
     table = torch.zeros(len(taps), block, block + count - 1)
     for phase, row in enumerate(taps):
         for i in range(block):
