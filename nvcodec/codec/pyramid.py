@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SYNTAX_VERSION = 1
 PRESETS = ("medium",)
 MAX_HELD_NBYTES = 4 << 30  # of frames, which are all held in memory
+TYPICAL_STEP, TYPICAL_BPP = 33.0, 0.0226  # where a first pass for a wished size begins (Big Buck Bunny, 640x1280)
 HEAD_NBYTES_PER_UNIT = 24  # of a stream, besides payloads; counted when a size is wished for
 HEAD_NBYTES = 64
 
@@ -198,8 +199,12 @@ class PyramidEncoder:
         if nbytes is not None:
             units = 1 + -(-(frames - 1) // (span or 4))
             nbytes = max(1, nbytes - HEAD_NBYTES - HEAD_NBYTES_PER_UNIT * units)
+        step = float(quantisation_step(self._settings.quality))
+        if nbytes is not None:
+            bpp = 8 * nbytes / (self._video.width * self._video.height * frames)
+            step = float(min(100.0, max(4.0, TYPICAL_STEP * (TYPICAL_BPP / bpp) ** 0.87)))
         return PyramidSettings(
-            step=float(quantisation_step(self._settings.quality)),
+            step=step,
             chroma_ratio=int(options.get("chroma", defaults.chroma_ratio)),
             nbytes=None if nbytes is None else int(nbytes),
             seconds=options.get("seconds", defaults.seconds) * share,
