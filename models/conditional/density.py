@@ -13,7 +13,7 @@ SCALE_LEVELS = 64
 SCALES_PER_E = 8  # scale indices for each factor of e
 LOG_SCALE_MIN = math.log(0.11)
 LIKELIHOOD_BOUND = 1e-9
-SURELY_ZERO = 2  # latents whose scale index is no higher are zero and not coded
+SURELY_ZERO = 4  # latents whose scale index is no higher are zero and not coded
 
 
 class _LowerBound(torch.autograd.Function):

@@ -121,9 +121,7 @@ class FrameCoder:
     def _no_motion(self) -> np.ndarray:
         return np.zeros((self.rows, self.columns, 2), np.int32)
 
-    def _prepare(
-        self, before: CodedState | None, vectors: np.ndarray, quality: int
-    ) -> tuple[Prediction, Tensor]:
+    def _prepare(self, before: CodedState | None, vectors: np.ndarray, quality: int) -> tuple[Prediction, Tensor]:
         with timed(self.timings, "synthesis"):
             level = torch.tensor([quality], dtype=torch.float32, device=self.device)
             field = torch.from_numpy(vectors)[None].to(self.device) if before is not None else None

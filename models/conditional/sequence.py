@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit; less where the scale begins and ends
 INTRA_OFFSET_AT_0 = 8
-INTER_PATTERN = (0, -8, -3, -8)
+INTER_PATTERN = (0, -6, -2, -6)
 SEARCH_PRESET = "medium"
 SEARCH_OFFSET = 0
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew

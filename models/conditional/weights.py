@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 
 from nvcodec.entropy.tables import TableSet
 from nvcodec.errors import UnsupportedError
@@ -89,14 +89,12 @@ def load_weights(path: Path, device: str = "cpu") -> Weights:
     try:
         if path.stat().st_size > MAX_NBYTES:
             raise UnsupportedError(f"weights {path}: {path.stat().st_size} bytes, at most {MAX_NBYTES}")
-        digest = hashlib.sha256(path.read_bytes()).digest()
-        with safe_open(path, "pt") as f:
-            metadata = f.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise UnsupportedError(
-                    f"weights {path}: layout {metadata.get('format')!r}, this build reads {FORMAT!r}"
-                )
-            tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118 (not a dict)
+        content = path.read_bytes()  # not mapped: a file that is replaced meanwhile must not change under a coder
+        tensors = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+        if metadata.get("format") != FORMAT:
+            raise UnsupportedError(f"weights {path}: layout {metadata.get('format')!r}, this build reads {FORMAT!r}")
+        digest = hashlib.sha256(content).digest()
         network = ConditionalNetwork(NetworkConfig(**json.loads(metadata["config"])))
         state = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
         missing, unexpected = network.load_state_dict(state, strict=False)
@@ -112,7 +110,9 @@ def load_weights(path: Path, device: str = "cpu") -> Weights:
         raise UnsupportedError(f"weights {path}: not a readable weight file ({str(error).splitlines()[0]})") from error
     ready_to_code(network.to(device))
     motion = MotionTables(tables["motion_choice"], tables["motion_classes"])
-    return Weights(metadata["name"], digest, network, tables["gaussian"], tables["hyper"], motion, tables["transform_choice"])
+    return Weights(
+        metadata["name"], digest, network, tables["gaussian"], tables["hyper"], motion, tables["transform_choice"]
+    )
 
 
 def ready_to_code(network: ConditionalNetwork) -> None:

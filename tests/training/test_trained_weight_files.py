@@ -12,10 +12,10 @@ import torch
 from synthetic_training import WIDTHS, panned, recipe_text
 
 from nvcodec.errors import UnsupportedError
+from nvcodec.models.conditional.choice import ChoiceCounter
 from nvcodec.models.conditional.sequence import SequenceCoder
 from nvcodec.models.conditional.weights import Weights, load_weights
 from nvcodec.models.exact import ExactConv2d, weight_grid
-from nvcodec.models.conditional.choice import ChoiceCounter
 from nvcodec.models.motion.syntax import MotionCounter
 from nvcodec.models.training.export import export
 from nvcodec.models.training.loop import Training
@@ -56,7 +56,13 @@ def test_weight_file_holds_the_averaged_weights_on_their_grid(run: Training, pat
 
 
 def test_exporting_twice_gives_the_same_bytes(run: Training, path: Path, tmp_path: Path) -> None:
-    export(run.averaged_network(), MotionCounter().tables(), ChoiceCounter().table_set(), "tiny", tmp_path / "again.safetensors")
+    export(
+        run.averaged_network(),
+        MotionCounter().tables(),
+        ChoiceCounter().table_set(),
+        "tiny",
+        tmp_path / "again.safetensors",
+    )
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
