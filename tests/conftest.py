@@ -8,6 +8,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any-machine", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("any-machine")
 
 # A suite started in the background of a shell ignores Ctrl-C, and so would the programs whose Ctrl-C it tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)

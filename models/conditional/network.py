@@ -310,6 +310,8 @@ class ConditionalNetwork(nn.Module):
         bits = gaussian_bits(symbols.detach(), scale)
         noisy = gaussian_bits(residual + torch.rand_like(y) - 0.5, scale.detach())
         bits = bits + noisy - noisy.detach()
+        if not self.training:
+            bits = bits * (torch.round(index) > density.SURELY_ZERO)
         coded = (symbols.detach() != 0).any(1, keepdim=True)
         next_state = self.reconstruct(symbols + mean, fine, coded, prediction, conditions, quality)
         return next_state, bits.sum((1, 2, 3)), z_bits
