@@ -30,9 +30,16 @@ def entry_points(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     monkeypatch.setattr(metadata, "entry_points", lambda group: metadata.EntryPoints(points))
 
 
+BUILT_IN = list(registry.BUILT_IN)
+IMPLICIT = (
+    *("hnerv", "nerv", "e-nerv", "nervpp", "boost-hnerv", "boost-nerv", "boost-e-nerv", "nirvana", "cam", "pfnr"),
+    *("hinerv", "pyramid"),
+)
+
+
 def test_numbers_are_frozen() -> None:
     numbers = {name: number for name, (number, _) in registry.BUILT_IN.items()}
-    assert numbers["conditional"] == 1
+    assert numbers == {"conditional": 1, **{name: 16 + place for place, name in enumerate(IMPLICIT)}}
     assert len(set(numbers.values())) == len(numbers)
     assert all(1 <= number < 48 for number in numbers.values())
     assert (registry.IMPLICIT_IDS[0], registry.IMPLICIT_IDS[-1]) == (16, 47)
@@ -45,7 +52,7 @@ def test_decorator_registers_and_returns_the_class() -> None:
     assert isinstance(codec, cls)
     assert registry.get_codec("mine") is codec
     assert registry.get_codec_by_id(40000) is codec
-    assert registry.codec_names() == ["conditional", "mine"]
+    assert registry.codec_names() == [*BUILT_IN, "mine"]
 
 
 @pytest.mark.parametrize(("name", "codec_id"), [("mine", 40001), ("other", 40000), ("conditional", 1)])
@@ -53,7 +60,7 @@ def test_duplicates_raise(name: str, codec_id: int) -> None:
     registry.register(codec_class("mine", 40000))
     with pytest.raises(UsageError, match=r"mine|built in"):
         registry.register(codec_class(name, codec_id))
-    assert registry.codec_names() == ["conditional", "mine"]
+    assert registry.codec_names() == [*BUILT_IN, "mine"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_names_and_numbers_out_of_range(name: object, codec_id: object) -> None:
 def test_unknown_names_and_numbers() -> None:
     with pytest.raises(UsageError, match=r"'nothing' is not known; there are conditional"):
         registry.get_codec("nothing")
-    for number in (0, 2, 16, 47, 48, 32768, 65535):
+    for number in (0, 2, 28, 47, 48, 32768, 65535):
         with pytest.raises(UnsupportedError, match=str(number)):
             registry.get_codec_by_id(number)
 
@@ -82,7 +89,7 @@ def test_entry_points_appear(monkeypatch: pytest.MonkeyPatch) -> None:
     module.Other = codec_class("other", 50001)()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "some_plugin", module)
     entry_points(monkeypatch, plug="some_plugin:Some", other="some_plugin:Other", broken="no_such_module:X")
-    assert registry.codec_names() == ["conditional", "broken", "other", "plug"]
+    assert registry.codec_names() == [*BUILT_IN, "broken", "other", "plug"]
     assert registry.get_codec("plug").codec_id == 50000
     assert registry.get_codec_by_id(50001) is module.Other  # type: ignore[attr-defined]
     with pytest.raises(NvcError, match=r"'broken' \(no_such_module:X\) cannot be loaded"):

@@ -257,7 +257,7 @@ def test_commands_can_be_shown_without_a_clip():
     done = nvc_rd("--codec", "x265:slow:ra", "--codec", "svtav1:4", "--show-commands")
     assert done.returncode == 0, done.stderr
     assert "libx265 -preset slow" in done.stdout
-    assert "-crf 60" in done.stdout
+    assert "-crf 56" in done.stdout
 
 
 def test_report_is_reached_by_its_own_arguments(measured, tmp_path, capsys):
