@@ -31,7 +31,7 @@ from nvcodec.metrics import mse, psnr_db, psnr_yuv_db
 from nvcodec.rd.ffmpeg import run_command
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # complete: x264 and x265 are in it
-QUALITY = 20
+QUALITY = 8
 SIZE_TOLERANCE = 0.005  # an anchor whose file is this close to ours (relative) is close enough
 MAX_ANCHOR_ENCODES = 8
 # One intra frame, no B frames, tuned for the metric in the table.
