@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -45,7 +46,7 @@ class PaperCoding:
     latent_bits: int = 6
 
 
-class Recipe:
+class Recipe(ABC):
     """A paper's structure. Subclass, name the parts, decorate with ``recipe(name, codec_id)``.
 
     Shape: dataclass of integers whose fields are declared with ``nvcodec.stream.fields.wire``: all a decoder must know
@@ -65,13 +66,13 @@ class Recipe:
     joins: ClassVar[bool] = False  # whether a second video can share the network of a first
     group_frames: ClassVar[int] = 0  # frames of a group where the paper has a network for each few; 0 = as many as fit
 
+    @abstractmethod
     def shape(self, geometry: Geometry, parameters: int, options: dict[str, Any]) -> Any:
         """The shape whose size, as the paper counts it, is ``parameters``; UsageError when that is too small."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, geometry: Geometry, shape: Any, previous: Representation | None = None) -> Representation:
         """The representation, with the paper's initial weights; ``previous``: that of the group before, if chained."""
-        raise NotImplementedError
 
     def counted(self, representation: Representation) -> int:
         """Size as the paper counts it."""

@@ -106,10 +106,6 @@ def test_interpolation_doubles_the_rate_and_keeps_the_frames(stream: Path, decod
 
 
 def test_only_representations_have_pictures_between_frames(tmp_path: Path, clip: Path) -> None:
-    from nvcodec.models import zoo
-
-    if not list(zoo.installed()):
-        pytest.skip("no weights of the conditional codec")
     path = tmp_path / "c.nvc"
     api.encode(clip, path, frames=(0, 1))
     with pytest.raises(UnsupportedError, match="no pictures between frames"):
