@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame to bytes and back: the same walk through network and tables at encoder and decoder.
+"""One frame's decisions and latents to bytes and back: no pictures here, so that a decoder can read ahead of them.
 
-Payload of a frame: one byte, quality in bits 0-5 and the kind in bits 6-7; then, unless the kind is SKIP, one rANS
-stream: motion (inter only), transform choices, hyperlatents (not for PLAIN), latents of the first pass, of the second.
+Payload of a frame (see docs/format.md):
+
+    level and flags, place, references | length | decisions, in adaptive binary code | latents, in rANS
+
+A block is "full" when all its latents are coded; in others those are left out that the network takes to be surely zero.
 """
 
 from __future__ import annotations
@@ -15,200 +18,266 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
+from nvcodec.entropy import binary
 from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional import density
-from nvcodec.models.conditional.choice import code_choices
-from nvcodec.models.conditional.density import quantise, scale_index
-from nvcodec.models.conditional.network import Prediction, State, checkerboard, hyper_band
-from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.motion.search import VectorChooser
-from nvcodec.models.motion.syntax import SymbolCoder, code_field
-from nvcodec.models.quality import quantisation_step
-from nvcodec.models.transform import PIXEL_SCALE, blocks_to_planes
+from nvcodec.models.conditional.density import SURELY_ZERO, scale_index
+from nvcodec.models.conditional.network import LATENTS, Places, describe, places_of
+from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.weights import BANDS, Weights
+from nvcodec.models.kernels.residual import energies
+from nvcodec.models.kernels.syntax import CONTEXTS, code_blocks
+from nvcodec.models.quality import LEVELS
 
-QUALITY_MASK, KIND_SHIFT = 0x3F, 6
-# INTRA: no frame before is used. SKIP: the picture before stands unchanged. PLAIN: inter, hyperlatents all zero.
-KIND_INTER, KIND_SKIP, KIND_INTRA, KIND_PLAIN = range(4)
-PLAIN_BELOW = 24  # quality levels at which inter frames do without hyperlatents
-REFINE = (1,)  # strides of the motion refinement, quarter pixels
-# Mean squared error up to which a block that stands still is copied: coding it (step^2 / 12) would hardly lower it. The
-# bound is for coarse steps, where coded blocks are far better than their step and zeros come of themselves.
-COPY_SHARE, COPY_MSE = 0.1, 2.0
+WINDOW = 12  # frames kept for reference
+LEVEL_MASK, INTRA_FLAG, DROPPED_FLAG = 0x3F, 0x40, 0x80
+NO_REFERENCE = 15
+MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
+FULL = CONTEXTS  # 1 context beyond those of the decisions
+ALL_CONTEXTS = CONTEXTS + 1
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """What stands before a frame's decisions.
+
+    level: 0..63; intra: a keyframe, which forgets everything before it; kept: later frames may use it; place: among the
+    frames of its unit, in display order; references: none, one or two numbers in the window, 0 the frame kept last.
+    """
+
+    level: int
+    intra: bool
+    kept: bool
+    place: int
+    references: tuple[int, ...]
+
+    def to_bytes(self) -> bytes:
+        """Three bytes."""
+        flags = self.level | (INTRA_FLAG if self.intra else 0) | (0 if self.kept else DROPPED_FLAG)
+        slots = (*self.references, NO_REFERENCE, NO_REFERENCE)
+        return bytes([flags, self.place, slots[0] | slots[1] << 4])
+
+    @staticmethod
+    def from_bytes(data: bytes, window: int, frames: int) -> FrameHeader:
+        """Read and check it; window: frames kept so far; frames: of the unit. Raises DamagedStreamError."""
+        if len(data) < 3:
+            raise DamagedStreamError(f"a frame of {len(data)} bytes: at least 3")
+        intra, place = bool(data[0] & INTRA_FLAG), data[1]
+        slots = (data[2] & 15, data[2] >> 4)
+        references = tuple(slot for slot in slots if slot != NO_REFERENCE)
+        if place >= frames:
+            raise DamagedStreamError(f"a frame at place {place} of a unit of {frames}")
+        if slots[0] == NO_REFERENCE and slots[1] != NO_REFERENCE or bool(references) == intra:
+            raise DamagedStreamError("a frame's references do not fit its kind")
+        if any(slot >= window for slot in references):
+            raise DamagedStreamError(f"a frame refers to one before the {window} that are there")
+        return FrameHeader(data[0] & LEVEL_MASK, intra, not data[0] & DROPPED_FLAG, place, references)
 
 
 @dataclass
-class CodedState:
-    """What coding a frame needs of the one before: the network's state and the vectors of that frame."""
+class Known:
+    """What coding later frames needs of one: its level, number in display order, decisions, the numbers of the frames it
+    was predicted from, and the network's memory."""
 
-    state: State
-    vectors: np.ndarray  # (H/8, W/8, 2) int32
+    level: int
+    number: int
+    blocks: Blocks
+    distances: tuple[int, ...]
+    memory: torch.Tensor
+
+
+class Window:
+    """The frames that later ones may refer to, newest first, and the one coded last. Entries are of any kind."""
+
+    def __init__(self) -> None:
+        self.kept: list = []
+        self.last = None
+
+    def add(self, entry: object, kept: bool) -> None:
+        """After a frame."""
+        self.last = entry
+        if kept:
+            self.kept = [entry, *self.kept[: WINDOW - 1]]
+
+    def clear(self) -> None:
+        """Before a keyframe."""
+        self.kept, self.last = [], None
+
+
+def stretch(distances: tuple[int, ...], last_distances: tuple[int, ...]) -> np.ndarray:
+    """(2,) int64, 256ths by which the last frame's vectors fit this frame's distances to its references; 0: not at all."""
+    scale = np.zeros(2, np.int64)
+    for n in range(min(len(distances), len(last_distances))):
+        exact = (512 * distances[n] + abs(last_distances[n])) // (2 * abs(last_distances[n]))
+        scale[n] = max(-MAX_SCALE, min(MAX_SCALE, exact if last_distances[n] > 0 else -exact))
+    return scale
 
 
 class FrameCoder:
     """Codes frames of one size with one model. ``timings`` adds up seconds by stage."""
 
     def __init__(self, weights: Weights, rows: int, columns: int, device: str = "cpu"):
-        """rows, columns: H/8 and W/8 of the padded picture, both even."""
+        """rows, columns: 16x16 blocks."""
         self.weights, self.network, self.device = weights, weights.network, torch.device(device)
         self.rows, self.columns = rows, columns
+        self.window = Window()
         self.timings: defaultdict[str, float] = defaultdict(float)
-        self._mask = checkerboard(torch.zeros(1, self.network.config.latents, rows // 2, columns // 2))[0].numpy()
-
-    def chooser(self, luma: Tensor, before: CodedState, seeds: np.ndarray, quality: int) -> VectorChooser:
-        """For `encode`: what decides on the vectors of a frame. luma: (H, W) of the picture; seeds: (rows, columns, 2)
-        vectors of a search; quality: about that of the frame."""
-        with timed(self.timings, "motion"):
-            reference = blocks_to_planes(before.state.blocks)[0][0].cpu().contiguous()
-            step = float(quantisation_step(quality))
-            return VectorChooser(luma, reference, seeds, step, self.weights.motion, REFINE)
+        self._contexts: dict[bool, np.ndarray] = {}
+        self._empty = Blocks(rows, columns)
 
     @torch.inference_mode()
-    def encode(
-        self, picture: Tensor, before: CodedState | None, chooser: VectorChooser | None, quality: int
-    ) -> tuple[bytes, CodedState]:
-        """picture: (1, 96, rows, columns) blocks; before, chooser: None for an intra frame; quality 0..63. Returns the
-        payload and the state after it."""
-        writer = RansWriter()
-        vectors = self._no_motion()
-        if before is not None:
-            with timed(self.timings, "motion"):
-                vectors = code_field(self.rows, self.columns, before.vectors, writer, self.weights.motion, chooser)
-        prediction, level = self._prepare(before, vectors, quality)
-        with timed(self.timings, "analysis"):
-            worth = self._worth_coding(picture, prediction, quality)
-            latents, fine = self.network.analyse(picture, prediction, level)
-            latents, fine = latents * worth, fine * worth
-            kind = KIND_INTRA if before is None else KIND_PLAIN if quality < PLAIN_BELOW else KIND_INTER
-            z = None if kind == KIND_PLAIN else torch.round(self.network.hyper_analyse(latents))
-        state, nonzero = self._latents(writer, prediction, before, level, kind, z, latents, fine, worth)
-        if before is not None and not nonzero and not vectors.any():
-            return bytes([quality | KIND_SKIP << KIND_SHIFT]), CodedState(before.state, vectors)
+    def encode(self, header: FrameHeader, number: int, blocks: Blocks, symbols: np.ndarray) -> bytes:
+        """The payload of a frame, from its decisions (whose energies are filled in here) and symbols (R, C, 384)."""
+        if header.intra:
+            self._begin(header.level)
+        energies(blocks.coded, symbols, blocks.energy)
+        places = places_of(blocks, blocks.energy)
+        latents = symbols.reshape(-1, LATENTS)[places.of.numpy()]
         with timed(self.timings, "entropy coding"):
-            payload = writer.finish()
-        return bytes([quality | kind << KIND_SHIFT]) + payload, CodedState(state, vectors)
+            buffer = np.zeros(4096 + 1024 * self.rows * self.columns, np.uint8)
+            coder = binary.start_writing(buffer)
+            contexts = self._decisions(coder, buffer, header, number, blocks)
+        indices, memory = self._scales(header, blocks, places, None, latents)
+        with timed(self.timings, "entropy coding"):
+            surely = indices <= SURELY_ZERO
+            full = (surely & (latents != 0)).any(1).astype(np.uint8)
+            binary.code_flags(coder, buffer, contexts, FULL, full)
+            decisions = binary.finish_writing(coder, buffer)
+            writer = RansWriter()
+            coded = ~surely | (full[:, None] > 0)
+            for half in (places.first.numpy(), ~places.first.numpy()):
+                at = half & coded
+                writer.code(latents[at].astype(np.int64), indices[at].astype(np.int64), self.weights.latents)
+            payload = header.to_bytes() + varint(len(decisions)) + decisions + writer.finish()
+        self._add(header, number, blocks, memory)
+        return payload
 
     @torch.inference_mode()
-    def decode(self, payload: bytes, before: CodedState | None) -> CodedState:
-        """The state after a payload. Raises DamagedStreamError for one that cannot be right."""
-        if not payload:
-            raise DamagedStreamError("a frame has an empty payload: at least 1 byte")
-        quality = payload[0] & QUALITY_MASK
-        kind = payload[0] >> KIND_SHIFT
-        if kind == KIND_INTRA:
-            before = None
-        elif before is None:
-            raise DamagedStreamError("an inter frame stands where a keyframe must")
-        if kind == KIND_SKIP:
-            if before is None or len(payload) > 1:
-                raise DamagedStreamError("a skipped frame carries data or has nothing to repeat")
-            return CodedState(before.state, self._no_motion())
-        blocks = self.rows * self.columns
-        config, hyper_places = self.network.config, -(-self.rows // 8) * -(-self.columns // 8)
-        most = 8 * blocks + config.hyperlatents * hyper_places + config.latents * blocks // 4  # a vector is 7 at most
-        reader = RansReader(payload[1:], max_symbols=most)
-        vectors = self._no_motion()
-        if before is not None:
-            with timed(self.timings, "entropy coding"):
-                vectors = code_field(self.rows, self.columns, before.vectors, reader, self.weights.motion)
-        prediction, level = self._prepare(before, vectors, quality)
-        state, _ = self._latents(reader, prediction, before, level, kind)
-        return CodedState(state, vectors)
+    def decode(self, payload: bytes, frames: int, first_number: int) -> tuple[FrameHeader, int, Blocks, np.ndarray]:
+        """Header, number in display order, decisions and symbols (R, C, 384) int16 of a payload.
 
-    def _no_motion(self) -> np.ndarray:
-        return np.zeros((self.rows, self.columns, 2), np.int32)
+        frames: of the unit; first_number: of its first frame. Raises DamagedStreamError for what cannot be right.
+        """
+        header = FrameHeader.from_bytes(payload, len(self.window.kept), frames)
+        if header.intra:
+            self._begin(header.level)
+        number = first_number + header.place
+        if any(self.window.kept[slot].number == number for slot in header.references):
+            raise DamagedStreamError(f"frame {number} refers to a frame of the same time")
+        nbytes, start = read_varint(payload, 3)
+        if nbytes > len(payload) - start:
+            raise DamagedStreamError(f"{nbytes} bytes of decisions in a frame of {len(payload)}")
+        blocks = Blocks(self.rows, self.columns)
+        with timed(self.timings, "entropy coding"):
+            coder, buffer = binary.start_reading(payload[start : start + nbytes])
+            contexts = self._decisions(coder, buffer, header, number, blocks)
+            places = places_of(blocks, blocks.energy)
+            full = np.zeros(len(places.of), np.uint8)
+            binary.code_flags(coder, buffer, contexts, FULL, full)
+            reader = RansReader(payload[start + nbytes :], max_symbols=LATENTS * len(places.of))
+        _, memory = self._scales(header, blocks, places, (reader, full), latents := np.zeros((len(full), LATENTS), np.int16))
+        symbols = np.zeros((self.rows * self.columns, LATENTS), np.int16)
+        symbols[places.of.numpy()] = latents
+        self._add(header, number, blocks, memory)
+        return header, number, blocks, symbols.reshape(self.rows, self.columns, LATENTS)
 
-    def _prepare(self, before: CodedState | None, vectors: np.ndarray, quality: int) -> tuple[Prediction, Tensor]:
-        with timed(self.timings, "synthesis"):
-            level = torch.tensor([quality], dtype=torch.float32, device=self.device)
-            field = torch.from_numpy(vectors)[None].to(self.device) if before is not None else None
-            prediction = self.network.predict(before.state if before else None, field, 1, self.rows, self.columns)
-        return prediction, level
+    def _begin(self, level: int) -> None:
+        """Forget everything before a keyframe."""
+        self.window.clear()
+        band = level * BANDS // LEVELS
+        self._contexts = {intra: self.weights.contexts[int(not intra), band].copy() for intra in (True, False)}
 
-    def _latents(
+    def _decisions(
+        self, coder: np.ndarray, buffer: np.ndarray, header: FrameHeader, number: int, blocks: Blocks
+    ) -> np.ndarray:
+        """Write or read the decisions; returns the contexts in use."""
+        contexts = self._contexts[header.intra]
+        last: Known | None = self.window.last
+        before = last.blocks if last is not None else self._empty
+        scale = stretch(self._distances(header, number), last.distances if last is not None else ())
+        code_blocks(
+            coder, buffer, contexts, not header.intra, len(header.references), blocks.pred, blocks.merged, blocks.coded,
+            blocks.fine, blocks.tiny, blocks.energy, blocks.modes, blocks.vectors, before.pred, before.vectors, scale,
+        )  # fmt: skip
+        return contexts
+
+    def _distances(self, header: FrameHeader, number: int) -> tuple[int, ...]:
+        return tuple(number - self.window.kept[slot].number for slot in header.references)
+
+    def _scales(
         self,
-        coder: SymbolCoder,
-        prediction: Prediction,
-        before: CodedState | None,
-        level: Tensor,
-        kind: int,
-        z: Tensor | None = None,
-        latents: Tensor | None = None,
-        fine: Tensor | None = None,
-        worth: Tensor | None = None,
-    ) -> tuple[State, bool]:
-        """Write (z, latents given) or read the latents of a frame; reconstruct. Also whether a symbol is non-zero."""
-        network = self.network
-        with timed(self.timings, "entropy coding"):
-            fine = self._choices(coder, prediction.kind, before, fine)
-        conditions = network.conditions(level, before.state if before else None, fine)
-        shape = (1, network.config.hyperlatents, -(-self.rows // 8), -(-self.columns // 8))
-        band = int(hyper_band(level, prediction.kind)[0])
-        with timed(self.timings, "entropy coding"):
-            channels = np.arange(shape[1]).repeat(shape[2] * shape[3])
-            coded = np.zeros(len(channels), np.int64)
-            if kind != KIND_PLAIN:
-                values = z.cpu().numpy().astype(np.int64).ravel() if z is not None else coded
-                coded = coder.code(values, channels + band * shape[1], self.weights.hyper)
-            z_coded = torch.from_numpy(coded.reshape(shape).astype(np.float32)).to(self.device)
-        with timed(self.timings, "synthesis"):
-            log_scale, mean, hidden = network.prior(z_coded, prediction, conditions, fine)
-        first = self._pass(coder, log_scale, mean, latents, worth, self._mask)
-        mask = torch.from_numpy(self._mask).to(self.device)
-        with timed(self.timings, "synthesis"):
-            half = (first + mean) * mask
-            log_scale2, mean2 = network.spatial(half, hidden, log_scale, mean, prediction, conditions, fine)
-        second = self._pass(coder, log_scale2, mean2, latents, worth, ~self._mask)
-        with timed(self.timings, "synthesis"):
-            symbols = first + second
-            rounded = symbols + torch.where(mask, mean, mean2)
-            coded_blocks = (symbols != 0).any(1, keepdim=True)
-            state = network.reconstruct(rounded, fine, coded_blocks, prediction, conditions, level)
-        return state, bool(coded_blocks.any())
+        header: FrameHeader,
+        blocks: Blocks,
+        places: Places,
+        reading: tuple[RansReader, np.ndarray] | None,
+        latents: np.ndarray,
+    ) -> tuple[np.ndarray, torch.Tensor]:
+        """Scale index (N, 384) uint8 of every latent and the memory after the frame; ``latents`` (N, 384) int16 are
+        filled in when reading."""
+        network, references = self.network, [self.window.kept[slot] for slot in header.references]
+        with timed(self.timings, "network"):
+            levels = tuple(r.level for r in references)
+            told = torch.from_numpy(describe(blocks, blocks.energy, header.level, levels))[None].to(self.device)
+            context, fetched = network.begin(
+                told.contiguous(memory_format=torch.channels_last),
+                [r.memory for r in references],
+                torch.from_numpy(blocks.vectors)[None].to(self.device),
+                torch.from_numpy(blocks.pred.astype(np.int32))[None].to(self.device),
+                torch.tensor([header.level], device=self.device),
+            )
+            there = Places(*(getattr(places, k).to(self.device) for k in ("of", "table", "quarter", "fine", "first")))
+            scales, base = network.first_scales(context, there)
+            indices = self._indices(scales)
+        first = places.first.numpy()
+        if reading is not None:
+            self._read(reading, indices, first, latents)
+        with timed(self.timings, "network"):
+            half = torch.from_numpy((latents * first).astype(np.float32)).to(self.device)
+            scales, context = network.second_scales(context, there, half, base)
+            indices = np.where(first, indices, self._indices(scales))
+        if reading is not None:
+            self._read(reading, indices, ~first, latents)
+        with timed(self.timings, "network"):
+            everything = torch.from_numpy(latents.astype(np.float32)).to(self.device)
+            memory = network.end(context, there, everything, fetched) if header.kept else fetched
+        return indices, memory
 
-    def _choices(self, coder: SymbolCoder, kind: int, before: CodedState | None, fine: Tensor | None) -> Tensor:
-        """Write or read which transform each block uses."""
-        last = np.zeros((self.rows // 2, self.columns // 2), np.uint8)
-        if before is not None:
-            last = before.state.fine[0, 0].cpu().numpy().astype(np.uint8)
-        wanted = None if fine is None else fine[0, 0].cpu().numpy().astype(np.uint8)
-        coded = code_choices(kind, last, coder, self.weights.choices, wanted)
-        return torch.from_numpy(coded.astype(np.float32))[None, None].to(self.device)
+    @staticmethod
+    def _indices(scales: torch.Tensor) -> np.ndarray:
+        return torch.round(scale_index(scales)).to(torch.uint8).cpu().numpy()
 
-    def _worth_coding(self, picture: Tensor, prediction: Prediction, quality: int) -> Tensor:
-        """(1, 1, H/16, W/16) float, 0 where a block stands still and copying it is as good as coding it would be."""
-        if prediction.still is None:
-            return torch.ones(1, 1, self.rows // 2, self.columns // 2, device=self.device)
-        error = ((picture - prediction.compensated) * PIXEL_SCALE).square().mean(1, keepdim=True)
-        limit = min(COPY_SHARE * float(quantisation_step(quality)) ** 2, COPY_MSE)
-        copied = prediction.still & (error <= limit)
-        return 1 - F.avg_pool2d(copied.float(), 2).floor()
-
-    def _pass(
-        self,
-        coder: SymbolCoder,
-        log_scale: Tensor,
-        mean: Tensor,
-        latents: Tensor | None,
-        worth: Tensor | None,
-        mask: np.ndarray,
-    ) -> Tensor:
-        """Symbols (1, latents, H/16, W/16) of the places in ``mask``, zero elsewhere."""
+    def _read(
+        self, reading: tuple[RansReader, np.ndarray], indices: np.ndarray, half: np.ndarray, latents: np.ndarray
+    ) -> None:
         with timed(self.timings, "entropy coding"):
-            position = scale_index(log_scale)
-            index = torch.round(position)[0].to(torch.uint8).cpu().numpy()
-            places = np.flatnonzero((mask & (index > density.SURELY_ZERO)).ravel())
-            values = np.zeros(0, np.int64)
-            if latents is not None and worth is not None:
-                symbols = quantise(latents - mean, position) * worth
-                values = symbols[0].cpu().numpy().ravel()[places].astype(np.int64)
-            coded = coder.code(values, index.ravel()[places], self.weights.gaussian)
-            everywhere = np.zeros(index.size, np.float32)
-            everywhere[places] = coded
-        return torch.from_numpy(everywhere.reshape(index.shape))[None].to(self.device)
+            reader, full = reading
+            at = half & ((indices > SURELY_ZERO) | (full[:, None] > 0))
+            values = reader.code(None, indices[at].astype(np.int64), self.weights.latents)
+            latents[at] = values.clip(-(1 << 15), (1 << 15) - 1)
+
+    def _add(self, header: FrameHeader, number: int, blocks: Blocks, memory: torch.Tensor) -> None:
+        known = Known(header.level, number, blocks, self._distances(header, number), memory)
+        self.window.add(known, header.kept)
+
+
+def varint(value: int) -> bytes:
+    """Seven bits a byte, lowest first, the highest bit set on all but the last."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number that begins at a byte, and where it ends. Raises DamagedStreamError when it has more than 28 bits."""
+    value = 0
+    for n, byte in enumerate(data[at : at + 4]):
+        value |= (byte & 127) << 7 * n
+        if byte < 128:
+            return value, at + n + 1
+    raise DamagedStreamError("a length in a frame has no end")
 
 
 @contextmanager

@@ -1,125 +1,315 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A video through the frame coder: padding, motion search, and which quality and kind each frame gets."""
+"""A video through the codec: which frame is coded when, at which level, from which others.
+
+    low delay       I  P  P  P  P ...     each from the frame before it and the last one coded finer
+    random access   I  8 (4 (2 (1 3) 6 (5 7))) 16 (...)    groups of 8: the last frame first, then halves of halves
+
+A unit is what the stream carries in one piece: one frame, or a whole group.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.frame_coder import CodedState, FrameCoder, timed
+from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader, Window, read_varint, stretch, timed, varint
+from nvcodec.models.conditional.picture import Blocks, Effort, Planes, Reference, choose, rebuild
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.search import coarse_search, quarter_size
 from nvcodec.models.memory import keep_freed_memory
-from nvcodec.models.motion.compensation import BLOCK
-from nvcodec.models.motion.search import VectorChooser
-from nvcodec.models.quality import LEVELS, quantisation_step
-from nvcodec.models.transform import blocks_to_planes, planes_to_blocks
+from nvcodec.models.quality import LEVELS
 
-if TYPE_CHECKING:
-    from nvcodec.models.motion.x264_vectors import X264Search
-
-INTRA_OFFSET = 18  # levels by which a keyframe is finer: all later frames profit; less where the scale begins and ends
-INTRA_OFFSET_AT_0 = 8
-INTER_PATTERN = (0, -6, -2, -6)
-SEARCH_PRESET = "medium"
-SEARCH_OFFSET = 0
+LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
+PROFILES = (RANDOM_ACCESS, LOW_DELAY)
+GROUP = 8
+MAX_UNIT_FRAMES = 64
+# levels by which frames differ from the quality asked for (a level is 0.38 of H.264's QP): keyframes, which all later
+# frames profit from, are finer, less so where the scale begins and ends
+INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
+LOW_DELAY_OFFSETS = (0, -6, -2, -6)
+GROUP_OFFSETS = (0, -6, -9, -12)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
-
-Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-class SequenceCoder:
-    """Encodes or decodes the frames of one video in order; planes are uint8 of the video's own size."""
-
-    def __init__(self, weights: Weights, height: int, width: int, threads: int = 0, device: str = "cpu"):
-        torch.set_num_threads(threads or os.cpu_count() or 1)
-        keep_freed_memory()
-        self.height, self.width, self.device = height, width, torch.device(device)
-        self._padded = (-(-height // 16) * 16, -(-width // 16) * 16)
-        self._frames = FrameCoder(weights, self._padded[0] // 8, self._padded[1] // 8, device)
-        self._state: CodedState | None = None
-        self._search: X264Search | None = None
-        self._since_keyframe = 0
-        self.timings = self._frames.timings
-
-    def encode(
-        self, planes: Planes, quality: int, refresh: bool, seeds: np.ndarray | None = None
-    ) -> tuple[bytes, bool, Planes]:
-        """One frame: its payload, whether it is a keyframe, and the planes as every decoder will see them.
-
-        seeds: what `search` said of this frame's luma, when that was called ahead; else it is called here.
-        """
-        if seeds is None:
-            seeds = self.search(planes[0], quality)
-        luma, picture = self._blocks(planes)
-        level = max(0, min(LEVELS - 1, quality + INTER_PATTERN[self._since_keyframe % len(INTER_PATTERN)]))
-        before, chooser = self._state, None
-        if before is not None and not refresh:
-            chooser = self._frames.chooser(luma, before, seeds, level)
-        intra = chooser is None or _is_cut(luma, chooser)
-        if intra:
-            level = _keyframe_level(quality)
-            before, chooser, self._since_keyframe = None, None, 0
-        self._since_keyframe += 1
-        with torch.autocast(self.device.type, enabled=False):  # whatever the program around us has switched on
-            payload, self._state = self._frames.encode(picture, before, chooser, level)
-        return payload, intra, self._planes()
-
-    def decode(self, payload: bytes, keyframe: bool) -> Planes:
-        """The frame of a payload. Raises DamagedStreamError for one that cannot be right."""
-        if keyframe:
-            self._state = None
-        try:
-            with torch.autocast(self.device.type, enabled=False):
-                self._state = self._frames.decode(payload, self._state)
-        except (IndexError, ValueError, RuntimeError) as error:
-            raise DamagedStreamError(f"a frame's payload cannot be decoded ({str(error).splitlines()[0]})") from error
-        return self._planes()
-
-    def search(self, luma: np.ndarray, quality: int) -> np.ndarray:
-        """Motion seeds (H/8, W/8, 2) of the padded picture; once for each frame, in order, from any one thread."""
-        from nvcodec.models.motion.x264_vectors import X264Search
-
-        with timed(self.timings, "motion search"):
-            if self._search is None:
-                # x264's step is about 2^((QP - 4) / 6)
-                qp = SEARCH_OFFSET + 6 * np.log2(float(quantisation_step(quality)))
-                self._search = X264Search(self.height, self.width, int(np.clip(round(qp), 10, 36)), SEARCH_PRESET)
-            found = self._search.search(luma)
-        rows, columns = self._padded[0] // 8, self._padded[1] // 8
-        return np.pad(found, ((0, rows - found.shape[0]), (0, columns - found.shape[1]), (0, 0)), mode="edge")
-
-    def _blocks(self, planes: Planes) -> tuple[Tensor, Tensor]:
-        """The padded luma (H, W), on the CPU, and the picture as blocks."""
-        height, width = self._padded
-        padded = []
-        for plane, (rows, columns) in zip(planes, ((height, width),) + ((height // 2, width // 2),) * 2, strict=True):
-            pad = ((0, rows - plane.shape[0]), (0, columns - plane.shape[1]))
-            padded.append(torch.from_numpy(np.pad(plane, pad, mode="edge")).float()[None])
-        return padded[0][0], planes_to_blocks(*(plane.to(self.device) for plane in padded))
-
-    def _planes(self) -> Planes:
-        assert self._state is not None
-        y, u, v = blocks_to_planes(self._state.state.blocks)
-        half = (self.height + 1) // 2, (self.width + 1) // 2
-        cut = (y[0, : self.height, : self.width], u[0, : half[0], : half[1]], v[0, : half[0], : half[1]])
-        y8, u8, v8 = (np.ascontiguousarray(p.to(torch.uint8).cpu().numpy()) for p in cut)
-        return y8, u8, v8
+EFFORTS = {"fast": Effort(modes=1, split=False), "medium": Effort(), "slow": Effort(modes=6)}
 
 
-def _keyframe_level(quality: int) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """One frame to code: its place in the unit, level, places of its references (negative: frames before the unit, as
+    the planner numbers them), and whether others need it."""
+
+    number: int
+    level: int
+    references: tuple[int, ...]
+    kept: bool
+
+
+def keyframe_level(quality: int) -> int:
     """Level of a keyframe; rises with every step of quality."""
     return round(min(2 * quality + INTRA_OFFSET_AT_0, quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3))
 
 
-def _is_cut(luma: Tensor, chooser: VectorChooser) -> bool:
-    """Whether motion explains less of the luma than each block's own mean does."""
-    temporal = float(chooser.seed_differences.mean()) / BLOCK**2
-    tiles = F.pixel_unshuffle(luma[None, None], 16)
-    spatial = float((tiles - tiles.mean(1, keepdim=True)).abs().mean())
+def plan_low_delay(number: int, quality: int) -> Plan:
+    """A frame ``number`` frames after its keyframe."""
+    period = len(LOW_DELAY_OFFSETS)
+    finer = number - (number % period or period)
+    if finer == number - 1:
+        finer -= period
+    references = (number - 1, finer) if finer >= 0 else (number - 1,) if number < 3 else (number - 1, number - 2)
+    return Plan(number, _level(quality, LOW_DELAY_OFFSETS[number % period]), references, True)
+
+
+def plan_group(begin: int, end: int, before: int | None, quality: int) -> list[Plan]:
+    """Frames begin + 1 to end after a keyframe, in coding order; ``before`` is where the group before this one began."""
+    plans = [Plan(end, _level(quality, GROUP_OFFSETS[0]), (begin,) if before is None else (begin, before), True)]
+
+    def between(low: int, high: int, depth: int) -> None:
+        if high - low < 2:
+            return
+        middle = (low + high) // 2
+        offset = GROUP_OFFSETS[min(depth, len(GROUP_OFFSETS) - 1)]
+        plans.append(Plan(middle, _level(quality, offset), (low, high), high - low > 2))
+        between(low, middle, depth + 1)
+        between(middle, high, depth + 1)
+
+    between(begin, end, 1)
+    return plans
+
+
+def _level(quality: int, offset: int) -> int:
+    return max(0, min(LEVELS - 1, quality + offset))
+
+
+@dataclass
+class Unit:
+    """A finished piece of the stream; ``planes``: of its frames in display order, as every decoder will see them."""
+
+    payload: bytes
+    keyframe: bool
+    planes: list[Planes]
+
+
+class VideoEncoder:
+    """Encodes the frames of one video. Decisions are made in the calling thread and a pool; bytes in a thread behind it.
+
+    `push` and `flush` return units as they are ready. ``timings`` holds seconds by stage.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        height: int,
+        width: int,
+        quality: int,
+        *,
+        profile: str = RANDOM_ACCESS,
+        intra_period: int = 0,
+        preset: str = "medium",
+        threads: int = 0,
+        device: str = "cpu",
+    ):
+        self.quality, self.profile, self.intra_period = quality, profile, intra_period
+        self.effort, self.weights = EFFORTS[preset], weights
+        self.height, self.width = height, width
+        self._rows, self._columns = -(-height // 16), -(-width // 16)
+        self._coder = FrameCoder(weights, self._rows, self._columns, device)
+        self.timings = self._coder.timings
+        self._pool = _pool(threads)
+        self._writer = ThreadPoolExecutor(1, "entropy")
+        self._window = Window()
+        self._waiting: list[Planes] = []  # of the group that is being collected
+        self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
+        self._pending: deque[Future[Unit]] = deque()
+        self._number = 0  # of the last frame coded, counted from its keyframe
+        self._before: int | None = None  # where the group before the last one began
+        self._since_keyframe = 0
+
+    def push(self, planes: Planes) -> list[Unit]:
+        """One frame in display order."""
+        picture = self._padded(planes)
+        if self._begins_anew(picture):
+            self._finish_group()
+            self._code([picture], None)
+            self._number, self._before, self._since_keyframe = 0, None, 1
+            return self._ready(1)
+        self._since_keyframe += 1
+        self._waiting.append(picture)
+        if self.profile == LOW_DELAY or len(self._waiting) == GROUP:
+            self._finish_group()
+        return self._ready(1)
+
+    def flush(self) -> list[Unit]:
+        """What is left."""
+        self._finish_group()
+        units = self._ready(0)
+        self._pool.shutdown()
+        self._writer.shutdown()
+        return units
+
+    def _begins_anew(self, picture: Planes) -> bool:
+        """Whether a frame becomes a keyframe: the first, after a period, or a cut."""
+        with timed(self.timings, "motion search"):
+            small = quarter_size(picture[0], 0)
+            before, self._small = self._small, small
+            if before is None or (self.intra_period and self._since_keyframe >= self.intra_period):
+                return True
+            return is_cut(small, before)
+
+    def _finish_group(self) -> None:
+        if not self._waiting:
+            return
+        pictures, self._waiting = self._waiting, []
+        end = self._number + len(pictures)
+        if self.profile == LOW_DELAY:
+            self._code(pictures, [plan_low_delay(end, self.quality)])
+        else:
+            self._code(pictures, plan_group(self._number, end, self._before, self.quality))
+            self._before = self._number
+        self._number = end
+
+    def _code(self, pictures: list[Planes], plans: list[Plan] | None) -> None:
+        """Decide on the frames of a unit and leave the writing to the thread; plans: None for a keyframe."""
+        if plans is None:
+            self._window.clear()
+            plans = [Plan(0, keyframe_level(self.quality), (), True)]
+        first = min(plan.number for plan in plans)
+        decided: list[tuple[FrameHeader, int, Blocks, np.ndarray]] = []
+        planes: dict[int, Planes] = {}
+        for plan in plans:
+            numbers = [entry.number for entry in self._window.kept]
+            slots = tuple(numbers.index(number) for number in plan.references)
+            references = [self._window.kept[slot] for slot in slots]
+            distances = tuple(plan.number - number for number in plan.references)
+            last: Reference | None = self._window.last
+            scale = stretch(distances, last.distances if last is not None else ())
+            with timed(self.timings, "analysis"):
+                blocks, symbols, whole = choose(
+                    pictures[plan.number - first], plan.level, references, last, scale, self.weights.bases, self.effort,
+                    self._pool,
+                )  # fmt: skip
+            reference = Reference(whole, blocks, plan.level, plan.number, distances)
+            self._window.add(reference, plan.kept)
+            header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
+            decided.append((header, plan.number, blocks, symbols))
+            planes[plan.number] = cut(reference.picture(), self.height, self.width)
+        shown = [planes[number] for number in sorted(planes)]
+        self._pending.append(self._writer.submit(self._write, decided, shown))
+
+    def _write(self, decided: list[tuple[FrameHeader, int, Blocks, np.ndarray]], planes: list[Planes]) -> Unit:
+        frames = [self._coder.encode(*frame) for frame in decided]
+        payload = bytes([len(frames)]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
+        return Unit(payload, decided[0][0].intra, planes)
+
+    def _ready(self, left: int) -> list[Unit]:
+        """Units beyond the last ``left``, and any that are finished already."""
+        units = []
+        while self._pending and (len(self._pending) > left or self._pending[0].done()):
+            units.append(self._pending.popleft().result())
+        return units
+
+    def _padded(self, planes: Planes) -> Planes:
+        """Planes whose sides are multiples of 16 (8 for chroma)."""
+        y, u, v = (
+            np.pad(p, ((0, s * self._rows - p.shape[0]), (0, s * self._columns - p.shape[1])), mode="edge")
+            for p, s in zip(planes, (16, 8, 8), strict=True)
+        )
+        return y, u, v
+
+
+class VideoDecoder:
+    """Decodes units in the order in which they were written: `read` may run ahead of `rebuild` in another thread."""
+
+    def __init__(self, weights: Weights, height: int, width: int, *, threads: int = 0, device: str = "cpu"):
+        self.height, self.width, self._weights = height, width, weights
+        self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16), device)
+        self.timings = self._coder.timings
+        self._pool = _pool(threads)
+        self._window = Window()
+        self._next = 0  # number of the first frame of the next unit, counted from its keyframe
+
+    def read(self, payload: bytes, keyframe: bool) -> list[tuple[FrameHeader, int, Blocks, np.ndarray]]:
+        """Decisions and symbols of the frames of a unit, in coding order. DamagedStreamError for what cannot be right."""
+        if keyframe:
+            self._next = 0
+        try:
+            pieces = list(_frames(payload))
+            frames = []
+            for piece in pieces:
+                frames.append(self._coder.decode(piece, len(pieces), self._next))
+                if frames[-1][0].intra != (keyframe and len(frames) == 1):
+                    raise DamagedStreamError("an intra frame stands where none is due, or none where one is")
+        except (IndexError, ValueError, RuntimeError) as error:
+            raise DamagedStreamError(f"a frame's payload cannot be decoded ({str(error).splitlines()[0]})") from error
+        if sorted(header.place for header, *_ in frames) != list(range(len(frames))):
+            raise DamagedStreamError("two frames of a unit stand at the same place")
+        self._next += len(frames)
+        return frames
+
+    def rebuild(self, frames: list[tuple[FrameHeader, int, Blocks, np.ndarray]]) -> list[Planes]:
+        """Planes of the frames of a unit, in display order."""
+        out: dict[int, Planes] = {}
+        with timed(self.timings, "synthesis"):
+            for header, number, blocks, symbols in frames:
+                if header.intra:
+                    self._window.clear()
+                references = [self._window.kept[slot] for slot in header.references]
+                planes = rebuild(blocks, symbols, header.level, references, self._weights.bases, self._pool)
+                reference = Reference(planes, blocks, header.level, number)
+                self._window.add(reference, header.kept)
+                out[header.place] = cut(reference.picture(), self.height, self.width)
+        return [out[place] for place in sorted(out)]
+
+    def decode(self, payload: bytes, keyframe: bool) -> list[Planes]:
+        """The frames of a unit, in display order."""
+        return self.rebuild(self.read(payload, keyframe))
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads for pictures; the network, which runs beside them, gets half of the processors."""
+    threads = threads or os.cpu_count() or 1
+    torch.set_num_threads(max(1, threads // 2))
+    keep_freed_memory()
+    return ThreadPoolExecutor(max(1, min(2, threads)), "pictures")
+
+
+def _frames(payload: bytes) -> Iterator[bytes]:
+    """The payloads of a unit's frames."""
+    count = payload[0] if payload else 0
+    if not 1 <= count <= MAX_UNIT_FRAMES:
+        raise DamagedStreamError(f"a unit of {count} frames: 1 to {MAX_UNIT_FRAMES}")
+    at = 1
+    for _ in range(count - 1):
+        nbytes, at = read_varint(payload, at)
+        if nbytes > len(payload) - at:
+            raise DamagedStreamError(f"a frame of {nbytes} bytes in a unit of {len(payload)}")
+        yield payload[at : at + nbytes]
+        at += nbytes
+    yield payload[at:]
+
+
+def is_cut(small: np.ndarray, before: np.ndarray) -> bool:
+    """Whether motion explains less of a frame than each block's own mean does; both at a quarter of their size."""
+    rows, columns = small.shape[0] // 4, small.shape[1] // 4
+    vectors = np.zeros((rows, columns, 2), np.int32)
+    temporal = coarse_search(small, before, 0.0, vectors) / (64 * rows * columns)
+    tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
+    spatial = float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
     return temporal > CUT_SHARE * spatial + 2
+
+
+def cut(planes: Planes, height: int, width: int) -> Planes:
+    """Copies of planes without what pads them to whole blocks."""
+    half = (height + 1) // 2, (width + 1) // 2
+    y, u, v = planes
+    return (
+        np.ascontiguousarray(y[:height, :width]),
+        np.ascontiguousarray(u[: half[0], : half[1]]),
+        np.ascontiguousarray(v[: half[0], : half[1]]),
+    )
+

@@ -15,30 +15,38 @@ from safetensors.torch import load, save_file
 
 from nvcodec.entropy.tables import TableSet
 from nvcodec.errors import UnsupportedError
+from nvcodec.models.conditional.density import SCALE_LEVELS
 from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
 from nvcodec.models.exact import ExactConv2d, check_exact, round_bias, weight_grid
-from nvcodec.models.motion.syntax import MotionTables
+from nvcodec.models.kernels.syntax import CONTEXTS
+from nvcodec.models.transform import CLASSES, SIDES, BlockBases, bases_of
 from nvcodec.models.quality import QualityTable
 
-FORMAT = "nvc-conditional-2"
+FORMAT = "nvc-conditional-3"
 MAX_NBYTES = 64 << 20
-_TABLES = ("gaussian", "hyper", "motion_choice", "motion_classes", "transform_choice")
+BANDS = 4  # of quality levels, each with contexts of its own to begin with
+_TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma")
 
 
 @dataclass
 class Weights:
-    """A model ready to code with: network in evaluation mode on exact grids, and all integer tables."""
+    """A model ready to code with.
+
+    network: in evaluation mode on exact grids; latents: SCALE_LEVELS tables; contexts: (2, BANDS, CONTEXTS + 1, 2) int32
+    of intra and inter frames at a keyframe; bases: transforms.
+    """
 
     name: str
     sha256: bytes
     network: ConditionalNetwork
-    gaussian: TableSet
-    hyper: TableSet
-    motion: MotionTables
-    choices: TableSet  # of the transform
+    latents: TableSet
+    contexts: np.ndarray
+    bases: BlockBases
 
 
-def save_weights(path: Path, name: str, network: ConditionalNetwork, tables: dict[str, TableSet]) -> None:
+def save_weights(
+    path: Path, name: str, network: ConditionalNetwork, latents: TableSet, contexts: np.ndarray, bases: BlockBases
+) -> None:
     """Round what decoding uses to its grids, prove the sums exact, and write.
 
     Weights on the grid have 8 significant bits and are stored as bfloat16 without loss; biases and quality tables stay
@@ -49,24 +57,24 @@ def save_weights(path: Path, name: str, network: ConditionalNetwork, tables: dic
             if isinstance(layer, ExactConv2d):
                 layer.weight.copy_(weight_grid(layer.weight))
                 layer.bias.copy_(round_bias(layer.bias))
-            if isinstance(layer, QualityTable):
-                layer.bake()
+    network.bake()
     check_exact(network)
     exact = {f"{n}.weight" for n, layer in network.named_modules() if isinstance(layer, ExactConv2d)}
     tensors = {}
     for key, value in network.state_dict().items():
-        if key.startswith("hyper_density."):
-            continue  # its table is what counts
         stored = value.detach().cpu()
         if key in exact:
             stored = stored.to(torch.bfloat16)
             if not torch.equal(stored.float(), value.cpu()):
                 raise ValueError(f"{key} is not on its grid")
         tensors[f"network.{key}"] = stored.contiguous()
-    for kind in _TABLES:
-        tables[kind].check()
-        for part in ("cdf", "sizes", "offsets"):
-            tensors[f"tables.{kind}.{part}"] = torch.from_numpy(getattr(tables[kind], part).astype(np.int32))
+    latents.check()
+    for part in ("cdf", "sizes", "offsets"):
+        tensors[f"tables.latents.{part}"] = torch.from_numpy(getattr(latents, part).astype(np.int32))
+    tensors["contexts"] = torch.from_numpy(contexts.astype(np.int32))
+    for kind, pictures, rates in zip(_TRANSFORMS, bases.pictures, bases.rates, strict=True):
+        tensors[f"bases.{kind}"] = torch.from_numpy(pictures)
+        tensors[f"rates.{kind}"] = torch.from_numpy(rates.astype(np.float32))
     metadata = {"format": FORMAT, "name": name, "config": json.dumps(network.config.to_dict())}
     save_file(tensors, path, metadata=metadata)
     _sort_header(Path(path))
@@ -96,23 +104,37 @@ def load_weights(path: Path, device: str = "cpu") -> Weights:
             raise UnsupportedError(f"weights {path}: layout {metadata.get('format')!r}, this build reads {FORMAT!r}")
         digest = hashlib.sha256(content).digest()
         network = ConditionalNetwork(NetworkConfig(**json.loads(metadata["config"])))
-        state = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
-        missing, unexpected = network.load_state_dict(state, strict=False)
-        if unexpected or any(not key.startswith("hyper_density.") for key in missing):
-            raise UnsupportedError(f"weights {path}: parameters do not fit the network")
-        tables = {
-            kind: TableSet(*(tensors[f"tables.{kind}.{part}"].numpy() for part in ("cdf", "sizes", "offsets")))
-            for kind in _TABLES
-        }
+        network.load_state_dict({k.removeprefix("network."): v.float() for k, v in tensors.items() if k[:8] == "network."})
+        latents = TableSet(*(tensors[f"tables.latents.{part}"].numpy() for part in ("cdf", "sizes", "offsets")))
+        latents.check()
+        contexts = tensors["contexts"].numpy()
+        bases = bases_of(
+            tuple(tensors[f"bases.{kind}"].numpy() for kind in _TRANSFORMS),
+            tuple(tensors[f"rates.{kind}"].numpy() for kind in _TRANSFORMS),
+        )
+        _check(latents, contexts, bases)
     except OSError as error:
         raise UnsupportedError(f"weights {path}: {error.strerror}") from error
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UnsupportedError(f"weights {path}: not a readable weight file ({str(error).splitlines()[0]})") from error
     ready_to_code(network.to(device))
-    motion = MotionTables(tables["motion_choice"], tables["motion_classes"])
-    return Weights(
-        metadata["name"], digest, network, tables["gaussian"], tables["hyper"], motion, tables["transform_choice"]
-    )
+    return Weights(metadata["name"], digest, network, latents, contexts, bases)
+
+
+def _check(latents: TableSet, contexts: np.ndarray, bases: BlockBases) -> None:
+    """Compiled code does not look at bounds: whatever it indexes must have the size it expects."""
+    if len(latents) != SCALE_LEVELS:
+        raise ValueError(f"{len(latents)} tables of latents: {SCALE_LEVELS}")
+    if contexts.shape != (2, BANDS, CONTEXTS + 1, 2) or contexts.dtype != np.int32:
+        raise ValueError(f"contexts of shape {contexts.shape}")
+    if contexts.min() < 0 or contexts.max() > 65535:
+        raise ValueError("contexts beyond 0 to 65535")
+    for sides, pictures, rates in zip(SIDES, bases.pictures, bases.rates, strict=True):
+        n = sum(side * side for side in sides)
+        if pictures.shape != (CLASSES, n, n) or pictures.dtype != np.int16:
+            raise ValueError(f"basis pictures of shape {pictures.shape}")
+        if rates.shape != (2, 8, n, 3) or rates.dtype != np.float32:
+            raise ValueError(f"rates of shape {rates.shape}")
 
 
 def ready_to_code(network: ConditionalNetwork) -> None:
@@ -122,4 +144,5 @@ def ready_to_code(network: ConditionalNetwork) -> None:
     for layer in network.modules():
         if isinstance(layer, ExactConv2d):
             layer.freeze_grid()
-    network.use_baked_tables()
+        if isinstance(layer, QualityTable):
+            layer.use_baked = True

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conditional codec behind the `Codec` protocol: frames in and out, one unit for each frame, low delay."""
+"""The conditional codec behind the `Codec` protocol: a unit is one frame (low delay) or a group of 8 (random access)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from nvcodec.codec.checksum import planes_crc32
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity, SequenceDecoder, SequenceEncoder
@@ -17,15 +13,17 @@ from nvcodec.media.types import Frame, VideoFormat
 from nvcodec.models import zoo
 
 if TYPE_CHECKING:
-    from nvcodec.models.conditional.sequence import SequenceCoder
+    from nvcodec.models.conditional.sequence import Unit
 
-SYNTAX_VERSION = 2
+SYNTAX_VERSION = 3
 DEFAULT_MODEL = "conditional-s"
-PRESETS = ("medium",)  # more when the encoder has choices worth offering
+PRESETS = ("fast", "medium", "slow")
+PROFILES = ("ra", "ld")
+_OPTIONS = ("model", "profile")
 
 
 class ConditionalCodec:
-    """Learned motion-compensated codec; weights ship with the package."""
+    """Block-based prediction with a learned entropy model; weights ship with the package."""
 
     name = "conditional"
     codec_id = 1
@@ -43,16 +41,19 @@ class ConditionalCodec:
 
     def encoder(self, video: VideoFormat, settings: EncodeSettings) -> SequenceEncoder:
         """Encoder of one video. Raises UsageError for settings out of range."""
-        unknown = set(settings.options) - {"model"}
+        unknown = set(settings.options) - set(_OPTIONS)
         if unknown:
-            raise UsageError(f"codec conditional has no option {sorted(unknown)[0]!r} (it has: model)")
+            raise UsageError(f"codec conditional has no option {sorted(unknown)[0]!r} (it has: {', '.join(_OPTIONS)})")
         if not 0 <= settings.quality <= 63:
             raise UsageError(f"quality is {settings.quality}: 0 to 63")
         if settings.intra_period < 0:
             raise UsageError(f"intra period is {settings.intra_period}: 0 (first frame only) or more")
         if settings.preset not in PRESETS:
             raise UsageError(f"preset is {settings.preset!r}: {', '.join(PRESETS)}")
-        return ConditionalEncoder(video, settings, self.model_identity(settings))
+        profile = settings.options.get("profile", PROFILES[0])
+        if profile not in PROFILES:
+            raise UsageError(f"profile is {profile!r}: {', '.join(PROFILES)}")
+        return ConditionalEncoder(video, settings, str(profile), self.model_identity(settings))
 
     def decoder(
         self, video: VideoFormat, model: ModelIdentity | None, config: bytes, *, threads: int = 0, device: str = "cpu"
@@ -67,55 +68,59 @@ class ConditionalCodec:
         return ConditionalDecoder(video, model, threads, device)
 
 
-def _sequence_coder(video: VideoFormat, model: ModelIdentity, threads: int, device: str) -> SequenceCoder:
-    from nvcodec.models.conditional.sequence import SequenceCoder
-
-    return SequenceCoder(zoo.load(model.name, model.sha256, device), video.height, video.width, threads, device)
-
-
 class ConditionalEncoder:
-    """Frames to units, one frame behind; see `SequenceEncoder`. ``timings`` holds seconds by stage.
+    """Frames to units, a unit behind; see `SequenceEncoder`. ``timings`` holds seconds by stage."""
 
-    The motion search of a frame runs in its own thread while the frame before it is coded.
-    """
+    def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity):
+        from nvcodec.models.conditional.sequence import VideoEncoder
 
-    def __init__(self, video: VideoFormat, settings: EncodeSettings, model: ModelIdentity):
         self.config = bytes([SYNTAX_VERSION])
-        self._coder = _sequence_coder(video, model, settings.threads, settings.device)
-        self._settings = settings
-        self._since_keyframe = 0
-        self._searcher = ThreadPoolExecutor(1, "motion-search")
-        self._waiting: tuple[Frame, Future[NDArray[np.int16]]] | None = None
-        self.timings = self._coder.timings
+        self._encoder = VideoEncoder(
+            zoo.load(model.name, model.sha256, settings.device),
+            video.height,
+            video.width,
+            settings.quality,
+            profile=profile,
+            intra_period=settings.intra_period,
+            preset=settings.preset,
+            threads=settings.threads,
+            device=settings.device,
+        )
+        self.timings = self._encoder.timings
 
     def encode(self, frame: Frame) -> list[CodedUnit]:
-        """One frame in, the unit of the frame before it out."""
-        search = self._searcher.submit(self._coder.search, frame.y, self._settings.quality)
-        ready, self._waiting = self._waiting, (frame, search)
-        return [self._code(*ready)] if ready else []
+        """One frame in, units that are ready out."""
+        return [_coded(unit) for unit in self._encoder.push(frame.planes)]
 
     def flush(self) -> list[CodedUnit]:
-        """The unit of the last frame."""
-        ready, self._waiting = self._waiting, None
-        units = [self._code(*ready)] if ready else []
-        self._searcher.shutdown(cancel_futures=True)
-        return units
+        """The units that are left."""
+        return [_coded(unit) for unit in self._encoder.flush()]
 
-    def _code(self, frame: Frame, search: Future[NDArray[np.int16]]) -> CodedUnit:
-        period = self._settings.intra_period
-        refresh = bool(period) and self._since_keyframe >= period
-        payload, keyframe, planes = self._coder.encode(frame.planes, self._settings.quality, refresh, search.result())
-        self._since_keyframe = 1 if keyframe else self._since_keyframe + 1
-        return CodedUnit(payload, keyframe, 1, planes_crc32([Frame(*planes)]))
+
+def _coded(unit: Unit) -> CodedUnit:
+    crc = planes_crc32([Frame(*planes) for planes in unit.planes])
+    return CodedUnit(unit.payload, unit.keyframe, len(unit.planes), crc)
 
 
 class ConditionalDecoder:
-    """Units to frames; see `SequenceDecoder`. ``timings`` holds seconds by stage."""
+    """Units to frames; see `SequenceDecoder` and `AheadDecoder`. ``timings`` holds seconds by stage."""
 
     def __init__(self, video: VideoFormat, model: ModelIdentity, threads: int, device: str):
-        self._coder = _sequence_coder(video, model, threads, device)
-        self.timings = self._coder.timings
+        from nvcodec.models.conditional.sequence import VideoDecoder
+
+        self._decoder = VideoDecoder(
+            zoo.load(model.name, model.sha256, device), video.height, video.width, threads=threads, device=device
+        )
+        self.timings = self._decoder.timings
+
+    def read(self, payload: bytes, keyframe: bool) -> Any:
+        """The part of decoding that needs no pictures."""
+        return self._decoder.read(payload, keyframe)
+
+    def rebuild(self, read: Any) -> list[Frame]:
+        """Frames of what `read` returned."""
+        return [Frame(*planes) for planes in self._decoder.rebuild(read)]
 
     def decode(self, payload: bytes, keyframe: bool) -> list[Frame]:
-        """One payload in, its frame out."""
-        return [Frame(*self._coder.decode(payload, keyframe))]
+        """One payload in, its frames out."""
+        return self.rebuild(self.read(payload, keyframe))

@@ -92,6 +92,14 @@ class SequenceDecoder(Protocol):
     def decode(self, payload: bytes, keyframe: bool) -> list[Frame]: ...
 
 
+class AheadDecoder(SequenceDecoder, Protocol):
+    """A decoder whose work comes in two parts: ``read`` (in order, from any one thread) may run ahead of ``rebuild``."""
+
+    def read(self, payload: bytes, keyframe: bool) -> Any: ...
+
+    def rebuild(self, read: Any) -> list[Frame]: ...
+
+
 class MomentDecoder(SequenceDecoder, Protocol):
     """A decoder that makes any frame of a unit without the others, and pictures between frames."""
 

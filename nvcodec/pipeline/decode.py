@@ -8,9 +8,14 @@ Bounded queues lie between the three.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import islice
+from typing import Any
 
 from nvcodec.codec.checksum import planes_crc32
 from nvcodec.codec.protocol import Codec, SequenceDecoder
@@ -24,6 +29,7 @@ from nvcodec.pipeline.report import DecodeReport, Meter, ProgressCallback, Span
 from nvcodec.stream import StreamHeader, StreamReader, VideoRecord, fold_planes_crc32
 
 _RECORDS_IN_FLIGHT = 2
+_UNITS_AHEAD = 3
 
 SinkFactory = Callable[[VideoFormat, int | None], FrameSink]
 
@@ -47,6 +53,7 @@ class RecordDecoder:
         self._decoder: SequenceDecoder = self.codec.decoder(
             self.video, self.model, header.config, threads=threads, device=device
         )
+        self._reader: ThreadPoolExecutor | None = None
 
     @property
     def picks(self) -> bool:
@@ -79,14 +86,10 @@ class RecordDecoder:
         announces, and, after the last of them, where they are not those the encoder saw.
         """
         number, crcs = record.first_frame, []
+        made = self._made(record)
         for place, unit in enumerate(record.units):
-            end, crc, keyframe = number + unit.frame_count, 0, record.keyframe and place == 0
-            made: Iterable[Frame] = (
-                self._decoder.frames_at(unit.payload, keyframe)  # type: ignore[attr-defined]
-                if self.picks
-                else self._decoder.decode(unit.payload, keyframe)
-            )
-            for frame in made:
+            end, crc = number + unit.frame_count, 0
+            for frame in made[place]():
                 if number == end:
                     raise DamagedStreamError(self._count_differs(unit.frame_count, "more", end - unit.frame_count))
                 wrong = check_planes(frame, self.video)
@@ -107,6 +110,27 @@ class RecordDecoder:
             which = f"frame {last} is" if record.frame_count == 1 else f"frames {record.first_frame} to {last} are"
             why = "" if getattr(self.codec, "pixel_exact", True) else INEXACT
             raise DamagedStreamError(f"{which} not what the encoder saw: checksum of the decoded planes differs{why}")
+
+    def _made(self, record: VideoRecord) -> list[Callable[[], Iterable[Frame]]]:
+        """For each unit of a record a function that decodes it, to be called in turn."""
+        decoder: Any = self._decoder
+        jobs = [(unit.payload, record.keyframe and place == 0) for place, unit in enumerate(record.units)]
+        if self.picks:
+            return [partial(decoder.frames_at, *job) for job in jobs]
+        if not hasattr(decoder, "read"):
+            return [partial(decoder.decode, *job) for job in jobs]
+        # what needs no pictures runs a unit ahead
+        if self._reader is None:
+            self._reader = ThreadPoolExecutor(1, "read-ahead")
+        reader, begun = self._reader, deque[Future[Any]]()
+        waiting = iter(jobs)
+
+        def rebuild() -> Iterable[Frame]:
+            for job in islice(waiting, _UNITS_AHEAD - len(begun)):
+                begun.append(reader.submit(decoder.read, *job))
+            return decoder.rebuild(begun.popleft().result())  # type: ignore[no-any-return]
+
+        return [rebuild] * len(jobs)
 
     def _count_differs(self, due: int, made: str, number: int) -> str:
         return f"frame {number}: codec {self.codec.name} made {made} frames; {due} are due"

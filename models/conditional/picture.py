@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame's signal path in integers: decisions and symbols to planes, and the encoder's search for them.
+
+    references ─ vectors ─► prediction ──► + residuals of inter blocks ──► intra blocks in turn ──► deblocking ─► planes
+
+`rebuild` is the only way planes are made, at the encoder as at the decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from nvcodec.models.kernels import compensation, deblock, frame_intra, residual, search
+from nvcodec.models.kernels.compensation import PAD
+from nvcodec.models.quality import STEPS, deblocking_qp
+from nvcodec.models.transform import CHROMA_WEIGHT, BlockBases
+
+Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass
+class Reference:
+    """A decoded frame as later ones see it: planes with borders, and its decisions."""
+
+    planes: Planes
+    blocks: Blocks
+    level: int
+    number: int = 0  # of the frame, in display order
+    distances: tuple[int, ...] = ()  # to its own references
+
+    @cached_property
+    def quarter(self) -> np.ndarray:
+        """Luma at a quarter of its size, for the search."""
+        return search.quarter_size(self.planes[0], PAD)
+
+    def picture(self) -> Planes:
+        """The planes without borders (views)."""
+        y, u, v = self.planes
+        half = PAD // 2
+        return y[PAD:-PAD, PAD:-PAD], u[half:-half, half:-half], v[half:-half, half:-half]
+
+
+@dataclass
+class Blocks:
+    """Decisions of a frame of R x C blocks of 16x16 (see `nvcodec.models.kernels.syntax.code_blocks`)."""
+
+    rows: int
+    columns: int
+    pred: np.ndarray = field(init=False)
+    merged: np.ndarray = field(init=False)
+    coded: np.ndarray = field(init=False)
+    fine: np.ndarray = field(init=False)
+    tiny: np.ndarray = field(init=False)
+    energy: np.ndarray = field(init=False)
+    modes: np.ndarray = field(init=False)
+    vectors: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = (self.rows, self.columns)
+        self.pred, self.merged, self.coded, self.fine, self.energy = (np.zeros(shape, np.uint8) for _ in range(5))
+        self.tiny = np.zeros((2 * self.rows, 2 * self.columns), np.uint8)
+        self.modes = np.full((4 * self.rows, 4 * self.columns), 1, np.uint8)
+        self.vectors = np.zeros((2, 2 * self.rows, 2 * self.columns, 2), np.int32)
+
+
+def rebuild(
+    blocks: Blocks, symbols: np.ndarray, level: int, references: list[Reference], bases: BlockBases, pool: Executor
+) -> Planes:
+    """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16."""
+    planes = empty_planes(blocks.rows, blocks.columns)
+    inside = _inside(planes)
+    step = int(STEPS[level])
+    if references:
+        _predict(blocks, references, inside, pool)
+        _add_residuals(blocks, symbols, step, inside, bases, pool)
+    frame_intra.rebuild_intra(
+        *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step, bases.pictures
+    )
+    _finish(planes, blocks, level)
+    return planes
+
+
+def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: Executor) -> None:
+    first, second = references[0].planes, references[-1].planes
+    _by_rows(
+        pool,
+        blocks.rows,
+        lambda begin, end: compensation.compensate(first, second, blocks.pred, blocks.vectors, begin, end, *inside),
+    )
+
+
+def _add_residuals(
+    blocks: Blocks, symbols: np.ndarray, step: int, inside: Planes, bases: BlockBases, pool: Executor
+) -> None:
+    _by_rows(
+        pool,
+        blocks.rows,
+        lambda begin, end: residual.add_inter_residuals(
+            *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, symbols, step, bases.pictures, begin, end
+        ),
+    )
+
+
+def _by_rows(pool: Executor, rows: int, work: Callable[[int, int], None]) -> None:
+    """Do independent work on both halves of a frame's block rows at once."""
+    jobs = [pool.submit(work, begin, end) for begin, end in ((0, rows // 2), (rows // 2, rows))]
+    for job in jobs:
+        job.result()
+
+
+def empty_planes(rows: int, columns: int) -> Planes:
+    """Room for planes with borders."""
+    size = np.array([16 * rows, 16 * columns])
+    return (
+        np.empty(size + 2 * PAD, np.uint8),
+        np.empty(size // 2 + PAD, np.uint8),
+        np.empty(size // 2 + PAD, np.uint8),
+    )
+
+
+def _inside(planes: Planes) -> Planes:
+    half = PAD // 2
+    return planes[0][PAD:-PAD, PAD:-PAD], planes[1][half:-half, half:-half], planes[2][half:-half, half:-half]
+
+
+def _finish(planes: Planes, blocks: Blocks, level: int) -> None:
+    y, u, v = _inside(planes)
+    deblock.deblock(y, u, v, blocks.pred, blocks.coded, blocks.fine, blocks.vectors, deblocking_qp(level))
+    for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
+        compensation.extend_edges(plane, pad)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the encoder tries."""
+
+    modes: int = 3  # intra modes tried in full
+    split: bool = True  # vectors of 8x8 quarters
+
+
+@dataclass
+class Statistics:
+    """Residuals kept for `nvc train`: weighted, and the class of each (+ 4 fine, 8 tiny luma, 12 tiny chroma)."""
+
+    residuals: list[np.ndarray] = field(default_factory=list)
+    classes: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, residuals: np.ndarray, which: int) -> None:
+        """Keep (M, n) residuals of one class."""
+        padded = np.zeros((len(residuals), residual.SAMPLES), np.float32)
+        padded[:, : residuals.shape[1]] = residuals
+        self.residuals.append(padded)
+        self.classes.append(np.full(len(residuals), which, np.uint8))
+
+
+HAD = (5.5, 1.6)
+MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
+BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
+
+
+def choose(
+    picture: Planes,
+    level: int,
+    references: list[Reference],
+    last: Reference | None,
+    scale: np.ndarray,
+    bases: BlockBases,
+    effort: Effort,
+    pool: Executor,
+    statistics: Statistics | None = None,
+) -> tuple[Blocks, np.ndarray, Planes]:
+    """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
+
+    picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; last: the frame coded
+    last, whose vectors are candidates, stretched by scale (2,) 256ths.
+    """
+    y, u, v = picture
+    rows, columns = y.shape[0] // 16, y.shape[1] // 16
+    blocks, symbols = Blocks(rows, columns), np.zeros((rows, columns, residual.SAMPLES), np.int16)
+    step = int(STEPS[level])
+    planes = empty_planes(rows, columns)
+    inside = _inside(planes)
+    if references:
+        _choose_motion(y, level, references, last, scale, blocks, effort, pool)
+        _predict(blocks, references, inside, pool)
+        _settle_inter(picture, inside, step, bases, blocks, symbols, statistics)
+        _add_residuals(blocks, symbols, step, inside, bases, pool)
+    prices = frame_intra.price_list(step / residual.STEP_SCALE, BIT_PRICE, *HAD)
+    room = 20 * rows * columns if statistics is not None else 0
+    residuals, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
+    kept = frame_intra.encode_intra(
+        picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step, BIT_PRICE,
+        bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes, residuals, classes,
+    )  # fmt: skip
+    if statistics is not None:
+        statistics.residuals.append(residuals[:kept])
+        statistics.classes.append(classes[:kept])
+    residual.energies(blocks.coded, symbols, blocks.energy)
+    _finish(planes, blocks, level)
+    return blocks, symbols, planes
+
+
+def _choose_motion(
+    y: np.ndarray,
+    level: int,
+    references: list[Reference],
+    last: Reference | None,
+    scale: np.ndarray,
+    blocks: Blocks,
+    effort: Effort,
+    pool: Executor,
+) -> None:
+    rows, columns = blocks.rows, blocks.columns
+    step = float(STEPS[level]) / residual.STEP_SCALE
+    sad_price = MOTION_PRICE * step
+    prices, per_unit = frame_intra.price_list(step, BIT_PRICE, *HAD)
+    small = search.quarter_size(y, 0)
+    whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
+    empty = Blocks(rows, columns)
+    before = last.blocks if last else empty
+
+    def towards(number: int) -> None:
+        reference = references[number]
+        coarse = np.zeros((rows, columns, 2), np.int32)
+        search.coarse_search(small, reference.quarter, sad_price / 8, coarse)
+        field_before = before.vectors[number]
+        search.search(
+            y, reference.planes[0], coarse, field_before, sad_price, BIT_PRICE, prices, per_unit, effort.split, whole[number], quarters[number]
+        )
+
+    for job in [pool.submit(towards, n) for n in range(len(references))]:
+        job.result()
+    search.choose_blocks(
+        y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split, BIT_PRICE, prices,
+        per_unit,         before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.vectors,
+    )  # fmt: skip
+
+
+def _settle_inter(
+    picture: Planes,
+    predicted: Planes,
+    step: int,
+    bases: BlockBases,
+    blocks: Blocks,
+    symbols: np.ndarray,
+    statistics: Statistics | None,
+) -> None:
+    places = np.argwhere(blocks.pred > 0)
+    if not len(places):
+        return
+    samples = np.empty((len(places), residual.SAMPLES), np.float32)
+    residual.gather_residuals(*picture, *predicted, places, samples)
+    samples[:, 256:] *= CHROMA_WEIGHT
+    inverse = np.float32(residual.STEP_SCALE / step)
+    errors = (samples * samples).sum(1) * inverse * inverse
+    parts = (samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA])
+    coefficients = tuple(p @ (a[0].T * inverse) for p, a in zip(parts, bases.analysis, strict=True))
+    search.settle_inter(
+        coefficients, errors, bases.rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
+        blocks.tiny, symbols,
+    )  # fmt: skip
+    if statistics is not None:
+        coded, fine = (a[places[:, 0], places[:, 1]] > 0 for a in (blocks.coded, blocks.fine))
+        statistics.add(samples[coded & ~fine], 0)
+        tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)
+        tiny = tiny[places[:, 0], places[:, 1]].reshape(-1, 4) > 0
+        statistics.add(parts[1][(coded & fine)[:, None] & ~tiny], 4)
+        statistics.add(parts[2][tiny].reshape(-1, 16), 8)
+        statistics.add(parts[3][tiny], 12)
+
+
+def _sample_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which samples of a block make up its quarters (4, 96), their 4x4 luma squares (4, 4, 16) and chroma (4, 32)."""
+    luma, chroma = np.arange(256).reshape(16, 16), 256 + np.arange(128).reshape(2, 8, 8)
+    quarters, tiny, tiny_chroma = [], [], []
+    for q in range(4):
+        y = luma[8 * (q >> 1) :, 8 * (q & 1) :][:8, :8]
+        uv = chroma[:, 4 * (q >> 1) :, 4 * (q & 1) :][:, :4, :4].ravel()
+        quarters.append(np.concatenate([y.ravel(), uv]))
+        tiny.append(np.stack([y[4 * (s >> 1) :, 4 * (s & 1) :][:4, :4].ravel() for s in range(4)]))
+        tiny_chroma.append(uv)
+    return np.stack(quarters), np.stack(tiny), np.stack(tiny_chroma)
+
+
+QUARTERS, TINY, TINY_CHROMA = _sample_numbers()

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion compensation: integer positions, integer taps, one rounding.
+
+Interpolation filters are those of H.265 (ITU-T H.265, tables 8-4 and 8-5): eight taps for quarter-pixel luma, four for
+eighth-pixel chroma; unlike there, both directions and both references are summed at full precision and rounded once.
+Reference planes carry a border of `PAD` samples (half of it for chroma); positions beyond it are moved onto it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+PAD = 64  # of luma, on each side
+INTRA, FIRST, SECOND, BOTH = range(4)  # what a 16x16 block is predicted from
+
+LUMA_TAPS = np.array(
+    [
+        [0, 0, 0, 64, 0, 0, 0, 0],
+        [-1, 4, -10, 58, 17, -5, 1, 0],
+        [-1, 4, -11, 40, 40, -11, 4, -1],
+        [0, 1, -5, 17, 58, -10, 4, -1],
+    ],
+    np.int32,
+)
+CHROMA_TAPS = np.array(
+    [
+        [0, 64, 0, 0],
+        [-2, 58, 10, -2],
+        [-4, 54, 16, -2],
+        [-6, 46, 28, -4],
+        [-4, 36, 36, -4],
+        [-4, 28, 46, -6],
+        [-2, 16, 54, -4],
+        [-2, 10, 58, -2],
+    ],
+    np.int32,
+)
+
+
+def padded(plane: np.ndarray, pad: int) -> np.ndarray:
+    """A plane with its edge repeated on all sides."""
+    height, width = plane.shape
+    out = np.empty((height + 2 * pad, width + 2 * pad), np.uint8)
+    out[pad : pad + height, pad : pad + width] = plane
+    extend_edges(out, pad)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def extend_edges(plane, pad):
+    """Repeat the edge of the picture inside a padded plane (in place)."""
+    height, width = plane.shape
+    for y in range(pad, height - pad):
+        plane[y, :pad] = plane[y, pad]
+        plane[y, width - pad :] = plane[y, width - pad - 1]
+    for y in range(pad):
+        plane[y] = plane[pad]
+        plane[height - 1 - y] = plane[height - 1 - pad]
+
+
+@njit(cache=True, nogil=True)
+def luma_block(plane, pad, top, left, size, x, y, out):
+    """Interpolated luma at full precision (4096 times the sample) of the block at (top, left) moved by (x, y) quarter
+    pixels, into the first ``size`` rows and columns of out (int32)."""
+    height, width = plane.shape
+    first_row = min(max(top + pad + (y >> 2), 4), height - size - 5)
+    first_column = min(max(left + pad + (x >> 2), 4), width - size - 5)
+    fx, fy = x & 3, y & 3
+    if fx == 0 and fy == 0:
+        for i in range(size):
+            for j in range(size):
+                out[i, j] = np.int32(plane[first_row + i, first_column + j]) << 12
+        return
+    if fy == 0:
+        h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
+        for i in range(size):
+            row = plane[first_row + i, first_column - 3 : first_column + size + 4]
+            for j in range(size):
+                out[i, j] = (
+                    h0 * row[j] + h1 * row[j + 1] + h2 * row[j + 2] + h3 * row[j + 3]
+                    + h4 * row[j + 4] + h5 * row[j + 5] + h6 * row[j + 6] + h7 * row[j + 7]
+                ) << 6  # fmt: skip
+        return
+    between = np.empty((23, 16), np.int32)
+    if fx == 0:
+        for i in range(size + 7):
+            for j in range(size):
+                between[i, j] = np.int32(plane[first_row - 3 + i, first_column + j]) << 6
+    else:
+        h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
+        for i in range(size + 7):
+            row = plane[first_row - 3 + i, first_column - 3 : first_column + size + 4]
+            for j in range(size):
+                between[i, j] = (
+                    h0 * row[j] + h1 * row[j + 1] + h2 * row[j + 2] + h3 * row[j + 3]
+                    + h4 * row[j + 4] + h5 * row[j + 5] + h6 * row[j + 6] + h7 * row[j + 7]
+                )  # fmt: skip
+    v0, v1, v2, v3, v4, v5, v6, v7 = LUMA_TAPS[fy]
+    for i in range(size):
+        for j in range(size):
+            out[i, j] = (
+                v0 * between[i, j] + v1 * between[i + 1, j] + v2 * between[i + 2, j] + v3 * between[i + 3, j]
+                + v4 * between[i + 4, j] + v5 * between[i + 5, j] + v6 * between[i + 6, j] + v7 * between[i + 7, j]
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def chroma_block(plane, pad, top, left, size, x, y, out):
+    """As `luma_block`, of a chroma plane, where (x, y) count eighths of a sample."""
+    height, width = plane.shape
+    first_row = min(max(top + pad + (y >> 3), 2), height - size - 3)
+    first_column = min(max(left + pad + (x >> 3), 2), width - size - 3)
+    fx, fy = x & 7, y & 7
+    if fx == 0 and fy == 0:
+        for i in range(size):
+            for j in range(size):
+                out[i, j] = np.int32(plane[first_row + i, first_column + j]) << 12
+        return
+    between = np.empty((11, 8), np.int32)
+    h0, h1, h2, h3 = CHROMA_TAPS[fx]
+    for i in range(size + 3):
+        row = plane[first_row - 1 + i, first_column - 1 : first_column + size + 2]
+        for j in range(size):
+            between[i, j] = h0 * row[j] + h1 * row[j + 1] + h2 * row[j + 2] + h3 * row[j + 3]
+    v0, v1, v2, v3 = CHROMA_TAPS[fy]
+    for i in range(size):
+        for j in range(size):
+            out[i, j] = v0 * between[i, j] + v1 * between[i + 1, j] + v2 * between[i + 2, j] + v3 * between[i + 3, j]
+
+
+@njit(cache=True, nogil=True)
+def store(out, top, left, size, first, second, both):
+    """Round one interpolated block, or the mean of two, into a plane."""
+    if both:
+        for i in range(size):
+            for j in range(size):
+                out[top + i, left + j] = min(max((first[i, j] + second[i, j] + 4096) >> 13, 0), 255)
+    else:
+        for i in range(size):
+            for j in range(size):
+                out[top + i, left + j] = min(max((first[i, j] + 2048) >> 12, 0), 255)
+
+
+@njit(cache=True, nogil=True)
+def compensate(first, second, pred, vectors, begin, end, out_y, out_u, out_v):
+    """Predict the inter blocks of block rows begin..end-1 of a frame.
+
+    first, second: (y, u, v) reference planes with borders; pred: (R, C) uint8; vectors: (2, 2R, 2C, 2) int32, (x, y)
+    quarter pixels of each 8x8 block into each reference; out_*: planes without borders.
+    """
+    a, b = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
+    for r in range(begin, end):
+        for c in range(pred.shape[1]):
+            kind = pred[r, c]
+            if kind == INTRA:
+                continue
+            whole = True
+            for ref in range(2):
+                if kind & (1 << ref):
+                    v = vectors[ref]
+                    x, y = v[2 * r, 2 * c, 0], v[2 * r, 2 * c, 1]
+                    for k in range(1, 4):
+                        if v[2 * r + (k >> 1), 2 * c + (k & 1), 0] != x or v[2 * r + (k >> 1), 2 * c + (k & 1), 1] != y:
+                            whole = False
+            parts, size = (1, 16) if whole else (4, 8)
+            for k in range(parts):
+                br, bc = 2 * r + (k >> 1), 2 * c + (k & 1)
+                top, left, half = 8 * br, 8 * bc, size // 2
+                x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
+                if kind & FIRST:
+                    luma_block(first[0], PAD, top, left, size, x0, y0, a)
+                if kind & SECOND:
+                    luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
+                store(out_y, top, left, size, a, b, kind == BOTH)
+                top, left = top // 2, left // 2
+                for plane in range(2):
+                    p = 1 + plane
+                    if kind & FIRST:
+                        chroma_block(first[p], PAD // 2, top, left, half, x0, y0, a)
+                    if kind & SECOND:
+                        chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
+                    store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)

@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The intra blocks of a frame, one after the other: prediction from reconstructed neighbours plus residual, and the
+encoder's search for modes and symbols on the same path."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from nvcodec.models.kernels.intra import MODES, border, predict, smooth, wants_smooth
+from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, synthesise
+from nvcodec.models.kernels.syntax import likely_modes
+
+
+@njit(cache=True, nogil=True)
+def transform_class(mode):
+    """Which basis an intra mode uses: 1 no direction, 2 leaning to horizontal, 3 leaning to vertical (0 is inter)."""
+    return 1 if mode < 2 else 2 if mode < 18 else 3
+
+
+@njit(cache=True, nogil=True)
+def predict_luma(y, ready, row, column, units, mode, scratch, out):
+    """Write the prediction of a square of 4x4 units into the luma plane."""
+    size = 4 * units
+    border(y, ready, 4, row, column, units, scratch[0])
+    if wants_smooth(mode, size):
+        smooth(scratch[0], size, scratch[1])
+        predict(scratch[1], size, mode, out)
+    else:
+        predict(scratch[0], size, mode, out)
+    y[4 * row : 4 * row + size, 4 * column : 4 * column + size] = out[:size, :size]
+
+
+@njit(cache=True, nogil=True)
+def predict_chroma(plane, ready, row, column, units, mode, scratch, out):
+    """Write the prediction of the chroma of a square of 4x4 luma units into a chroma plane."""
+    size = 2 * units
+    border(plane, ready, 2, row, column, units, scratch[0])
+    predict(scratch[0], size, mode, out)
+    plane[2 * row : 2 * row + size, 2 * column : 2 * column + size] = out[:size, :size]
+
+
+@njit(cache=True, nogil=True)
+def _add_luma(y, row, column, units, residual):
+    """Add the luma of a block's residual (384,) within a square of it."""
+    for i in range(4 * row, 4 * (row + units)):
+        for j in range(4 * column, 4 * (column + units)):
+            y[i, j] = min(max(np.int32(y[i, j]) + residual[(i & 15) * 16 + (j & 15)], 0), 255)
+
+
+@njit(cache=True, nogil=True)
+def _add_chroma(plane, row, column, units, residual, first):
+    for i in range(2 * row, 2 * (row + units)):
+        for j in range(2 * column, 2 * (column + units)):
+            plane[i, j] = min(max(np.int32(plane[i, j]) + residual[first + (i & 7) * 8 + (j & 7)], 0), 255)
+
+
+@njit(cache=True, nogil=True)
+def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, residual, scratch, out):
+    """Predict a square (a whole block or a quarter), add its residual and mark it ready."""
+    mode = modes[row, column]
+    for part in range(4 if tiny else 1):
+        i, j, size = (row + (part >> 1), column + (part & 1), 1) if tiny else (row, column, units)
+        predict_luma(y, ready, i, j, size, modes[i, j], scratch, out)
+        if coded:
+            _add_luma(y, i, j, size, residual)
+        ready[i : i + size, j : j + size] = 1
+    if tiny:
+        ready[row : row + units, column : column + units] = 0
+    predict_chroma(u, ready, row, column, units, mode, scratch, out)
+    predict_chroma(v, ready, row, column, units, mode, scratch, out)
+    if coded:
+        _add_chroma(u, row, column, units, residual, 256)
+        _add_chroma(v, row, column, units, residual, 320)
+    ready[row : row + units, column : column + units] = 1
+
+
+@njit(cache=True, nogil=True)
+def ready_map(pred):
+    """Which 4x4 squares are reconstructed before the intra blocks: those of inter blocks."""
+    ready = np.zeros((4 * pred.shape[0], 4 * pred.shape[1]), np.uint8)
+    for r in range(pred.shape[0]):
+        for c in range(pred.shape[1]):
+            if pred[r, c]:
+                ready[4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = 1
+    return ready
+
+
+@njit(cache=True, nogil=True)
+def rebuild_intra(y, u, v, pred, coded, fine, tiny, modes, symbols, step, bases):
+    """Reconstruct all intra blocks of a frame in raster order, in place. The quarters of a fine block share the class of
+    basis of the first one's mode."""
+    scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
+    residual = np.empty(SAMPLES, np.int32)
+    ready = ready_map(pred)
+    for r in range(pred.shape[0]):
+        for c in range(pred.shape[1]):
+            if pred[r, c]:
+                continue
+            if coded[r, c]:
+                which = transform_class(modes[4 * r, 4 * c])
+                quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+                synthesise(symbols[r, c], step, fine[r, c], quarters, bases, which, residual)
+            if not fine[r, c]:
+                rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual, scratch, out)
+                continue
+            for q in range(4):
+                i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
+                rebuild_square(
+                    y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual, scratch, out
+                )
+
+
+PRICE_ENTRIES = 256
+PRICE_STEPS = 16.0  # the last entry of a price list is for coefficients of so many steps
+
+
+def price_list(step: float, price: float, first: float = 5.5, growth: float = 1.6) -> tuple[np.ndarray, np.float32]:
+    """What a Hadamard coefficient costs by its size, squared steps: left out or coded, whichever is cheaper.
+
+    step: sample values; price: squared steps of a bit; first, growth: bits of a coded coefficient and of each doubling.
+    Returns the list (PRICE_ENTRIES,) float32 and entries per unit of an unscaled 8x8 Hadamard coefficient.
+    """
+    size = np.arange(PRICE_ENTRIES) * (PRICE_STEPS / (PRICE_ENTRIES - 1))
+    coded = 0.08 + price * (first + growth * np.log2(np.maximum(size, 1.0)))
+    return np.minimum(size**2, coded).astype(np.float32), np.float32((PRICE_ENTRIES - 1) / PRICE_STEPS / (8 * step))
+
+
+@njit(cache=True, nogil=True)
+def hadamard_cost(block, size, prices, per_unit):
+    """Rough cost, in squared steps, of coding a difference (int32, ``size`` 8 or 16) that is predicted this way."""
+    total = np.float32(0)
+    m = np.empty((8, 8), np.int32)
+    for top in range(0, size, 8):
+        for left in range(0, size, 8):
+            for i in range(8):
+                b = block[top + i, left : left + 8]
+                a0, a1, a2, a3 = b[0] + b[4], b[1] + b[5], b[2] + b[6], b[3] + b[7]
+                a4, a5, a6, a7 = b[0] - b[4], b[1] - b[5], b[2] - b[6], b[3] - b[7]
+                c0, c1, c2, c3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
+                c4, c5, c6, c7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
+                m[i, 0], m[i, 1], m[i, 2], m[i, 3] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
+                m[i, 4], m[i, 5], m[i, 6], m[i, 7] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
+            for j in range(8):
+                a0, a1, a2, a3 = m[0, j] + m[4, j], m[1, j] + m[5, j], m[2, j] + m[6, j], m[3, j] + m[7, j]
+                a4, a5, a6, a7 = m[0, j] - m[4, j], m[1, j] - m[5, j], m[2, j] - m[6, j], m[3, j] - m[7, j]
+                c0, c1, c2, c3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
+                c4, c5, c6, c7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
+                m[0, j], m[1, j], m[2, j], m[3, j] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
+                m[4, j], m[5, j], m[6, j], m[7, j] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
+            for i in range(8):
+                for j in range(8):
+                    total += prices[min(np.int64(abs(m[i, j]) * per_unit), PRICE_ENTRIES - 1)]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _tiny_cost(block, prices, per_unit):
+    """`hadamard_cost` of a 4x4 difference."""
+    m = np.empty((4, 4), np.int32)
+    total = np.float32(0)
+    for i in range(4):
+        b = block[i]
+        a0, a1, a2, a3 = b[0] + b[2], b[1] + b[3], b[0] - b[2], b[1] - b[3]
+        m[i, 0], m[i, 1], m[i, 2], m[i, 3] = a0 + a1, a0 - a1, a2 + a3, a2 - a3
+    for j in range(4):
+        a0, a1, a2, a3 = m[0, j] + m[2, j], m[1, j] + m[3, j], m[0, j] - m[2, j], m[1, j] - m[3, j]
+        for h in (a0 + a1, a0 - a1, a2 + a3, a2 - a3):
+            total += prices[min(np.int64(abs(h) * (2 * per_unit)), PRICE_ENTRIES - 1)]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def mode_bits(mode, likely):
+    """Roughly the bits of an intra mode."""
+    return np.float32(1.5 if mode == likely[0] else 2.5 if mode == likely[1] or mode == likely[2] else 6.0)
+
+
+@njit(cache=True, nogil=True)
+def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, per_unit, scratch, out, best, costs):
+    """The ``len(best)`` modes of least Hadamard cost plus price of their bits, best first."""
+    size, top, left = 4 * units, 4 * row, 4 * column
+    border(plane, ready, 4, row, column, units, scratch[0])
+    if units > 1:
+        smooth(scratch[0], size, scratch[1])
+    costs[:] = 1e30
+    difference = np.empty((16, 16), np.int32)
+    for mode in range(MODES):
+        predict(scratch[1] if wants_smooth(mode, size) else scratch[0], size, mode, out)
+        for i in range(size):
+            for j in range(size):
+                difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
+        rough = _tiny_cost(difference, prices, per_unit) if units == 1 else hadamard_cost(difference, size, prices, per_unit)
+        cost = rough + price * mode_bits(mode, likely)
+        k = len(best) - 1
+        if cost >= costs[k]:
+            continue
+        while k > 0 and costs[k - 1] > cost:
+            costs[k], best[k] = costs[k - 1], best[k - 1]
+            k -= 1
+        costs[k], best[k] = cost, mode
+
+
+@njit(cache=True, nogil=True)
+def _difference(source, plane, top, left, size, weight, out):
+    """Weighted differences of source and plane in a square, row by row (size * size,)."""
+    for a in range(size):
+        for b in range(size):
+            out[a * size + b] = weight * (np.float32(source[top + a, left + b]) - np.float32(plane[top + a, left + b]))
+
+
+@njit(cache=True, nogil=True)
+def _all_differences(source, planes, row, column, units, weight, out):
+    """Weighted differences of a square of 4x4 luma units in sample order: luma, U, V."""
+    size, half = 4 * units, 2 * units
+    _difference(source[0], planes[0], 4 * row, 4 * column, size, np.float32(1), out)
+    for p in range(1, 3):
+        at = size * size + (p - 1) * half * half
+        _difference(source[p], planes[p], 2 * row, 2 * column, half, weight, out[at:])
+
+
+@njit(cache=True, nogil=True)
+def _keep(residuals, classes, saved, samples, which):
+    """Keep residuals for statistics while there is room; returns how many are kept."""
+    if saved < len(classes):
+        residuals[saved, : len(samples)] = samples
+        classes[saved] = which
+        saved += 1
+    return saved
+
+
+@njit(cache=True, nogil=True)
+def encode_intra(
+    source, planes, pred, coded, fine, tiny, modes, symbols, step, price, bases, analysis, rates, prices, per_unit, weight,
+    tried, residuals, classes,
+):  # fmt: skip
+    """Choose modes, transforms and symbols of all intra blocks and reconstruct them; returns how many residuals it kept.
+
+    source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; step: sixteenths;
+    price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices, per_unit: of `hadamard_cost`; weight:
+    of chroma; tried: how many modes of each size are tried in full; residuals: (M, 384) float32, filled with weighted
+    residuals and ``classes`` (M,) with their class (+ 4 where fine, 8 tiny luma, 12 tiny chroma), for statistics.
+    """
+    y, u, v = planes
+    scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
+    likely = np.empty(3, np.int32)
+    best, costs = np.zeros(tried, np.int32), np.empty(tried, np.float64)
+    tiny_best, tiny_costs = np.zeros(max(1, tried - 1), np.int32), np.empty(max(1, tried - 1), np.float64)
+    block, quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
+    luma, chroma = np.empty(TINY, np.float32), np.empty(TINY_CHROMA, np.float32)
+    trial, coarse_symbols, fine_symbols = np.zeros(384, np.int16), np.zeros(384, np.int16), np.zeros(384, np.int16)
+    trial_part, part_symbols, tiny_symbols = np.zeros(96, np.int16), np.zeros(96, np.int16), np.zeros(96, np.int16)
+    trial_luma, luma_symbols, chroma_symbols = np.zeros(16, np.int16), np.zeros(16, np.int16), np.zeros(32, np.int16)
+    one = np.zeros(384, np.int16)
+    residual = np.empty(SAMPLES, np.int32)
+    quarters = np.zeros((2, 2), np.uint8)
+    ready = ready_map(pred)
+    saved = 0
+    inverse = np.float32(STEP_SCALE / step)
+    for r in range(pred.shape[0]):
+        for c in range(pred.shape[1]):
+            if pred[r, c]:
+                continue
+            row, column = 4 * r, 4 * c
+            likely_modes(modes, pred, row, column, likely)
+            _rank_modes(
+                source[0], y, ready, row, column, 4, likely, price, prices, per_unit, scratch, out, best, costs
+            )
+            coarse_cost, coarse_mode = np.float32(1e30), 0
+            for k in range(tried):
+                mode = best[k]
+                predict_luma(y, ready, row, column, 4, mode, scratch, out)
+                predict_chroma(u, ready, row, column, 4, mode, scratch, out)
+                predict_chroma(v, ready, row, column, 4, mode, scratch, out)
+                _all_differences(source, planes, row, column, 4, weight, block)
+                which = transform_class(mode)
+                cost = quantise(np.dot(analysis[0][which], block) * inverse, rates[0][1], price, trial)
+                cost += price * mode_bits(mode, likely)
+                if cost < coarse_cost:
+                    coarse_cost, coarse_mode = cost, mode
+                    coarse_symbols[:] = trial
+            # its quarters, each as a whole or as four 4x4 squares
+            fine_cost, first_class = price, 0
+            for q in range(4):
+                i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
+                likely_modes(modes, pred, i, j, likely)
+                _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, per_unit, scratch, out, best, costs)
+                whole_cost, whole_mode = np.float32(1e30), 0
+                for k in range(tried):
+                    mode = best[k]
+                    predict_luma(y, ready, i, j, 2, mode, scratch, out)
+                    predict_chroma(u, ready, i, j, 2, mode, scratch, out)
+                    predict_chroma(v, ready, i, j, 2, mode, scratch, out)
+                    _all_differences(source, planes, i, j, 2, weight, quarter)
+                    which = first_class if q else transform_class(mode)
+                    cost = quantise(np.dot(analysis[1][which], quarter) * inverse, rates[1][1], price, trial_part)
+                    cost += price * mode_bits(mode, likely)
+                    if cost < whole_cost:
+                        whole_cost, whole_mode = cost, mode
+                        part_symbols[:] = trial_part
+                parts_cost = price
+                quarters[q >> 1, q & 1] = 1
+                tiny_class = first_class
+                for part in range(4):
+                    a, b = i + (part >> 1), j + (part & 1)
+                    likely_modes(modes, pred, a, b, likely)
+                    _rank_modes(
+                        source[0], y, ready, a, b, 1, likely, price, prices, per_unit, scratch, out, tiny_best, tiny_costs
+                    )
+                    best_cost, best_mode = np.float32(1e30), 0
+                    for k in range(len(tiny_best)):
+                        mode = tiny_best[k]
+                        predict_luma(y, ready, a, b, 1, mode, scratch, out)
+                        _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
+                        which = tiny_class if q or part else transform_class(mode)
+                        cost = quantise(np.dot(analysis[2][which], luma) * inverse, rates[2][1], price, trial_luma)
+                        cost += price * mode_bits(mode, likely)
+                        if cost < best_cost:
+                            best_cost, best_mode = cost, mode
+                            luma_symbols[:] = trial_luma
+                    parts_cost += best_cost
+                    if q == 0 and part == 0:
+                        tiny_class = transform_class(best_mode)
+                    modes[a, b] = best_mode
+                    one[:] = 0
+                    for k in range(TINY):
+                        tiny_symbols[6 * k + part] = luma_symbols[k]
+                        one[4 * (6 * k + part) + q] = luma_symbols[k]
+                    synthesise(one, step, True, quarters, bases, tiny_class, residual)
+                    predict_luma(y, ready, a, b, 1, best_mode, scratch, out)
+                    _add_luma(y, a, b, 1, residual)
+                    ready[a, b] = 1
+                    if parts_cost > whole_cost:
+                        break
+                ready[i : i + 2, j : j + 2] = 0
+                if parts_cost < whole_cost:
+                    predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
+                    predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
+                    _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
+                    _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
+                    parts_cost += quantise(np.dot(analysis[3][tiny_class], chroma) * inverse, rates[3][1], price, chroma_symbols)
+                    for k in range(TINY_CHROMA):
+                        tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
+                if parts_cost < whole_cost:
+                    part_symbols[:] = tiny_symbols
+                    fine_cost += parts_cost
+                    if q == 0:
+                        first_class = tiny_class
+                else:
+                    quarters[q >> 1, q & 1] = 0
+                    modes[i : i + 2, j : j + 2] = whole_mode
+                    fine_cost += whole_cost
+                    if q == 0:
+                        first_class = transform_class(whole_mode)
+                for k in range(FINE_SAMPLES):
+                    fine_symbols[4 * k + q] = part_symbols[k]
+                synthesise(fine_symbols, step, True, quarters, bases, first_class, residual)
+                rebuild_square(
+                    y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out
+                )
+                if fine_cost > coarse_cost:
+                    break
+            ready[row : row + 4, column : column + 4] = 0
+            fine[r, c] = 1 if fine_cost < coarse_cost else 0
+            tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = quarters if fine[r, c] else np.zeros((2, 2), np.uint8)
+            if fine[r, c]:
+                symbols[r, c] = fine_symbols
+                which = first_class
+            else:
+                symbols[r, c] = coarse_symbols
+                modes[row : row + 4, column : column + 4] = coarse_mode
+                which = transform_class(coarse_mode)
+            any_symbol = 0
+            for k in range(SAMPLES):
+                if symbols[r, c, k]:
+                    any_symbol = 1
+            coded[r, c] = any_symbol
+            synthesise(symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, which, residual)
+            if not fine[r, c]:
+                rebuild_square(y, u, v, ready, row, column, 4, False, modes, True, residual, scratch, out)
+                if len(classes):
+                    predict_luma(y, ready_without(ready, row, column, 4), row, column, 4, coarse_mode, scratch, out)
+                    predict_chroma(u, ready, row, column, 4, coarse_mode, scratch, out)
+                    predict_chroma(v, ready, row, column, 4, coarse_mode, scratch, out)
+                    _all_differences(source, planes, row, column, 4, weight, block)
+                    saved = _keep(residuals, classes, saved, block, which)
+                    rebuild_square(y, u, v, ready, row, column, 4, False, modes, True, residual, scratch, out)
+                continue
+            for q in range(4):
+                i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
+                rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
+                if len(classes):
+                    saved = _keep_quarter(
+                        source, planes, ready, i, j, quarters[q >> 1, q & 1], modes, residual, weight, which, residuals,
+                        classes, saved, scratch, out,
+                    )  # fmt: skip
+    return saved
+
+
+@njit(cache=True, nogil=True)
+def ready_without(ready, row, column, units):
+    """Mark a square as not ready; returns the map."""
+    ready[row : row + units, column : column + units] = 0
+    return ready
+
+
+@njit(cache=True, nogil=True)
+def _keep_quarter(
+    source, planes, ready, i, j, tiny, modes, residual, weight, which, residuals, classes, saved, scratch, out
+):
+    """Keep the residuals of a reconstructed quarter, which is reconstructed again; returns how many are kept."""
+    y, u, v = planes
+    quarter, luma, chroma = np.empty(96, np.float32), np.empty(16, np.float32), np.empty(32, np.float32)
+    ready_without(ready, i, j, 2)
+    if tiny:
+        for part in range(4):
+            a, b = i + (part >> 1), j + (part & 1)
+            predict_luma(y, ready, a, b, 1, modes[a, b], scratch, out)
+            _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
+            saved = _keep(residuals, classes, saved, luma, 8 + which)
+            _add_luma(y, a, b, 1, residual)
+            ready[a, b] = 1
+        ready_without(ready, i, j, 2)
+    else:
+        predict_luma(y, ready, i, j, 2, modes[i, j], scratch, out)
+    predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
+    predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
+    if tiny:
+        _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
+        _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
+        saved = _keep(residuals, classes, saved, chroma, 12 + which)
+    else:
+        _all_differences(source, planes, i, j, 2, weight, quarter)
+        saved = _keep(residuals, classes, saved, quarter, 4 + which)
+    rebuild_square(y, u, v, ready, i, j, 2, tiny, modes, True, residual, scratch, out)
+    return saved

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Residuals of blocks: sums of basis pictures, in integers, and for the encoder the way back.
+
+A 16x16 block has 384 samples: 256 luma, 64 U, 64 V, each row by row. It is coded as a whole (coarse: 384
+coefficients) or by its 8x8 quarters (fine: 96 each; coefficient k of quarter q is number 4 k + q). A quarter is in turn
+transformed as a whole, or (tiny) as four 4x4 luma blocks of 16 coefficients and one block of 4x4 U and V of 32: its
+coefficient 6 k + s is number k of luma block s, 6 k + 4 + j number 2 k + j of chroma. Basis pictures are int16 in units of 2^-14, steps are in sixteenths of a sample value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+SAMPLES, FINE_SAMPLES = 384, 96
+TINY, TINY_CHROMA = 16, 32
+BASIS_BITS = 14
+STEP_SCALE = 16
+MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
+
+
+@njit(cache=True, nogil=True)
+def _add_picture(out, row, value, quarter):
+    """Add a basis picture (96,) of a quarter."""
+    top, left = quarter >> 1, quarter & 1
+    for i in range(8):
+        at = (8 * top + i) * 16 + 8 * left
+        for j in range(8):
+            out[at + j] += value * row[8 * i + j]
+    for plane in range(2):
+        for i in range(4):
+            at = 256 + 64 * plane + (4 * top + i) * 8 + 4 * left
+            base = 64 + 16 * plane + 4 * i
+            for j in range(4):
+                out[at + j] += value * row[base + j]
+
+
+@njit(cache=True, nogil=True)
+def _add_tiny(out, n, value, quarter, tiny, chroma):
+    """Add a basis picture of coefficient n of a quarter with the tiny transform."""
+    top, left = quarter >> 1, quarter & 1
+    k, part = n // 6, n % 6
+    if part < 4:
+        row = tiny[k]
+        for i in range(4):
+            at = (8 * top + 4 * (part >> 1) + i) * 16 + 8 * left + 4 * (part & 1)
+            for j in range(4):
+                out[at + j] += value * row[4 * i + j]
+        return
+    row = chroma[2 * k + part - 4]
+    for plane in range(2):
+        for i in range(4):
+            at = 256 + 64 * plane + (4 * top + i) * 8 + 4 * left
+            for j in range(4):
+                out[at + j] += value * row[16 * plane + 4 * i + j]
+
+
+@njit(cache=True, nogil=True)
+def synthesise(symbols, step, fine, tiny, bases, which, out):
+    """Residual (384,) int32 of one block: symbols (384,) int16, step in sixteenths, fine: 0 or 1, tiny: (2, 2) of its
+    quarters; bases: four int16 arrays (see `BlockBases`), of which class ``which`` is used."""
+    out[:] = 0
+    for n in range(SAMPLES):
+        if symbols[n]:
+            value = np.int32(min(max(symbols[n] * step, -MAX_COEFFICIENT), MAX_COEFFICIENT))
+            if not fine:
+                row = bases[0][which, n]
+                for i in range(SAMPLES):
+                    out[i] += value * row[i]
+            elif tiny[(n >> 1) & 1, n & 1]:
+                _add_tiny(out, n >> 2, value, n & 3, bases[2][which], bases[3][which])
+            else:
+                _add_picture(out, bases[1][which, n >> 2], value, n & 3)
+    for i in range(SAMPLES):
+        out[i] = (out[i] + (1 << (BASIS_BITS + 3))) >> (BASIS_BITS + 4)
+
+
+@njit(cache=True, nogil=True)
+def add_block(y, u, v, r, c, residual):
+    """Add a residual to the prediction in the planes, block (r, c)."""
+    for i in range(16):
+        for j in range(16):
+            y[16 * r + i, 16 * c + j] = min(max(np.int32(y[16 * r + i, 16 * c + j]) + residual[16 * i + j], 0), 255)
+    for i in range(8):
+        for j in range(8):
+            at = 8 * i + j
+            u[8 * r + i, 8 * c + j] = min(max(np.int32(u[8 * r + i, 8 * c + j]) + residual[256 + at], 0), 255)
+            v[8 * r + i, 8 * c + j] = min(max(np.int32(v[8 * r + i, 8 * c + j]) + residual[320 + at], 0), 255)
+
+
+@njit(cache=True, nogil=True)
+def add_inter_residuals(y, u, v, pred, coded, fine, tiny, symbols, step, bases, begin, end):
+    """Add what was coded to the inter blocks of block rows begin..end-1 of a predicted frame."""
+    residual = np.empty(SAMPLES, np.int32)
+    for r in range(begin, end):
+        for c in range(pred.shape[1]):
+            if pred[r, c] and coded[r, c]:
+                synthesise(
+                    symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, 0, residual
+                )
+                add_block(y, u, v, r, c, residual)
+
+
+@njit(cache=True, nogil=True)
+def gather_residuals(y, u, v, py, pu, pv, blocks, out):
+    """(N, 384) float32 differences of picture and prediction in the listed blocks (N, 2), in sample order."""
+    for n in range(len(blocks)):
+        r, c = blocks[n, 0], blocks[n, 1]
+        for i in range(16):
+            for j in range(16):
+                out[n, 16 * i + j] = np.float32(y[16 * r + i, 16 * c + j]) - np.float32(py[16 * r + i, 16 * c + j])
+        for i in range(8):
+            for j in range(8):
+                at = 8 * i + j
+                out[n, 256 + at] = np.float32(u[8 * r + i, 8 * c + j]) - np.float32(pu[8 * r + i, 8 * c + j])
+                out[n, 320 + at] = np.float32(v[8 * r + i, 8 * c + j]) - np.float32(pv[8 * r + i, 8 * c + j])
+
+
+RATE_CLASSES = 8  # of blocks, by how many of their symbols are not zero
+
+
+@njit(cache=True, nogil=True)
+def rate_class(count):
+    """Class of a block with so many non-zero symbols."""
+    if count < 3:
+        return 0 if count < 2 else 1
+    return 2 if count < 5 else 3 if count < 9 else 4 if count < 17 else 5 if count < 33 else 6 if count < 81 else 7
+
+
+@njit(cache=True, nogil=True)
+def quantise(coefficients, rates, price, symbols):
+    """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
+
+    coefficients: (n,) float32 in steps; rates: (RATE_CLASSES, n, 3) bits of 0, +-1 and, for more, of the first beyond;
+    price: squared steps that a bit is worth; symbols: (n,) int16 result.
+    """
+    count = 0
+    for k in range(len(coefficients)):
+        if abs(coefficients[k]) > 0.6:
+            count += 1
+    which = rate_class(count)
+    cost = np.float32(0)
+    for k in range(len(coefficients)):
+        value = abs(coefficients[k])
+        best, best_cost = 0, value * value + price * rates[which, k, 0]
+        if value > 0.4:
+            near = int(value + 0.5)
+            for q in range(max(1, near - 1), near + 1):
+                bits = rates[which, k, 1] if q == 1 else rates[which, k, 2] + 2 * np.log2(np.float32(q - 1))
+                q_cost = (value - q) * (value - q) + price * bits
+                if q_cost < best_cost:
+                    best, best_cost = q, q_cost
+        cost += best_cost
+        symbols[k] = best if coefficients[k] > 0 else -best
+    return cost
+
+
+@njit(cache=True, nogil=True)
+def energies(coded, symbols, out):
+    """Class of each coded block by how many of its symbols are not zero, 0 elsewhere: (R, C) uint8."""
+    for r in range(coded.shape[0]):
+        for c in range(coded.shape[1]):
+            out[r, c] = 0
+            if coded[r, c]:
+                count = 0
+                for k in range(SAMPLES):
+                    if symbols[r, c, k]:
+                        count += 1
+                out[r, c] = rate_class(count)

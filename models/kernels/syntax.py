@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Syntax of block decisions: how each 16x16 block is predicted and whether it carries a residual.
+
+Blocks follow each other in raster order; every decision is a bit or a small number in an adaptive context (see
+nvcodec.entropy.binary) chosen by the blocks on the left and above. One function writes and reads.
+
+    inter frame, each block:  merge? -> which candidate, coded?
+                              else   -> intra? -> modes, coded?
+                                               -> from which references, one vector or four, differences, coded?
+    intra frame, each block:  modes, coded?
+    coded and intra blocks:   which transform, of the whole or, for each quarter, as a whole or tiny
+    intra blocks:             a mode for each square that is transformed on its own (16x16, 8x8 or 4x4)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from nvcodec.entropy.binary import code_bit, code_magnitude, code_plain
+from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA
+from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL
+
+MAX_VECTOR = 4095  # quarter pixels
+MERGE = 5  # candidates of a merged block
+
+# first contexts of each decision
+MERGED = 0  # 9: merged neighbours (0-2), coded neighbours (0-2)
+MERGE_INDEX = MERGED + 9  # 4
+IS_INTRA = MERGE_INDEX + 4  # 3: intra neighbours
+IS_BOTH = IS_INTRA + 3  # 3: neighbours with both references
+IS_SECOND = IS_BOTH + 3  # 3: neighbours with the second only
+IS_SPLIT = IS_SECOND + 3  # 3: split neighbours
+DIFFERENCE = IS_SPLIT + 3  # 2 components x 8: magnitudes of vector differences
+CODED = DIFFERENCE + 16  # 3 kinds (merged, new, intra) x 3: coded neighbours
+FINE = CODED + 9  # 3 kinds (intra, one vector, four) x 3: fine neighbours
+IS_TINY = FINE + 9  # 2 kinds (inter, intra) x 3: tiny neighbours
+MODE_KNOWN = IS_TINY + 6  # 3: coarse, fine, tiny
+MODE_INDEX = MODE_KNOWN + 3  # 2
+ENERGY = MODE_INDEX + 2  # 2 kinds (inter, intra) x 2 transforms x 9 energies around x 8 nodes of a tree
+CONTEXTS = ENERGY + 288
+
+
+@njit(cache=True, nogil=True)
+def merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds, found):
+    """Motion of up to MERGE different candidates for block (r, c); returns how many.
+
+    kinds: (MERGE,) what each is predicted from; found: (MERGE, 4) x0 y0 x1 y1. last_*: the field of the frame that was
+    coded last (last_pred all INTRA where there is none); scale: (2, 2) int, 256ths by which its vectors into first and
+    second reference are stretched for this frame's (0: not usable).
+    """
+    count = 0
+    rows, columns = pred.shape
+    for n in range(8):
+        kind = 0
+        x0 = y0 = x1 = y1 = 0
+        if n < 4:
+            br, bc = r, c
+            vr, vc = 2 * r, 2 * c
+            if n == 0:
+                bc, vr, vc = c - 1, 2 * r, 2 * c - 1
+            elif n == 1:
+                br, vr, vc = r - 1, 2 * r - 1, 2 * c
+            elif n == 2:
+                br, bc, vr, vc = r - 1, c + 1, 2 * r - 1, 2 * c + 2
+            else:
+                br, bc, vr, vc = r - 1, c - 1, 2 * r - 1, 2 * c - 1
+            if br < 0 or bc < 0 or bc >= columns or pred[br, bc] == INTRA:
+                continue
+            kind = pred[br, bc]
+            x0, y0, x1, y1 = vectors[0, vr, vc, 0], vectors[0, vr, vc, 1], vectors[1, vr, vc, 0], vectors[1, vr, vc, 1]
+        elif n < 6:  # where this block was, and the one to the lower right of it
+            br, bc = (r, c) if n == 4 else (min(r + 1, rows - 1), min(c + 1, columns - 1))
+            kind = last_pred[br, bc]
+            if kind == INTRA:
+                continue
+            if kind & 1 and scale[0] == 0:
+                kind &= 2
+            if kind & 2 and scale[1] == 0:
+                kind &= 1
+            if kind == 0:
+                continue
+            x0 = (last_vectors[0, 2 * br, 2 * bc, 0] * scale[0] + 128) >> 8
+            y0 = (last_vectors[0, 2 * br, 2 * bc, 1] * scale[0] + 128) >> 8
+            x1 = (last_vectors[1, 2 * br, 2 * bc, 0] * scale[1] + 128) >> 8
+            y1 = (last_vectors[1, 2 * br, 2 * bc, 1] * scale[1] + 128) >> 8
+        else:
+            kind = FIRST if n == 6 else BOTH
+        if not kind & 1:
+            x0 = y0 = 0
+        if not kind & 2:
+            x1 = y1 = 0
+        new = True
+        for k in range(count):
+            if kinds[k] == kind and found[k, 0] == x0 and found[k, 1] == y0 and found[k, 2] == x1 and found[k, 3] == y1:
+                new = False
+        if new:
+            kinds[count] = kind
+            found[count, 0], found[count, 1], found[count, 2], found[count, 3] = x0, y0, x1, y1
+            count += 1
+            if count == MERGE:
+                break
+    return count
+
+
+@njit(cache=True, nogil=True)
+def predict_vector(pred, vectors, ref, vr, vc, size, out):
+    """Predictor (x, y) of the vector into one reference of the block of ``size`` 8x8 blocks at (vr, vc): the median of
+    its neighbours' on the left, above, and above right (or left), as far as they use that reference."""
+    xs, ys = np.zeros(3, np.int32), np.zeros(3, np.int32)
+    count, columns = 0, 2 * pred.shape[1]
+    for n in range(3):
+        nr, nc = vr, vc
+        if n == 0:
+            nc = vc - 1
+        elif n == 1:
+            nr = vr - 1
+        else:
+            nr, nc = vr - 1, vc + size
+            # the upper right neighbour is known unless it lies beyond the picture or is coded later
+            if nc >= columns or (size == 1 and vr % 2 == 1 and vc % 2 == 1):
+                nc = vc - 1
+        if nr < 0 or nc < 0 or not pred[nr >> 1, nc >> 1] & (1 << ref):
+            continue
+        xs[count], ys[count] = vectors[ref, nr, nc, 0], vectors[ref, nr, nc, 1]
+        count += 1
+    if count == 3:
+        out[0] = max(min(xs[0], xs[1]), min(max(xs[0], xs[1]), xs[2]))
+        out[1] = max(min(ys[0], ys[1]), min(max(ys[0], ys[1]), ys[2]))
+    else:
+        out[0], out[1] = xs[0], ys[0]
+
+
+@njit(cache=True, nogil=True)
+def likely_modes(modes, pred, mr, mc, out):
+    """The three likeliest intra modes of the square whose first 4x4 is at (mr, mc) (ITU-T H.265, 8.4.2)."""
+    left = modes[mr, mc - 1] if mc > 0 and pred[mr >> 2, (mc - 1) >> 2] == INTRA else MEAN
+    above = modes[mr - 1, mc] if mr > 0 and pred[(mr - 1) >> 2, mc >> 2] == INTRA else MEAN
+    if left == above:
+        if left < 2:
+            out[0], out[1], out[2] = PLANAR, MEAN, VERTICAL
+        else:
+            out[0], out[1], out[2] = left, 2 + (left + 29) % 32, 2 + (left - 1) % 32
+    else:
+        out[0], out[1] = left, above
+        if left != PLANAR and above != PLANAR:
+            out[2] = PLANAR
+        elif left != MEAN and above != MEAN:
+            out[2] = MEAN
+        else:
+            out[2] = VERTICAL if VERTICAL not in (left, above) else HORIZONTAL
+
+
+@njit(cache=True, nogil=True)
+def _code_mode(coder, buffer, contexts, modes, pred, mr, mc, units):
+    likely = np.empty(3, np.int32)
+    likely_modes(modes, pred, mr, mc, likely)
+    mode, rank = np.int32(modes[mr, mc]), 3
+    for k in range(3):
+        if likely[k] == mode:
+            rank = k
+    if code_bit(coder, buffer, contexts, MODE_KNOWN + (0 if units == 4 else 1 if units == 2 else 2), 1 if rank < 3 else 0):
+        rank = code_bit(coder, buffer, contexts, MODE_INDEX, 1 if rank > 0 else 0)
+        if rank:
+            rank += code_bit(coder, buffer, contexts, MODE_INDEX + 1, 1 if mode == likely[2] else 0)
+        mode = likely[rank]
+    else:
+        likely.sort()
+        for k in range(2, -1, -1):
+            if mode > likely[k]:
+                mode -= 1
+        mode = np.int32(code_plain(coder, buffer, mode, 5))
+        for k in range(3):
+            if mode >= likely[k]:
+                mode += 1
+    modes[mr : mr + units, mc : mc + units] = mode
+
+
+@njit(cache=True, nogil=True)
+def _code_difference(coder, buffer, contexts, component, value):
+    first = DIFFERENCE + 8 * component
+    magnitude = code_magnitude(coder, buffer, contexts, first, 5, abs(value))
+    if magnitude and code_plain(coder, buffer, 1 if value < 0 else 0, 1):
+        return -magnitude
+    return magnitude
+
+
+@njit(cache=True, nogil=True)
+def _code_vector(coder, buffer, contexts, pred, vectors, ref, vr, vc, size):
+    near = np.zeros(2, np.int32)
+    predict_vector(pred, vectors, ref, vr, vc, size, near)
+    x, y = vectors[ref, vr, vc, 0], vectors[ref, vr, vc, 1]
+    x = min(max(near[0] + _code_difference(coder, buffer, contexts, 0, x - near[0]), -MAX_VECTOR), MAX_VECTOR)
+    y = min(max(near[1] + _code_difference(coder, buffer, contexts, 1, y - near[1]), -MAX_VECTOR), MAX_VECTOR)
+    vectors[ref, vr : vr + size, vc : vc + size, 0] = x
+    vectors[ref, vr : vr + size, vc : vc + size, 1] = y
+
+
+@njit(cache=True, nogil=True)
+def code_blocks(
+    coder, buffer, contexts, inter, references, pred, merged, coded, fine, tiny, energy, modes, vectors, last_pred,
+    last_vectors, scale,
+):
+    """Write or read the decisions of all blocks of a frame.
+
+    inter: whether the frame may be predicted from others; references: 1 or 2 of them; pred, merged, coded, fine,
+    energy: (R, C) uint8; tiny: (2R, 2C) uint8; modes: (4R, 4C) uint8; vectors: (2, 2R, 2C, 2) int32. When reading, all are filled in (they may start with
+    anything); the encoder's ``merged`` is 0 or 1 + candidate.
+    """
+    reading = coder[5] != 0
+    rows, columns = pred.shape
+    kinds, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
+    for r in range(rows):
+        for c in range(columns):
+            left, above = c > 0, r > 0
+            n_coded = (np.int64(coded[r, c - 1]) if left else 0) + (np.int64(coded[r - 1, c]) if above else 0)
+            n_fine = (np.int64(fine[r, c - 1]) if left else 0) + (np.int64(fine[r - 1, c]) if above else 0)
+            kind, split, is_merged = np.int64(pred[r, c]), False, 0
+            if inter:
+                n_merged = (1 if left and merged[r, c - 1] else 0) + (1 if above and merged[r - 1, c] else 0)
+                is_merged = code_bit(coder, buffer, contexts, MERGED + 3 * n_merged + n_coded, 1 if merged[r, c] else 0)
+                if is_merged:
+                    count = merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds, found)
+                    which = 0
+                    wanted = np.int64(merged[r, c]) - 1
+                    while which < count - 1 and code_bit(
+                        coder, buffer, contexts, MERGE_INDEX + which, 1 if wanted > which else 0
+                    ):
+                        which += 1
+                    kind = np.int64(kinds[which])
+                    if references < 2:
+                        kind = FIRST
+                    merged[r, c] = 1 + which
+                    for ref in range(2):
+                        vectors[ref, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2, 0] = found[which, 2 * ref]
+                        vectors[ref, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2, 1] = found[which, 2 * ref + 1]
+                else:
+                    merged[r, c] = 0
+                    n = (1 if left and pred[r, c - 1] == INTRA else 0) + (1 if above and pred[r - 1, c] == INTRA else 0)
+                    if code_bit(coder, buffer, contexts, IS_INTRA + n, 1 if kind == INTRA else 0):
+                        kind = INTRA
+                    elif references < 2:
+                        kind = FIRST
+                    else:
+                        n = (1 if left and pred[r, c - 1] == BOTH else 0) + (1 if above and pred[r - 1, c] == BOTH else 0)
+                        if code_bit(coder, buffer, contexts, IS_BOTH + n, 1 if kind == BOTH else 0):
+                            kind = BOTH
+                        else:
+                            n = (1 if left and pred[r, c - 1] == 2 else 0) + (1 if above and pred[r - 1, c] == 2 else 0)
+                            kind = FIRST + code_bit(coder, buffer, contexts, IS_SECOND + n, 1 if kind == 2 else 0)
+            else:
+                kind, merged[r, c] = INTRA, 0
+            pred[r, c] = kind
+            if kind != INTRA:
+                modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = MEAN
+            if kind != INTRA and not is_merged:
+                if not reading:
+                    for ref in range(2):
+                        v = vectors[ref, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+                        if kind & (1 << ref):
+                            for k in range(2):
+                                if v[0, 0, k] != v[0, 1, k] or v[0, 0, k] != v[1, 0, k] or v[0, 0, k] != v[1, 1, k]:
+                                    split = True
+
+                split = code_bit(coder, buffer, contexts, IS_SPLIT + n_fine, 1 if split else 0) == 1
+                for ref in range(2):
+                    if not kind & (1 << ref):
+                        vectors[ref, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = 0
+                    elif split:
+                        for k in range(4):
+                            vr, vc = 2 * r + (k >> 1), 2 * c + (k & 1)
+                            _code_vector(coder, buffer, contexts, pred, vectors, ref, vr, vc, 1)
+                    else:
+                        _code_vector(coder, buffer, contexts, pred, vectors, ref, 2 * r, 2 * c, 2)
+            if kind == INTRA:
+                vectors[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = 0
+            group = 2 if kind == INTRA else 0 if is_merged else 1
+            coded[r, c] = code_bit(coder, buffer, contexts, CODED + 3 * group + n_coded, np.int64(coded[r, c]))
+            group = 0 if kind == INTRA else 2 if split else 1
+            if coded[r, c] or kind == INTRA:
+                fine[r, c] = code_bit(coder, buffer, contexts, FINE + 3 * group + n_fine, np.int64(fine[r, c]))
+            else:
+                fine[r, c] = 0
+            if not fine[r, c]:
+                tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = 0
+                if kind == INTRA:
+                    _code_mode(coder, buffer, contexts, modes, pred, 4 * r, 4 * c, 4)
+            for k in range(4 if fine[r, c] else 0):
+                i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
+                n = (1 if j > 0 and tiny[i, j - 1] else 0) + (1 if i > 0 and tiny[i - 1, j] else 0)
+                context = IS_TINY + n + (3 if kind == INTRA else 0)
+                tiny[i, j] = code_bit(coder, buffer, contexts, context, np.int64(tiny[i, j]))
+                if kind == INTRA:
+                    if tiny[i, j]:
+                        for part in range(4):
+                            mr, mc = 2 * i + (part >> 1), 2 * j + (part & 1)
+                            _code_mode(coder, buffer, contexts, modes, pred, mr, mc, 1)
+                    else:
+                        _code_mode(coder, buffer, contexts, modes, pred, 2 * i, 2 * j, 2)
+            if coded[r, c]:
+                n = (1 + np.int64(energy[r, c - 1]) if left and coded[r, c - 1] else 0) + (
+                    1 + np.int64(energy[r - 1, c]) if above and coded[r - 1, c] else 0
+                )
+                first = ENERGY + (((2 if kind == INTRA else 0) + np.int64(fine[r, c])) * 9 + ((n + 1) >> 1)) * 8
+                node, value = 1, np.int64(energy[r, c])
+                for place in range(2, -1, -1):
+                    node = 2 * node + code_bit(coder, buffer, contexts, first + node, (value >> place) & 1)
+                energy[r, c] = node - 8
+            else:
+                energy[r, c] = 0
