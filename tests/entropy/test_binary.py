@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The adaptive binary range coder: what goes in comes out, at the price its probabilities say, whatever is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nvcodec.entropy import binary
+
+CONTEXTS = 9
+MAGNITUDE_PREFIX = 5
+# the longest exponential Golomb code has 14 bits of prefix
+MOST = MAGNITUDE_PREFIX + (1 << 14) - 1 + (1 << 14) - 1
+
+BITS = st.tuples(st.just("bit"), st.integers(0, CONTEXTS - 1), st.integers(0, 1))
+PLAIN = st.integers(1, 16).flatmap(
+    lambda width: st.tuples(st.just("plain"), st.just(width), st.integers(0, 2**width - 1))
+)
+MAGNITUDES = st.tuples(
+    st.just("magnitude"),
+    st.just(3),
+    st.one_of(st.integers(0, 9), st.integers(0, MOST), st.sampled_from([MAGNITUDE_PREFIX, 36, 16387, 16388, MOST])),
+)
+Step = tuple[str, int, int]
+
+
+class Coder:
+    """One direction: ``code`` takes a step, the value of which a reader ignores."""
+
+    def __init__(self, payload: bytes | None = None, room: int = 1 << 16) -> None:
+        self.contexts = binary.new_contexts(CONTEXTS)
+        if payload is None:
+            self.buffer = np.zeros(room, np.uint8)
+            self.state = binary.start_writing(self.buffer)
+        else:
+            self.state, self.buffer = binary.start_reading(payload)
+
+    def code(self, kind: str, where: int, value: int) -> int:
+        state, buffer, contexts = self.state, self.buffer, self.contexts
+        if kind == "bit":
+            return int(binary.code_bit(state, buffer, contexts, where, value))
+        if kind == "plain":
+            return int(binary.code_plain(state, buffer, value, where))
+        return int(binary.code_magnitude(state, buffer, contexts, where, MAGNITUDE_PREFIX, value))
+
+    def finish(self) -> bytes:
+        return binary.finish_writing(self.state, self.buffer)
+
+
+def written(steps: list[Step]) -> tuple[bytes, Coder]:
+    coder = Coder()
+    for step in steps:
+        assert coder.code(*step) == step[2]
+    return coder.finish(), coder
+
+
+@given(st.lists(st.one_of(BITS, PLAIN, MAGNITUDES), max_size=300))
+@example([])
+@example([("bit", 0, 1)])
+@example([("magnitude", 3, MOST)] * 20)
+@example([("plain", 16, 0xFFFF)] * 40)
+def test_round_trip(steps: list[Step]) -> None:
+    payload, writer = written(steps)
+    assert not payload.endswith(b"\0")
+    reader = Coder(payload)
+    assert [reader.code(kind, where, 12345) for kind, where, _ in steps] == [value for *_, value in steps]
+    assert np.array_equal(reader.contexts, writer.contexts)
+
+
+def test_magnitudes_at_every_change_of_length() -> None:
+    values = sorted({MAGNITUDE_PREFIX + d + (1 << n) for n in range(15) for d in (-2, -1, 0, 1)} | {MOST - 1, MOST})
+    steps = [("magnitude", 3, value) for value in values if value <= MOST]
+    payload, _ = written(steps)
+    reader = Coder(payload)
+    assert [reader.code("magnitude", 3, 0) for _ in steps] == [value for *_, value in steps]
+
+
+@pytest.mark.parametrize("excess", [1, 2, 1000, 1 << 20, 1 << 40])
+def test_a_magnitude_beyond_the_range_is_the_same_wrong_number_on_both_sides(excess: int) -> None:
+    """It must not happen; should it, the writer is told by the return value and the two stay in step."""
+    writer = Coder()
+    told = writer.code("magnitude", 3, MOST + excess)
+    assert writer.code("plain", 8, 0xA5) == 0xA5
+    reader = Coder(writer.finish())
+    assert told == reader.code("magnitude", 3, 0) <= MOST
+    assert reader.code("plain", 8, 0) == 0xA5
+
+
+def test_what_follows_a_payload_does_not_matter_to_what_was_written() -> None:
+    """Zeros are left out at the end: with them back the symbols are the same."""
+    random = np.random.default_rng(3)
+    steps: list[Step] = [("bit", int(random.integers(CONTEXTS)), int(random.integers(2))) for _ in range(500)]
+    payload, _ = written(steps)
+    for tail in (b"", b"\0" * 50):
+        reader = Coder(payload + tail)
+        assert [reader.code(kind, where, 0) for kind, where, _ in steps] == [value for *_, value in steps]
+
+
+@pytest.mark.parametrize(("share", "excess"), [(0.5, 0.03), (0.2, 0.04), (0.05, 0.06), (0.01, 0.2)])
+def test_skewed_bits_cost_their_entropy(share: float, excess: float) -> None:
+    """The fast estimate wavers about the truth, which costs some per cent; so does the least probability."""
+    count = 40_000
+    bits = np.random.default_rng(1).random(count) < share
+    for flipped in (False, True):
+        payload, _ = written([("bit", 0, int(bit != flipped)) for bit in bits])
+        entropy = -count * (share * np.log2(share) + (1 - share) * np.log2(1 - share))
+        assert entropy < 8 * len(payload) * 1.03
+        assert 8 * len(payload) < entropy * (1 + excess)
+
+
+def test_what_never_happens_costs_next_to_nothing() -> None:
+    for bit in (0, 1):
+        payload, _ = written([("bit", 0, bit)] * 20_000)
+        assert 8 * len(payload) < 20_000 * 0.01
+
+
+def test_contexts_learn_apart_and_follow_a_change() -> None:
+    """Bits that only their context tells apart are cheap, also after they change sides."""
+    steps: list[Step] = [("bit", n % 2, (n % 2) ^ (n > 4000)) for n in range(8000)]
+    payload, _ = written(steps)
+    assert 8 * len(payload) < 8000 * 0.06
+
+
+def test_plain_bits_cost_one_bit_each() -> None:
+    random = np.random.default_rng(2)
+    payload, _ = written([("plain", 13, int(v)) for v in random.integers(0, 1 << 13, 1000)])
+    assert abs(8 * len(payload) - 13_000) < 100
+
+
+def test_carries_run_through_any_number_of_bytes() -> None:
+    """A long run of the upper half leaves bytes of 255 waiting, until one more bit makes them all turn over."""
+    for run in (1, 7, 8, 40, 400, 4000):
+        for last in (0, 1):
+            # p is one half to begin with; plain bits of 1 keep low just below the carry, the last ones decide
+            steps: list[Step] = [
+                ("bit", 0, 1),
+                *[("plain", 1, 1)] * run,
+                ("bit", 1, last),
+                *[("plain", 16, 0xFFFF)] * 3,
+            ]
+            payload, _ = written(steps)
+            reader = Coder(payload)
+            assert [reader.code(kind, where, 0) for kind, where, _ in steps] == [value for *_, value in steps]
+
+
+def test_carries_do_happen() -> None:
+    """Some of the sequences above must have waited for a carry, and some must have got one."""
+    coder = Coder()
+    longest, carried = 0, 0
+    random = np.random.default_rng(0)
+    for _ in range(20_000):
+        before = coder.state[binary.LOW]
+        coder.code("bit", 0, int(random.random() < 0.8))
+        longest = max(longest, int(coder.state[binary.PENDING]))
+        carried += int(before <= 0xFFFFFFFF < coder.state[binary.LOW])
+    assert longest > 1
+    assert carried > 0
+
+
+def test_a_buffer_that_is_too_small_is_not_written_beyond() -> None:
+    room = np.full(64, 7, np.uint8)
+    state, contexts = binary.start_writing(room[:16]), binary.new_contexts(1)
+    for n in range(5000):
+        binary.code_bit(state, room[:16], contexts, 0, n * 7919 % 3 % 2)
+    assert len(binary.finish_writing(state, room[:16])) <= 16
+    assert (room[16:] == 7).all()
+
+
+@given(st.binary(max_size=60), st.integers(0, 2**32 - 1))
+@example(b"", 0)
+@example(b"\xff" * 60, 0)
+@example(b"\0" * 5, 0)
+@example(b"\0\xff\xff\xff\xff", 1)
+def test_any_bytes_give_values_in_range_for_as_long_as_they_are_asked(payload: bytes, seed: int) -> None:
+    reader, random = Coder(payload), np.random.default_rng(seed)
+    for n in range(200):
+        width = int(random.integers(1, 17))
+        assert reader.code("bit", n % CONTEXTS, 9) in (0, 1)
+        assert 0 <= reader.code("plain", width, 0) < 1 << width
+        assert 0 <= reader.code("magnitude", 3, 0) <= MOST
+        assert (1 << 24) <= reader.state[binary.RANGE] <= 0xFFFFFFFF
+    assert reader.contexts.min() >= 0
+    assert reader.contexts.max() <= 65535
+    assert reader.state[binary.POSITION] < 5 + 200 * 64
+
+
+def test_flags_are_read_in_place() -> None:
+    flags = np.random.default_rng(5).integers(0, 2, 300).astype(np.uint8)
+    coder = Coder()
+    binary.code_flags(coder.state, coder.buffer, coder.contexts, 4, flags)
+    reader, found = Coder(coder.finish()), np.full(300, 9, np.uint8)
+    binary.code_flags(reader.state, reader.buffer, reader.contexts, 4, found)
+    assert np.array_equal(found, flags)
+
+
+def test_the_bytes_are_pinned() -> None:
+    """A coder that writes other bytes needs another syntax version."""
+    steps: list[Step] = []
+    for n in range(60):
+        steps += [("bit", n % 7, n * n % 5 & 1), ("plain", 1 + n % 11, n * 977 % (1 << 1 + n % 11))]
+        steps += [("magnitude", 3, n**3 % 300)] if n % 4 == 0 else []
+    payload, _ = written(steps)
+    assert payload.hex() == PINNED
+
+
+PINNED = (
+    "001487281705ac6327f52203c13da0e93842d3e0cd49a34502cb3e0cce9d5ff28ebd5317668c59b0c2"
+    "34fd696a4a7ea64f2a33903ce8018d25730f1a32c2251e03f29554c66951f15b70589b3963689a01ef"
+)

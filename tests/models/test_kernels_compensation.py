@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion compensation against plain sums in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nvcodec.models.kernels.compensation import (
+    BOTH,
+    CHROMA_TAPS,
+    FIRST,
+    INTRA,
+    LUMA_TAPS,
+    PAD,
+    SECOND,
+    compensate,
+    extend_edges,
+    padded,
+)
+
+ROWS, COLUMNS = 3, 2
+FAR = 2**31 - 1
+Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def noise(seed: int) -> Planes:
+    random = np.random.default_rng(seed)
+    shapes = ((16 * ROWS, 16 * COLUMNS), (8 * ROWS, 8 * COLUMNS), (8 * ROWS, 8 * COLUMNS))
+    planes = [random.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
+    planes[0][:4] = 255 * (np.indices((4, 16 * COLUMNS)).sum(0) % 2)  # as far as the filters can be driven
+    return planes[0], planes[1], planes[2]
+
+
+def with_borders(planes: Planes) -> Planes:
+    y, u, v = planes
+    return padded(y, PAD), padded(u, PAD // 2), padded(v, PAD // 2)
+
+
+FIRST_PLANES, SECOND_PLANES = noise(1), noise(2)
+REFERENCES = with_borders(FIRST_PLANES), with_borders(SECOND_PLANES)
+
+
+def test_borders_repeat_the_edge() -> None:
+    for plane, pad in zip(FIRST_PLANES, (PAD, PAD // 2, PAD // 2), strict=True):
+        assert np.array_equal(padded(plane, pad), np.pad(plane, pad, mode="edge"))
+    again = padded(FIRST_PLANES[0], PAD)
+    again[:PAD] = 3
+    extend_edges(again, PAD)
+    assert np.array_equal(again, np.pad(FIRST_PLANES[0], PAD, mode="edge"))
+
+
+def filtered(
+    plane: np.ndarray, pad: int, top: int, left: int, size: int, vector: tuple[int, int], taps: np.ndarray
+) -> np.ndarray:
+    """4096 times the interpolated block, by the definition; ``plane`` without border, which goes on for ever as far as
+    ``pad`` samples and then stops the block, as a whole, with half a filter to spare."""
+    fractions, count = taps.shape
+    height, width = plane.shape
+    before = count // 2 - 1
+    starts = []
+    for place, moved, length in ((top, vector[1], height), (left, vector[0], width)):
+        lowest, highest = count // 2 - pad, length + pad - size - count // 2 - 1
+        starts.append(min(max(place + moved // fractions, lowest), highest))
+    rows = np.arange(starts[0] - before, starts[0] - before + size + count - 1).clip(0, height - 1)
+    columns = np.arange(starts[1] - before, starts[1] - before + size + count - 1).clip(0, width - 1)
+    around = plane[rows][:, columns].astype(np.int64)
+    across, down = taps[vector[0] % fractions].astype(np.int64), taps[vector[1] % fractions].astype(np.int64)
+    lines = np.stack([around[:, j : j + count] @ across for j in range(size)], 1)
+    return np.stack([down @ lines[i : i + count] for i in range(size)], 0)
+
+
+def reference_prediction(pred: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
+    """Every 8x8 block on its own."""
+    out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
+    for r in range(2 * ROWS):
+        for c in range(2 * COLUMNS):
+            kind = pred[r // 2, c // 2]
+            if kind == INTRA:
+                continue
+            # the border stops a 16x16 block with one vector as a whole
+            whole = all(
+                (vectors[ref, r // 2 * 2 : r // 2 * 2 + 2, c // 2 * 2 : c // 2 * 2 + 2] == vectors[ref, r, c]).all()
+                for ref in range(2)
+                if kind & (1 << ref)
+            )
+            size, br, bc = (16, r // 2, c // 2) if whole else (8, r, c)
+            for number, (pad, s, taps) in enumerate(((PAD, 1, LUMA_TAPS), *[(PAD // 2, 2, CHROMA_TAPS)] * 2)):
+                n = size // s
+                parts = []
+                for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES)):
+                    if kind & (1 << ref):
+                        vector = tuple(int(v) for v in vectors[ref, r, c])
+                        parts.append(filtered(planes[number], pad, n * br, n * bc, n, vector, taps))  # type: ignore[arg-type]
+                total = sum(parts)
+                shift = 12 if len(parts) == 1 else 13
+                block = ((total + (1 << (shift - 1))) >> shift).clip(0, 255)  # type: ignore[operator]
+                out[number][n * br : n * br + n, n * bc : n * bc + n] = block
+    return out
+
+
+def prediction(pred: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
+    out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
+    for begin, end in ((0, 1), (1, ROWS)):  # in parts, as threads do it
+        compensate(*REFERENCES, pred, vectors.astype(np.int32), begin, end, *out)
+    return out
+
+
+def check(pred: np.ndarray, vectors: np.ndarray) -> None:
+    for found, wanted in zip(prediction(pred, vectors), reference_prediction(pred, vectors), strict=True):
+        assert np.array_equal(found, wanted)
+
+
+def filled(kind: int) -> np.ndarray:
+    return np.full((ROWS, COLUMNS), kind, np.uint8)
+
+
+@pytest.mark.parametrize("kind", [FIRST, SECOND, BOTH])
+def test_every_phase(kind: int) -> None:
+    """All 64 of chroma, and with them all 16 of luma, whole pixels included."""
+    for phase in range(64):
+        vectors = np.zeros((2, 2 * ROWS, 2 * COLUMNS, 2), np.int64)
+        vectors[0] = phase % 8 - 16, phase // 8 + 8
+        vectors[1] = phase // 8, -(phase % 8)
+        check(filled(kind), vectors)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_mixed_blocks_split_and_whole(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    pred = random.integers(0, 4, (ROWS, COLUMNS)).astype(np.uint8)
+    vectors = random.integers(-90, 91, (2, 2 * ROWS, 2 * COLUMNS, 2))
+    whole = random.integers(0, 2, (ROWS, COLUMNS)).repeat(2, 0).repeat(2, 1) > 0
+    vectors[:, whole] = vectors[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, whole]
+    check(pred, vectors)
+    for plane, mask in zip(prediction(pred, vectors), (16, 8, 8), strict=True):
+        assert (plane[(pred == INTRA).repeat(mask, 0).repeat(mask, 1)] == 77).all()
+
+
+@pytest.mark.parametrize("size", [240, 400, 1000, 4095, 16380, FAR])
+@pytest.mark.parametrize("split", [False, True])
+def test_vectors_to_the_border_and_far_beyond(size: int, split: bool) -> None:
+    """A block that would leave the border stops at it; nothing outside the planes is read, however long the vector."""
+    random = np.random.default_rng(size)
+    for kind in (FIRST, SECOND, BOTH):
+        for y in (-1, 0, 1):
+            for x in (-1, 0, 1):
+                vectors = np.zeros((2, 2 * ROWS, 2 * COLUMNS, 2), np.int64)
+                vectors[:] = x * size, y * size
+                vectors[1] = -vectors[1]
+                if split:
+                    vectors += random.integers(-5, 6, vectors.shape)
+                check(filled(kind), vectors.clip(-FAR - 1, FAR))
+
+
+def test_taps_are_those_of_a_filter() -> None:
+    for taps in (LUMA_TAPS, CHROMA_TAPS):
+        assert (taps.sum(1) == 64).all()
+        half = len(taps) // 2
+        for phase in range(1, len(taps)):  # the other way round for the phase on the other side
+            assert (taps[phase][::-1] == taps[len(taps) - phase]).all()
+        assert (taps[0] == 64 * (np.arange(taps.shape[1]) == taps.shape[1] // 2 - 1)).all()
+        assert (taps[half] == taps[half][::-1]).all()
