@@ -23,16 +23,14 @@ from nvcodec.datasets.training_files import (
     training_files,
 )
 from nvcodec.errors import NvcError, UsageError
-from nvcodec.models.motion.x264_vectors import X264Search
 
-SEARCH_CRFS = (21, 30)  # a dense and a sparse motion field
-MIN_EDGE = 64  # the smallest crop
+MIN_EDGE = 64
 # the cache is held in memory: long videos give a few stretches, large pictures are made smaller
 MAX_FRAMES = 64  # of one stretch
 MAX_STRETCHES = 8
 STRETCH_EVERY = 256  # frames from one stretch to the next, at least
 MAX_VIDEO_EDGE = 640
-MAX_STILL_EDGE = 1280  # stills are halved when they are set in motion
+MAX_STILL_EDGE = 1280
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -84,7 +82,7 @@ def _prepare_one(file: TrainingFile, cache: Path) -> str | None:
             return f"pictures smaller than {MIN_EDGE}x{MIN_EDGE}"
         for number, planes in reversed(list(enumerate(stretches))):
             name = f"{file.name}@{number}" if number else file.name
-            _write(cache, CachedClip(name, file.source, *planes, *_vectors(planes[0])))
+            _write(cache, CachedClip(name, file.source, *planes))
     except (av.error.FFmpegError, NvcError, IndexError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error) or type(error).__name__
     return None
@@ -170,18 +168,3 @@ def _planes(frame: av.VideoFrame, size: tuple[int, int]) -> Planes:
 def _stack(stretch: list[Planes]) -> Planes:
     y, u, v = (np.stack(planes) for planes in zip(*stretch, strict=True))
     return y, u, v
-
-
-def _vectors(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Forward and backward vectors of a stretch, see `CachedClip`."""
-    forward = [_motion(y, crf) for crf in SEARCH_CRFS]
-    backward = [_motion(y[::-1], crf)[::-1] for crf in SEARCH_CRFS]
-    return np.stack(forward), np.stack(backward)
-
-
-def _motion(y: np.ndarray, crf: int) -> np.ndarray:
-    frames, height, width = y.shape
-    if frames == 1:
-        return np.zeros((1, height // 8, width // 8, 2), np.int16)
-    search = X264Search(height, width, crf)
-    return np.stack([search.search(luma) for luma in y])

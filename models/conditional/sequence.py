@@ -10,9 +10,9 @@ A unit is what the stream carries in one piece: one frame, or a whole group.
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,12 @@ import torch
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader, Window, read_varint, stretch, timed, varint
-from nvcodec.models.conditional.picture import Blocks, Effort, Planes, Reference, choose, rebuild
+from nvcodec.models.conditional.picture import Blocks, Effort, Planes, Reference, Statistics, choose, rebuild
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.search import coarse_search, quarter_size
 from nvcodec.models.memory import keep_freed_memory
 from nvcodec.models.quality import LEVELS
+from nvcodec.models.transform import BlockBases
 
 LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
 PROFILES = (RANDOM_ACCESS, LOW_DELAY)
@@ -66,7 +67,7 @@ def plan_low_delay(number: int, quality: int) -> Plan:
 
 
 def plan_group(begin: int, end: int, before: int | None, quality: int) -> list[Plan]:
-    """Frames begin + 1 to end after a keyframe, in coding order; ``before`` is where the group before this one began."""
+    """Frames begin + 1 to end after a keyframe, in coding order; ``before``: where the group before began."""
     plans = [Plan(end, _level(quality, GROUP_OFFSETS[0]), (begin,) if before is None else (begin, before), True)]
 
     def between(low: int, high: int, depth: int) -> None:
@@ -95,8 +96,127 @@ class Unit:
     planes: list[Planes]
 
 
+# header, number in display order, decisions, symbols (R, C, 384)
+DecidedFrame = tuple[FrameHeader, int, Blocks, np.ndarray]
+
+
+@dataclass
+class DecidedUnit:
+    """A unit before it is written: its frames in coding order, and their planes in display order."""
+
+    frames: list[DecidedFrame]
+    planes: list[Planes]
+
+
+class VideoAnalyser:
+    """Decides how the frames of one video are coded: everything of an encoder but the bytes, and no network.
+
+    `push` and `flush` return units as they are decided. pool: threads for pictures; timings: seconds by stage are added
+    there; statistics: of residuals, for training.
+    """
+
+    def __init__(
+        self,
+        bases: BlockBases,
+        height: int,
+        width: int,
+        quality: int,
+        pool: Executor,
+        *,
+        profile: str = RANDOM_ACCESS,
+        intra_period: int = 0,
+        preset: str = "medium",
+        timings: defaultdict[str, float] | None = None,
+        statistics: Statistics | None = None,
+    ):
+        self.quality, self.profile, self.intra_period = quality, profile, intra_period
+        self.effort, self.bases, self.statistics = EFFORTS[preset], bases, statistics
+        self.height, self.width = height, width
+        self.timings = defaultdict(float) if timings is None else timings
+        self._pool = pool
+        self._rows, self._columns = -(-height // 16), -(-width // 16)
+        self._window = Window()
+        self._waiting: list[Planes] = []  # of the group that is being collected
+        self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
+        self._number = 0  # of the last frame coded, counted from its keyframe
+        self._before: int | None = None  # where the group before the last one began
+        self._since_keyframe = 0
+
+    def push(self, planes: Planes) -> list[DecidedUnit]:
+        """One frame in display order."""
+        picture = self._padded(planes)
+        if self._begins_anew(picture):
+            units = [*self._finish_group(), self._decide([picture], None)]
+            self._number, self._before, self._since_keyframe = 0, None, 1
+            return units
+        self._since_keyframe += 1
+        self._waiting.append(picture)
+        return self._finish_group() if self.profile == LOW_DELAY or len(self._waiting) == GROUP else []
+
+    def flush(self) -> list[DecidedUnit]:
+        """What is left."""
+        return self._finish_group()
+
+    def _begins_anew(self, picture: Planes) -> bool:
+        """Whether a frame becomes a keyframe: the first, after a period, or a cut."""
+        with timed(self.timings, "motion search"):
+            small = quarter_size(picture[0], 0)
+            before, self._small = self._small, small
+            if before is None or (self.intra_period and self._since_keyframe >= self.intra_period):
+                return True
+            return is_cut(small, before)
+
+    def _finish_group(self) -> list[DecidedUnit]:
+        if not self._waiting:
+            return []
+        pictures, self._waiting = self._waiting, []
+        end = self._number + len(pictures)
+        if self.profile == LOW_DELAY:
+            plans = [plan_low_delay(end, self.quality)]
+        else:
+            plans = plan_group(self._number, end, self._before, self.quality)
+            self._before = self._number
+        self._number = end
+        return [self._decide(pictures, plans)]
+
+    def _decide(self, pictures: list[Planes], plans: list[Plan] | None) -> DecidedUnit:
+        """Decide on the frames of a unit; plans: None for a keyframe."""
+        if plans is None:
+            self._window.clear()
+            plans = [Plan(0, keyframe_level(self.quality), (), True)]
+        first = min(plan.number for plan in plans)
+        frames: list[DecidedFrame] = []
+        planes: dict[int, Planes] = {}
+        for plan in plans:
+            numbers = [entry.number for entry in self._window.kept]
+            slots = tuple(numbers.index(number) for number in plan.references)
+            references = [self._window.kept[slot] for slot in slots]
+            distances = tuple(plan.number - number for number in plan.references)
+            last: Reference | None = self._window.last
+            scale = stretch(distances, last.distances if last is not None else ())
+            with timed(self.timings, "analysis"):
+                blocks, symbols, whole = choose(
+                    pictures[plan.number - first], plan.level, references, last, scale, self.bases, self.effort,
+                    self._pool, self.statistics,
+                )  # fmt: skip
+            reference = Reference(whole, blocks, plan.level, plan.number, distances)
+            self._window.add(reference, plan.kept)
+            header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
+            frames.append((header, plan.number, blocks, symbols))
+            planes[plan.number] = cut(reference.picture(), self.height, self.width)
+        return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
+
+    def _padded(self, planes: Planes) -> Planes:
+        """Planes whose sides are multiples of 16 (8 for chroma)."""
+        y, u, v = (
+            np.pad(p, ((0, s * self._rows - p.shape[0]), (0, s * self._columns - p.shape[1])), mode="edge")
+            for p, s in zip(planes, (16, 8, 8), strict=True)
+        )
+        return y, u, v
+
+
 class VideoEncoder:
-    """Encodes the frames of one video. Decisions are made in the calling thread and a pool; bytes in a thread behind it.
+    """Encodes the frames of one video. Decisions are made in the calling thread and a pool, bytes in a thread behind.
 
     `push` and `flush` return units as they are ready. ``timings`` holds seconds by stage.
     """
@@ -114,97 +234,36 @@ class VideoEncoder:
         threads: int = 0,
         device: str = "cpu",
     ):
-        self.quality, self.profile, self.intra_period = quality, profile, intra_period
-        self.effort, self.weights = EFFORTS[preset], weights
-        self.height, self.width = height, width
-        self._rows, self._columns = -(-height // 16), -(-width // 16)
-        self._coder = FrameCoder(weights, self._rows, self._columns, device)
+        self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16), device)
         self.timings = self._coder.timings
         self._pool = _pool(threads)
+        self._analyser = VideoAnalyser(
+            weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
+            preset=preset, timings=self.timings,
+        )  # fmt: skip
         self._writer = ThreadPoolExecutor(1, "entropy")
-        self._window = Window()
-        self._waiting: list[Planes] = []  # of the group that is being collected
-        self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
         self._pending: deque[Future[Unit]] = deque()
-        self._number = 0  # of the last frame coded, counted from its keyframe
-        self._before: int | None = None  # where the group before the last one began
-        self._since_keyframe = 0
 
     def push(self, planes: Planes) -> list[Unit]:
         """One frame in display order."""
-        picture = self._padded(planes)
-        if self._begins_anew(picture):
-            self._finish_group()
-            self._code([picture], None)
-            self._number, self._before, self._since_keyframe = 0, None, 1
-            return self._ready(1)
-        self._since_keyframe += 1
-        self._waiting.append(picture)
-        if self.profile == LOW_DELAY or len(self._waiting) == GROUP:
-            self._finish_group()
+        self._leave_to_writer(self._analyser.push(planes))
         return self._ready(1)
 
     def flush(self) -> list[Unit]:
         """What is left."""
-        self._finish_group()
+        self._leave_to_writer(self._analyser.flush())
         units = self._ready(0)
         self._pool.shutdown()
         self._writer.shutdown()
         return units
 
-    def _begins_anew(self, picture: Planes) -> bool:
-        """Whether a frame becomes a keyframe: the first, after a period, or a cut."""
-        with timed(self.timings, "motion search"):
-            small = quarter_size(picture[0], 0)
-            before, self._small = self._small, small
-            if before is None or (self.intra_period and self._since_keyframe >= self.intra_period):
-                return True
-            return is_cut(small, before)
+    def _leave_to_writer(self, decided: list[DecidedUnit]) -> None:
+        self._pending.extend(self._writer.submit(self._write, unit) for unit in decided)
 
-    def _finish_group(self) -> None:
-        if not self._waiting:
-            return
-        pictures, self._waiting = self._waiting, []
-        end = self._number + len(pictures)
-        if self.profile == LOW_DELAY:
-            self._code(pictures, [plan_low_delay(end, self.quality)])
-        else:
-            self._code(pictures, plan_group(self._number, end, self._before, self.quality))
-            self._before = self._number
-        self._number = end
-
-    def _code(self, pictures: list[Planes], plans: list[Plan] | None) -> None:
-        """Decide on the frames of a unit and leave the writing to the thread; plans: None for a keyframe."""
-        if plans is None:
-            self._window.clear()
-            plans = [Plan(0, keyframe_level(self.quality), (), True)]
-        first = min(plan.number for plan in plans)
-        decided: list[tuple[FrameHeader, int, Blocks, np.ndarray]] = []
-        planes: dict[int, Planes] = {}
-        for plan in plans:
-            numbers = [entry.number for entry in self._window.kept]
-            slots = tuple(numbers.index(number) for number in plan.references)
-            references = [self._window.kept[slot] for slot in slots]
-            distances = tuple(plan.number - number for number in plan.references)
-            last: Reference | None = self._window.last
-            scale = stretch(distances, last.distances if last is not None else ())
-            with timed(self.timings, "analysis"):
-                blocks, symbols, whole = choose(
-                    pictures[plan.number - first], plan.level, references, last, scale, self.weights.bases, self.effort,
-                    self._pool,
-                )  # fmt: skip
-            reference = Reference(whole, blocks, plan.level, plan.number, distances)
-            self._window.add(reference, plan.kept)
-            header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
-            decided.append((header, plan.number, blocks, symbols))
-            planes[plan.number] = cut(reference.picture(), self.height, self.width)
-        shown = [planes[number] for number in sorted(planes)]
-        self._pending.append(self._writer.submit(self._write, decided, shown))
-
-    def _write(self, decided: list[tuple[FrameHeader, int, Blocks, np.ndarray]], planes: list[Planes]) -> Unit:
-        frames = [self._coder.encode(*frame) for frame in decided]
+    def _write(self, decided: DecidedUnit) -> Unit:
+        frames = [self._coder.encode(*frame) for frame in decided.frames]
         payload = bytes([len(frames)]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
-        return Unit(payload, decided[0][0].intra, planes)
+        return Unit(payload, decided.frames[0][0].intra, decided.planes)
 
     def _ready(self, left: int) -> list[Unit]:
         """Units beyond the last ``left``, and any that are finished already."""
@@ -212,14 +271,6 @@ class VideoEncoder:
         while self._pending and (len(self._pending) > left or self._pending[0].done()):
             units.append(self._pending.popleft().result())
         return units
-
-    def _padded(self, planes: Planes) -> Planes:
-        """Planes whose sides are multiples of 16 (8 for chroma)."""
-        y, u, v = (
-            np.pad(p, ((0, s * self._rows - p.shape[0]), (0, s * self._columns - p.shape[1])), mode="edge")
-            for p, s in zip(planes, (16, 8, 8), strict=True)
-        )
-        return y, u, v
 
 
 class VideoDecoder:
@@ -233,8 +284,8 @@ class VideoDecoder:
         self._window = Window()
         self._next = 0  # number of the first frame of the next unit, counted from its keyframe
 
-    def read(self, payload: bytes, keyframe: bool) -> list[tuple[FrameHeader, int, Blocks, np.ndarray]]:
-        """Decisions and symbols of the frames of a unit, in coding order. DamagedStreamError for what cannot be right."""
+    def read(self, payload: bytes, keyframe: bool) -> list[DecidedFrame]:
+        """Decisions and symbols of the frames of a unit, in coding order. DamagedStreamError for what cannot be."""
         if keyframe:
             self._next = 0
         try:
@@ -251,7 +302,7 @@ class VideoDecoder:
         self._next += len(frames)
         return frames
 
-    def rebuild(self, frames: list[tuple[FrameHeader, int, Blocks, np.ndarray]]) -> list[Planes]:
+    def rebuild(self, frames: list[DecidedFrame]) -> list[Planes]:
         """Planes of the frames of a unit, in display order."""
         out: dict[int, Planes] = {}
         with timed(self.timings, "synthesis"):
@@ -312,4 +363,3 @@ def cut(planes: Planes, height: int, width: int) -> Planes:
         np.ascontiguousarray(u[: half[0], : half[1]]),
         np.ascontiguousarray(v[: half[0], : half[1]]),
     )
-

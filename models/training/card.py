@@ -20,13 +20,12 @@ from nvcodec.errors import NvcError, UsageError
 SCHEMA = "nvcodec-card/1"
 LICENCE = "Apache-2.0"
 PURPOSE = (
-    "Coding 8-bit 4:2:0 video with `nvc encode` and `nvc decode`, low delay, at any of 64 quality levels and any "
-    "picture size; and as a reference or a starting point for research on learned video coding."
+    "Coding 8-bit 4:2:0 video with `nvc encode` and `nvc decode`, random access or low delay, at any of 64 quality "
+    "levels and any picture size; and as a reference or a starting point for research on learned video coding."
 )
 LIMITS = (
     "Trained for squared error (Y, U and V weighted 6:4:4), not for what viewers prefer; it is no generator of detail.",
     "Content unlike its training data (screens, drawings, much larger pictures) is coded correctly but less well.",
-    "No frames are coded out of order, so files are larger than those of codecs that may use the future.",
     "A stream can be decoded only with exactly this file; streams name it by its SHA-256.",
 )
 MAX_RESULTS_NBYTES = 8 << 20

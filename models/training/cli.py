@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``nvc train``: prepares data, trains, exports; each part only where it is still to be done."""
+"""``nvc train``: prepares data, learns transforms, records, trains, exports; each only where it is still to be done."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import math
 import os
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="TOML file, or the name of a recipe that ships: conditional-s")
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="FOLDER", help="videos to train on; cached once (needs PyAV)")
-    data.add_argument("--stills", type=Path, metavar="FOLDER", help="photographs to train on, set in motion")
+    data.add_argument("--stills", type=Path, metavar="FOLDER", help="photographs to train on")
     data.add_argument("--cache", type=Path, default=Path("cache"), metavar="DIR", help="prepared data (default cache)")
     run = parser.add_argument_group("run")
     run.add_argument("--into", type=Path, metavar="RUN", help="folder of the run, resumed if begun (default runs/NAME)")
@@ -48,13 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what is left of preparing, training and exporting; 130 when interrupted (the run is saved)."""
     from nvcodec.models.training.launch import launch
+    from nvcodec.models.training.loop import steps_done
     from nvcodec.models.training.recipe import find_recipe, load_recipe
 
     path = find_recipe(args.recipe)
     recipe = load_recipe(path)
     folder = args.into or Path("runs", recipe.name)
     processes = args.processes or recipe.processes
-    _check(args, folder)
+    _check(args, recipe, folder)
     _prepare(args)
     done = steps_done(folder)
     if done < recipe.steps and args.seconds > 0:
@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         code = launch(path, args.cache, folder, args.device, processes, args.seconds, "--traceback" in sys.argv)
         done = steps_done(folder)
         if code > EXIT_SIGNAL:
-            say(f"interrupted at step {done} of {recipe.steps}, saved in {folder}; the same command resumes")
+            where = f"at step {done} of {recipe.steps}" if (folder / "state.pt").exists() else "before training"
+            say(f"interrupted {where}, saved in {folder}; the same command resumes")
         if code:
             return code
     if done < recipe.steps and not args.export:
@@ -74,20 +75,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def steps_done(folder: Path) -> int:
-    """Steps of a run so far; 0 for one that has not begun. Raises UsageError when its state cannot be read."""
-    from nvcodec.models.training.loop import read_state
-
-    return int(read_state(folder)["step"]) if (folder / "state.pt").exists() else 0
-
-
-def _check(args: argparse.Namespace, folder: Path) -> None:
+def _check(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     """What would otherwise fail only after hours."""
     from nvcodec.datasets.training_cache import cached_paths
+    from nvcodec.models.training.phases import RECORDS
+    from nvcodec.models.training.records import complete
 
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--into {folder}: not a folder")
-    if args.data is None and not any(cached_paths(place) for place in (args.cache / "train", args.cache)):
+    cached = any(cached_paths(place) for place in (args.cache / "train", args.cache))
+    if args.data is None and not cached and not complete(recipe.records, folder / RECORDS):
         raise UsageError(f"--cache {args.cache}: no prepared videos in it; --data FOLDER prepares them")
     if args.export is None:
         return
@@ -98,9 +95,6 @@ def _check(args: argparse.Namespace, folder: Path) -> None:
         raise UsageError(f"--export {out}: no folder {out.parent}")
     if out.exists() and not args.overwrite:
         raise UsageError(f"--export {out}: exists already; -y replaces it")
-    for module, name in (("compressai", "CompressAI"), ("scipy", "SciPy")):
-        if importlib.util.find_spec(module) is None:
-            raise UsageError(f"--export needs {name}, which is not installed")
 
 
 def _device(name: str) -> None:
@@ -141,29 +135,28 @@ def _prepare_folder(folder: Path, cache: Path, suffixes: frozenset[str], count: 
 
 def _export(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     """Averaged weights, tables and the card."""
-    import torch
-
-    from nvcodec.datasets.samples import hold_out
-    from nvcodec.datasets.training_cache import load_clips
     from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
+    from nvcodec.models.training.bases import load_bases
     from nvcodec.models.training.card import card_facts, commit, write_card
-    from nvcodec.models.training.export import choice_tables, export, motion_tables
-    from nvcodec.models.training.loop import read_state
+    from nvcodec.models.training.export import export
+    from nvcodec.models.training.group import Group
+    from nvcodec.models.training.loop import load_own_records, read_state
+    from nvcodec.models.training.phases import BASES, RECORDS
 
+    if not (folder / "state.pt").exists():
+        raise UsageError(f"--export: {folder} holds no network yet; without --seconds the same command trains it")
     state = read_state(folder)
     network = ConditionalNetwork(NetworkConfig(**recipe.network))
     try:
         network.load_state_dict(state["average"])
     except RuntimeError as error:
         raise UsageError(f"{folder}: trained with another network than that of recipe {recipe.name}") from error
-    clips, _ = hold_out(load_clips(args.cache / "train" if (args.cache / "train").is_dir() else args.cache))
-    say("counting motion for its tables ...")
-    motion = motion_tables(clips)
+    bases, records = load_bases(folder / BASES), load_own_records(recipe, folder / RECORDS, Group())
+    say("counting latents and decisions for their tables ...")
     out: Path = args.export
     partial = out.with_name(f".{out.name}.partial")
     try:
-        with torch.no_grad():
-            export(network, motion, choice_tables(network, clips[::8]), out.stem, partial)
+        export(network, bases, records, out.stem, partial)
         os.replace(partial, out)
     except ValueError as error:
         raise UsageError(f"--export: these weights cannot be stored exactly: {error}") from error

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -25,13 +26,14 @@ from nvcodec.cli import EXIT_SIGNAL, describe, say
 from nvcodec.errors import NvcError
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+PATIENCE = timedelta(hours=6)  # of a process that waits for others to end their share of a phase
 # glibc gives blocks this big back to the kernel on every free and clears new pages on every step; a training step
 # allocates the same blocks again and again, so keep them
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """One process of a run; returns its exit code. A signal ends the step, saves and returns 0."""
+    """One process of a run; returns its exit code. A signal ends the step or sequence, saves and returns 0."""
     stop = _StopSignals()
     parser = argparse.ArgumentParser(prog="python -m nvcodec.models.training", description="One process of a run.")
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _StopSignals:
-    """True once a signal asked this process to stop; the step under way is finished first."""
+    """True once a signal asked this process to stop; what is under way is finished first."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -74,9 +76,11 @@ def _train(args: argparse.Namespace, stop: Callable[[], bool]) -> None:
     import torch
     from torch import distributed as dist
 
-    from nvcodec.models.training.loop import Training
+    from nvcodec.models.training.group import Group
+    from nvcodec.models.training.phases import train
     from nvcodec.models.training.recipe import load_recipe
 
+    deadline = time.monotonic() + args.seconds
     rank, local = (int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK"))
     world, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     recipe = load_recipe(args.recipe)
@@ -85,30 +89,41 @@ def _train(args: argparse.Namespace, stop: Callable[[], bool]) -> None:
         device = f"cuda:{local % torch.cuda.device_count()}"
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-    else:
-        torch.set_num_threads(max(1, cores() // here))
+    threads = max(1, cores() // here)
+    torch.set_num_threads(threads)
     if world > 1:
         # NCCL wants a device for each process; gloo lets several share one
         alone = device.startswith("cuda") and torch.cuda.device_count() >= here
-        dist.init_process_group("nccl" if alone else "gloo")
-    training = Training(recipe, args.cache, args.run, device, None if rank == 0 else lambda line: None)
+        dist.init_process_group("nccl" if alone else "gloo", timeout=PATIENCE)
     if rank == 0:
-        _note_session(args, training.step, world)
-    training.fit(args.seconds, stop)
+        _note_session(args, world)
+    say_it = _say_line if rank == 0 else _say_nothing
+    group = Group(device if device.startswith("cuda") else "cpu")
+    train(recipe, args.cache, args.run, device, group, threads, lambda: stop() or time.monotonic() >= deadline, say_it)
     if world > 1:
         dist.destroy_process_group()
 
 
-def _note_session(args: argparse.Namespace, step: int, world: int) -> None:
+def _say_line(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _say_nothing(line: str) -> None:
+    pass
+
+
+def _note_session(args: argparse.Namespace, world: int) -> None:
     """Keep what a model card will want to know: the recipe as it is now, and when, where and with what it ran."""
     import torch
 
     from nvcodec.models.training.card import commit
+    from nvcodec.models.training.loop import steps_done
 
+    args.run.mkdir(parents=True, exist_ok=True)
     (args.run / "recipe.toml").write_bytes(args.recipe.read_bytes())
     session = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "from_step": step,
+        "from_step": steps_done(args.run),
         "processes": world,
         "device": args.device,
         "torch": torch.__version__,

@@ -17,13 +17,34 @@ MAX_NBYTES = 1 << 20
 
 @dataclass
 class Stage:
-    """A stretch of training with constant batch shape; the learning rate goes by a cosine from ``lr`` to ``lr_end``."""
+    """A stretch of training with constant batch; the learning rate goes by a cosine from ``lr`` to ``lr_end``.
+
+    batch: sequences of `RecordCounts.frames` frames that each process sees in a step, or as many more short ones.
+    """
 
     steps: int
     batch: int
-    frames: int
     lr: float
     lr_end: float
+
+
+@dataclass
+class BasesCounts:
+    """What the transforms are learned from in the second round; the first takes half of it."""
+
+    clips: int = 90
+    stills: int = 150
+    frames: int = 6  # of a clip
+
+
+@dataclass
+class RecordCounts:
+    """Sequences encoded for the network to learn from: cut from clips, from stills, and from clips held out."""
+
+    clips: int = 500
+    stills: int = 200
+    held_out: int = 24
+    frames: int = 12  # of a clip
 
 
 @dataclass
@@ -33,14 +54,14 @@ class Recipe:
     name: str
     stages: list[Stage]
     seed: int = 1
-    crop: int = 128
     precision: str = "bfloat16"
-    ema: float = 0.999
+    ema: float = 0.998
     clip_norm: float = 1.0
-    still_share: float = 0.25
     processes: int = 1  # each takes a batch of its own: together they decide how many sequences one step sees
     network: dict[str, int] = field(default_factory=dict)
-    start_from: str = ""  # a weight file or the name of installed weights; empty: principal components
+    bases: BasesCounts = field(default_factory=BasesCounts)
+    records: RecordCounts = field(default_factory=RecordCounts)
+    start_from: str = ""  # a weight file or the name of installed weights; empty: the beginning
 
     @property
     def steps(self) -> int:
@@ -61,14 +82,20 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "seed": (0, 2**31 - 1, "0 to 2147483647"),
     "ema": (0, 0.9999999, "0 or more, below 1"),
     "clip_norm": (1e-9, math.inf, "above 0"),
-    "still_share": (0, 1, "0 to 1"),
     "processes": (1, 1024, "1 to 1024"),
+    "bases.clips": (1, 10**6, "1 to 1000000"),
+    "bases.stills": (0, 10**6, "0 to 1000000"),
+    "bases.frames": (2, 64, "2 to 64"),
+    "records.clips": (1, 10**6, "1 to 1000000"),
+    "records.stills": (0, 10**6, "0 to 1000000"),
+    "records.held_out": (0, 10**6, "0 to 1000000"),
+    "records.frames": (2, 64, "2 to 64"),
     "stage.steps": (1, 10**9, "at least 1"),
     "stage.batch": (1, 65536, "1 to 65536"),
-    "stage.frames": (1, 1024, "1 to 1024"),
     "stage.lr": (0, 10, "0 to 10"),
     "stage.lr_end": (0, 10, "0 to 10"),
 }
+_WIDTHS = {"hidden": (2, 1024), "memory": (1, 512), "blocks": (0, 32)}
 
 
 def find_recipe(name: str) -> Path:
@@ -84,6 +111,30 @@ def find_recipe(name: str) -> Path:
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises UsageError naming the key that is wrong."""
+    table = _read(path)
+    stages = table.pop("stage", [])
+    parts = {"bases": BasesCounts, "records": RecordCounts}
+    tables = {name: table.pop(name, {}) for name in parts}
+    _check(path, "", table, Recipe, {"name"}, frozenset({"stages", *parts}))
+    if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
+        raise UsageError(f"recipe {path}: at least one [[stage]] is needed")
+    for stage in stages:
+        _check(path, "stage.", stage, Stage, {f.name for f in fields(Stage)})
+    for name, kind in parts.items():
+        if not isinstance(tables[name], dict):
+            raise UsageError(f"recipe {path}: {name} is {tables[name]!r}: a table wanted")
+        _check(path, f"{name}.", tables[name], kind, set())
+    counts = {name: kind(**tables[name]) for name, kind in parts.items()}
+    recipe = Recipe(stages=[Stage(**stage) for stage in stages], **counts, **table)
+    if not recipe.name:
+        raise UsageError(f"recipe {path}: name is empty")
+    if recipe.precision not in ("float32", "bfloat16"):
+        raise UsageError(f"recipe {path}: precision is {recipe.precision!r}: float32 or bfloat16")
+    _check_network(path, recipe.network)
+    return recipe
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             text = file.read(MAX_NBYTES + 1)
@@ -92,32 +143,24 @@ def load_recipe(path: Path) -> Recipe:
     if len(text) > MAX_NBYTES:
         raise UsageError(f"recipe {path}: more than {MAX_NBYTES} bytes")
     try:
-        table: dict[str, Any] = tomllib.loads(text.decode())
+        return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {path}: not TOML: {error}") from error
-    stages = table.pop("stage", [])
-    _check(path, "", table, Recipe, {"name"})
-    if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
-        raise UsageError(f"recipe {path}: at least one [[stage]] is needed")
-    for stage in stages:
-        _check(path, "stage.", stage, Stage, {f.name for f in fields(Stage)})
-    recipe = Recipe(stages=[Stage(**stage) for stage in stages], **table)
-    if not recipe.name:
-        raise UsageError(f"recipe {path}: name is empty")
-    if recipe.precision not in ("float32", "bfloat16"):
-        raise UsageError(f"recipe {path}: precision is {recipe.precision!r}: float32 or bfloat16")
-    if recipe.crop % 64 or not 64 <= recipe.crop <= 4096:
-        raise UsageError(f"recipe {path}: crop is {recipe.crop}: a multiple of 64, at most 4096")
-    _check_network(path, recipe.network)
-    return recipe
 
 
-def _check(path: Path, prefix: str, table: dict[str, Any], kind: type, required: set[str]) -> None:
-    known = {f.name: f.type for f in fields(kind)}
+def _check(
+    path: Path,
+    prefix: str,
+    table: dict[str, Any],
+    kind: type,
+    required: set[str],
+    elsewhere: frozenset[str] = frozenset(),
+) -> None:
+    """Names, types and ranges of the keys of a table; elsewhere: fields that are no keys of it."""
+    known = {f.name: f.type for f in fields(kind) if f.name not in elsewhere}
     for key, value in table.items():
-        if key not in known or key == "stages":
-            listed = ", ".join(name for name in known if name != "stages")
-            raise UsageError(f"recipe {path}: unknown key {prefix}{key} (known: {listed})")
+        if key not in known:
+            raise UsageError(f"recipe {path}: unknown key {prefix}{key} (known: {', '.join(known)})")
         wanted = {"int": int, "float": (int, float), "str": str}.get(str(known[key]), dict)
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise UsageError(f"recipe {path}: {prefix}{key} is {value!r}: {known[key]} wanted")
@@ -134,23 +177,14 @@ def _check_network(path: Path, widths: dict[str, Any]) -> None:
 
     from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
 
-    known = [f.name for f in fields(NetworkConfig)]
     for key, value in widths.items():
-        if key not in known:
-            raise UsageError(f"recipe {path}: unknown key network.{key} (known: {', '.join(known)})")
-        if not isinstance(value, int) or isinstance(value, bool) or not 2 <= value <= 1024:
-            raise UsageError(f"recipe {path}: network.{key} is {value!r}: a whole number from 2 to 1024")
-    config = NetworkConfig(**widths)
-    if not config.means <= config.latents <= 384 or config.latents % 4:
-        raise UsageError(
-            f"recipe {path}: network.latents is {config.latents}: means ({config.means}) to 384, a multiple of 4"
-        )
-    if config.spatial_means > config.means:
-        raise UsageError(
-            f"recipe {path}: network.spatial_means is {config.spatial_means}: at most means ({config.means})"
-        )
+        if key not in _WIDTHS:
+            raise UsageError(f"recipe {path}: unknown key network.{key} (known: {', '.join(_WIDTHS)})")
+        low, high = _WIDTHS[key]
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise UsageError(f"recipe {path}: network.{key} is {value!r}: a whole number from {low} to {high}")
     try:
         with torch.device("meta"):
-            ConditionalNetwork(config)
-    except ValueError as error:
-        raise UsageError(f"recipe {path}: network: {error}") from error
+            ConditionalNetwork(NetworkConfig(**widths))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"recipe {path}: network: {str(error).splitlines()[0]}") from error

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small training cache and recipe."""
+"""A small training cache, a recipe, and what its first phases make of them."""
 
 from __future__ import annotations
 
-from functools import partial
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from synthetic_training import recipe_text, write_cache
 
-from nvcodec.models.training import loop
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _short_statistics() -> None:
-    """Principal components of a few samples are good enough for networks of 16 channels."""
-    loop.block_covariance = partial(loop.block_covariance, samples=60)
+from nvcodec.models.training import components
+from nvcodec.models.training.bases import save_bases
+from nvcodec.models.training.components import learn_bases
+from nvcodec.models.training.group import Group
+from nvcodec.models.training.phases import BASES, RECORDS
+from nvcodec.models.training.pieces import Pieces
+from nvcodec.models.training.recipe import load_recipe
+from nvcodec.models.training.recording import record
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,26 @@ def recipe_path(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(recipe_text())
     return path
+
+
+@pytest.fixture(scope="session")
+def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with transforms and records, and no network yet."""
+    run = tmp_path_factory.mktemp("encoded")
+    (run / "tiny.toml").write_text(recipe_text())
+    recipe = load_recipe(run / "tiny.toml")
+    with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components, "LEAST_SAMPLES", 0.1)  # few blocks are good enough here
+        rest = (Group(), pool, lambda: False, lambda line: None)
+        bases = learn_bases(Pieces(cache, 1, 1), recipe.bases, *rest)
+        assert bases is not None
+        save_bases(run / BASES, bases)
+        assert record(Pieces(cache, 1, 2), bases, recipe.records, run / RECORDS, *rest)
+    return run
+
+
+@pytest.fixture
+def run_folder(encoded: Path, tmp_path: Path) -> Path:
+    """A copy of `encoded` that may be trained in."""
+    shutil.copytree(encoded, tmp_path / "run")
+    return tmp_path / "run"

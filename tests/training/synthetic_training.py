@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Panned textures with exactly known motion, as cache files and as videos, and a recipe for a tiny network."""
+"""Panned textures as cache files and as videos, and a recipe for a tiny network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ import numpy as np
 
 from nvcodec.datasets.training_cache import CachedClip, save_clip
 
-WIDTHS = {"channels": 16, "latents": 32, "means": 24, "hyperlatents": 8, "prior_channels": 32, "spatial_means": 16}
+WIDTHS = {"hidden": 16, "memory": 8, "blocks": 1}
+TABLES = {
+    "network": WIDTHS,
+    "bases": {"clips": 2, "stills": 1, "frames": 3},
+    "records": {"clips": 6, "stills": 2, "held_out": 1, "frames": 4},
+}
 
 
 def recipe_text(steps: int = 3, **keys: object) -> str:
     """A recipe of one stage for a tiny network."""
-    settings = {"name": "tiny", "crop": 64, "precision": "float32", **keys}
+    settings = {"name": "tiny", "precision": "float32", **keys}
     top = "".join(f"{key} = {value!r}\n".replace("'", '"') for key, value in settings.items())
-    network = "".join(f"{key} = {value}\n" for key, value in WIDTHS.items())
-    stage = f"[[stage]]\nsteps = {steps}\nbatch = 2\nframes = 3\nlr = 4e-3\nlr_end = 2e-3\n"
-    return f"{top}\n[network]\n{network}\n{stage}"
+    tables = "".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items()) for name, table in TABLES.items()
+    )
+    return f"{top}\n{tables}\n[[stage]]\nsteps = {steps}\nbatch = 2\nlr = 4e-3\nlr_end = 2e-3\n"
 
 
 def texture(height: int, width: int, seed: int, detail: int) -> np.ndarray:
@@ -49,13 +55,8 @@ def panned(
 def cached_clip(
     name: str, frames: int = 6, speed: tuple[int, int] = (4, 2), size: tuple[int, int] = (96, 112), detail: int = 12
 ) -> CachedClip:
-    """A panned clip with its true vectors."""
-    y, u, v = panned(*size, frames, speed, sum(name.encode()), detail)
-    vectors = np.zeros((2, frames, size[0] // 8, size[1] // 8, 2), np.int16)
-    forward, backward = vectors.copy(), vectors.copy()
-    forward[:, 1:] = 4 * np.array(speed)
-    backward[:, :-1] = -4 * np.array(speed)
-    return CachedClip(name, name, y, u, v, forward, backward)
+    """A panned clip."""
+    return CachedClip(name, name, *panned(*size, frames, speed, sum(name.encode()), detail))
 
 
 def write_cache(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from synthetic_training import recipe_text
 from nvcodec.errors import UsageError
 from nvcodec.models.training.recipe import SHIPPED, find_recipe, load_recipe
 
-STAGE = "[[stage]]\nsteps = 10\nbatch = 2\nframes = 3\nlr = 1e-3\nlr_end = 1e-4\n"
+STAGE = "[[stage]]\nsteps = 10\nbatch = 2\nlr = 1e-3\nlr_end = 1e-4\n"
 
 
 def load(tmp_path: Path, text: str):
@@ -28,7 +28,7 @@ def test_recipes_that_ship_load_by_name(path: Path) -> None:
 
 
 def test_stages_follow_each_other(tmp_path: Path) -> None:
-    recipe = load(tmp_path, 'name = "x"\n' + STAGE + STAGE.replace("frames = 3", "frames = 5"))
+    recipe = load(tmp_path, 'name = "x"\n' + STAGE + STAGE.replace("batch = 2", "batch = 5"))
     assert recipe.steps == 20
     assert recipe.stage_at(9) == (recipe.stages[0], 0.9)
     assert recipe.stage_at(10) == (recipe.stages[1], 0.0)
@@ -50,8 +50,7 @@ def test_stages_follow_each_other(tmp_path: Path) -> None:
         ('name = "x"\nseed = -1\n' + STAGE, "seed is -1"),
         ('name = "x"\nema = 1.0\n' + STAGE, "ema is 1.0"),
         ('name = "x"\nema = nan\n' + STAGE, "ema is nan"),
-        ('name = "x"\ncrop = 100\n' + STAGE, "crop is 100: a multiple of 64"),
-        ('name = "x"\ncrop = true\n' + STAGE, "crop is True: int wanted"),
+        ('name = "x"\nseed = true\n' + STAGE, "seed is True: int wanted"),
         ('name = "x"\nprecision = "float16"\n' + STAGE, "precision is 'float16': float32 or bfloat16"),
         ('name = "x"\nprocesses = 0\n' + STAGE, "processes is 0: 1 to 1024"),
         ('name = "x"\n' + STAGE.replace("lr = 1e-3\n", ""), "stage.lr is missing"),
@@ -60,10 +59,14 @@ def test_stages_follow_each_other(tmp_path: Path) -> None:
         ('name = "x"\n' + STAGE.replace("batch = 2", "batch = 2.5"), "stage.batch is 2.5: int wanted"),
         ('name = "x"\nnetwork = 5\n' + STAGE, "network is 5"),
         ('name = "x"\n[network]\nlayers = 5\n' + STAGE, "unknown key network.layers"),
-        ('name = "x"\n[network]\nchannels = 0\n' + STAGE, "network.channels is 0"),
-        ('name = "x"\n[network]\nchannels = "wide"\n' + STAGE, "network.channels is 'wide'"),
-        ('name = "x"\n[network]\nchannels = 512\n' + STAGE, "network: fan-in"),
-        ('name = "x"\n[network]\nlatents = 400\n' + STAGE, "network.latents is 400"),
+        ('name = "x"\n[network]\nhidden = 0\n' + STAGE, "network.hidden is 0"),
+        ('name = "x"\n[network]\nhidden = "wide"\n' + STAGE, "network.hidden is 'wide'"),
+        ('name = "x"\n[network]\nhidden = 1000\nmemory = 500\n' + STAGE, "network: fan-in"),
+        ('name = "x"\nbases = 5\n' + STAGE, "bases is 5: a table wanted"),
+        ('name = "x"\n[bases]\nclips = 0\n' + STAGE, "bases.clips is 0: 1 to"),
+        ('name = "x"\n[bases]\nframe = 3\n' + STAGE, "unknown key bases.frame"),
+        ('name = "x"\n[records]\nframes = 1\n' + STAGE, "records.frames is 1: 2 to 64"),
+        ('name = "x"\n[records]\nclips = "all"\n' + STAGE, "records.clips is 'all': int wanted"),
         ('name = "x\n', "not TOML"),
     ],
 )

@@ -1,110 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vectors of training samples point at what they should, whatever the sampler does to the pictures."""
+"""Pieces of clips are what they should be, and depend on nothing but kind, number and seed."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-import pytest
-import torch
 from synthetic_training import cached_clip
 
-from nvcodec.datasets.samples import Sample, Sampler, hold_out
-from nvcodec.errors import UsageError
-from nvcodec.models.motion.compensation import compensate
-
-CROP = 64
-
-
-def luma_errors(sample: Sample, t: int) -> np.ndarray:
-    """Frame t less its prediction from the frame before, where that lies inside the crop."""
-    return _errors(sample.y, sample.vectors, t, 8)
+from nvcodec.datasets.samples import STILL_EDGE, cut_still, cut_video, hold_out, pick
+from nvcodec.datasets.training_cache import CachedFile
+from nvcodec.models.training.pieces import Pieces
+from nvcodec.models.training.records import CLIPS, HELD_OUT, STILLS
 
 
-def chroma_errors(sample: Sample, t: int) -> np.ndarray:
-    return np.concatenate([_errors(plane, sample.vectors, t, 4) for plane in (sample.u, sample.v)])
+def test_video_pieces_are_stretches_both_ways_and_mirrored() -> None:
+    clip = cached_clip("a", frames=7)
+    random, seen = np.random.default_rng(1), set()
+    for _ in range(60):
+        y, u, v = cut_video(clip, 3, random)
+        assert y.shape == (3, 96, 112)
+        assert u.shape == v.shape == (3, 48, 56)
+        found = [
+            (start, back, mirror)
+            for start in range(5)
+            for back in (1, -1)
+            for mirror in (1, -1)
+            if np.array_equal(y, clip.y[start : start + 3][::back, :, ::mirror])
+        ]
+        assert len(found) == 1
+        start, back, mirror = found[0]
+        assert np.array_equal(u, clip.u[start : start + 3][::back, :, ::mirror])
+        assert np.array_equal(v, clip.v[start : start + 3][::back, :, ::mirror])
+        seen.add(found[0])
+    assert len(seen) == 20
+    assert len(cut_video(clip, 99, random)[0]) == 7
 
 
-def _errors(planes: np.ndarray, vectors: np.ndarray, t: int, block: int) -> np.ndarray:
-    field = torch.from_numpy(vectors[t : t + 1])
-    predicted = compensate(torch.from_numpy(planes[t - 1 : t].copy()), field, block)[0].numpy()
-    size = planes.shape[1]
-    reach = int(np.abs(vectors[t]).max()) * block // 32 + 1
-    inside = np.s_[reach : size - reach, reach : size - reach]
-    return (predicted - planes[t])[inside]
-
-
-def flips(samples: list[Sample]) -> set[tuple[bool, bool]]:
-    """Signs of (x, y) of the vectors seen."""
-    return {tuple(bool(part > 0) for part in sample.vectors[1, 0, 0]) for sample in samples}
-
-
-def test_clip_vectors_find_the_frame_before_forwards_backwards_and_flipped() -> None:
-    sampler = Sampler([cached_clip("a", speed=(4, 2), detail=4)], [], CROP, 1)
-    samples = [sampler.draw(5) for _ in range(60)]
-    for sample in samples:
-        for t in range(1, 5):
-            assert not luma_errors(sample, t).any()
-            assert not chroma_errors(sample, t).any()
-    assert len(flips(samples)) == 4
-
-
-def test_still_vectors_find_the_frame_before() -> None:
-    sampler = Sampler([cached_clip("a")], [cached_clip("s", 1, size=(208, 240), detail=8)], CROP, 2, still_share=1.0)
-    exact = moving = chroma_checked = 0
-    for _ in range(200):
-        sample = sampler.draw(3)
-        errors = np.concatenate([luma_errors(sample, t).ravel() for t in (1, 2)])
-        exact += not errors.any()
-        moving += bool(sample.vectors.any())
-        # with noise or a fade frames differ, but by no more than these; a wrong vector misses the texture by far
-        assert np.abs(errors).mean() < 12
-        for t in (1, 2):
-            if not errors.any() and not (sample.vectors[t] % 8).any():  # whole chroma samples
-                assert not chroma_errors(sample, t).any()
-                chroma_checked += bool(sample.vectors[t].any())
-    assert exact > 80
-    assert moving > 60
-    assert chroma_checked > 5
-
-
-def test_wrong_vectors_would_be_seen() -> None:
-    sample = Sampler([cached_clip("a", speed=(4, 2), detail=4)], [], CROP, 1).draw(2)
-    sample.vectors = sample.vectors[..., ::-1].copy()
-    assert np.abs(luma_errors(sample, 1)).mean() > 12
-
-
-def test_planes_belong_together() -> None:
-    clip = cached_clip("a", speed=(0, 0))
+def test_still_pieces_are_of_one_size_and_planes_belong_together() -> None:
+    clip = cached_clip("s", 1, size=(720, 1040), detail=40)
     clip.u[:], clip.v[:] = clip.y[:, ::2, ::2], 255 - clip.y[:, ::2, ::2]
-    sampler = Sampler([clip], [], CROP, 3)
+    random, shapes = np.random.default_rng(2), set()
     for _ in range(20):
-        sample = sampler.draw(2)
-        assert sample.y.shape == (2, CROP, CROP)
-        assert np.array_equal(sample.u + sample.v, np.full((2, CROP // 2, CROP // 2), 255, np.float32))
-        # a flip reverses the order within each pair of luma samples
-        assert any(np.array_equal(sample.u, sample.y[:, i::2, j::2]) for i in (0, 1) for j in (0, 1))
-
-
-def test_same_seed_same_samples() -> None:
-    first, second = (Sampler([cached_clip("a"), cached_clip("b")], [], CROP, [5, 0]).draw(4) for _ in range(2))
-    other = Sampler([cached_clip("a"), cached_clip("b")], [], CROP, [5, 1])
-    assert np.array_equal(first.y, second.y)
-    assert any(not np.array_equal(other.draw(4).y, first.y) for _ in range(3))
+        y, u, v = cut_still(clip, random)
+        shapes.add(y.shape)
+        assert u.shape == v.shape == (1, y.shape[1] // 2, y.shape[2] // 2)
+        assert np.abs(u.astype(int) + v - 255).max() <= 1
+        assert np.abs(u.astype(int) - y[:, ::2, ::2]).mean() < 3
+    assert shapes == {(1, STILL_EDGE, STILL_EDGE), (1, 352, STILL_EDGE)}
+    small = cut_still(cached_clip("t", 1, size=(80, 96)), random)
+    assert [plane.shape for plane in small] == [(1, 80, 96), (1, 40, 48), (1, 40, 48)]
 
 
 def test_held_out_clips_share_no_source_with_training() -> None:
-    clips = []
-    for number in range(60):
-        clip = cached_clip(f"c{number:02}", 2)
-        clip.source = f"video{number // 3:02}"
-        clips.append(clip)
-    train, held = hold_out(clips)
+    files = [CachedFile(Path(f"c{number:02}.npz"), f"video{number // 3:02}") for number in range(60)]
+    train, held = hold_out(files)
     assert held
-    assert len(train) + len(held) == len(clips)
-    assert not {c.source for c in train} & {c.source for c in held}
-    assert [c.name for c in hold_out(clips[::-1])[1]] == [c.name for c in held][::-1]
+    assert len(train) + len(held) == len(files)
+    assert not {f.source for f in train} & {f.source for f in held}
+    assert hold_out(files[::-1])[1] == held[::-1]
 
 
-def test_clips_that_no_crop_fits_are_refused() -> None:
-    with pytest.raises(UsageError, match="1 training clips"):
-        Sampler([cached_clip("a")], [], 128, 1)
+def test_every_clip_comes_before_one_comes_again() -> None:
+    files = [CachedFile(Path(f"{number}.npz"), "") for number in range(5)]
+    turns = [[pick(files, 5 * turn + n, [1, 2]) for n in range(5)] for turn in range(3)]
+    assert all(sorted(turn, key=str) == sorted(files, key=str) for turn in turns)
+    assert turns[0] != turns[1] or turns[1] != turns[2]
+
+
+def test_same_number_same_piece(cache: Path) -> None:
+    pieces, again, other = Pieces(cache, 1, 2), Pieces(cache, 1, 2), Pieces(cache, 1, 1)
+    assert (pieces.has(CLIPS), pieces.has(STILLS), pieces.has(HELD_OUT)) == (True, True, False)
+    drawn = [pieces.draw(CLIPS, n, 4) for n in range(30)]
+    for n in (7, 0, 29):
+        piece = again.draw(CLIPS, n, 4)
+        assert (piece.quality, piece.profile) == (drawn[n].quality, drawn[n].profile)
+        assert all(np.array_equal(a, b) for a, b in zip(piece.planes, drawn[n].planes, strict=True))
+    assert [other.draw(CLIPS, n, 4).quality for n in range(30)] != [piece.quality for piece in drawn]
+    assert {piece.profile for piece in drawn} == {"ra", "ld"}
+    assert len({piece.quality for piece in drawn}) > 10

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The transforms: principal components of what the encoder leaves of the training clips, and the rates of coefficients.
+
+Two rounds: the encoder works with cosines first, then with the components of what it left in the first round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from nvcodec.models.conditional.picture import Blocks, Statistics
+from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
+from nvcodec.models.quality import STEPS
+from nvcodec.models.training.bases import SIZES, make_bases, typical_rates
+from nvcodec.models.training.group import Group
+from nvcodec.models.training.pieces import Pieces, decide
+from nvcodec.models.training.recipe import BasesCounts
+from nvcodec.models.training.records import CLIPS, STILLS
+from nvcodec.models.transform import CLASSES, BlockBases, dct_columns
+
+COARSE, FINE, TINY, TINY_CHROMA = range(4)
+ROUNDS = 2
+REPORT_SECONDS = 30
+LEAST_SAMPLES = 4  # for each coefficient; a class with fewer keeps the components it had
+LARGEST_SYMBOL = 2  # told apart in the rates: 0, 1, more
+MOST_BITS = 14
+_NONZERO_LIMITS = (2, 3, 5, 9, 17, 33, 81)  # see `nvcodec.models.kernels.residual.rate_class`
+_SMOOTHING = (3.0, 1.5, 0.5, 0.7)  # of rates, along the coefficients of each transform
+
+
+class Tally:
+    """Sums over coded pieces: covariances of residuals by class, and how often coefficients take which symbol."""
+
+    def __init__(self) -> None:
+        self.covariance = [np.zeros((CLASSES, n, n)) for n in SIZES]
+        self.samples = np.zeros(len(SIZES) * CLASSES)
+        self.symbols = [np.zeros((2, RATE_CLASSES, n, LARGEST_SYMBOL + 1)) for n in SIZES]
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """Everything, for `Group.add`."""
+        return [*self.covariance, self.samples, *self.symbols]
+
+    def add_residuals(self, statistics: Statistics, quality: int) -> None:
+        """Take the residuals of frames coded at a quality; they count in its quantisation steps."""
+        weight = (STEP_SCALE / float(STEPS[quality])) ** 2
+        for residuals, classes in zip(statistics.residuals, statistics.classes, strict=True):
+            for which in np.unique(classes):
+                transform, kind = divmod(int(which), CLASSES)
+                rows = residuals[classes == which][:, : SIZES[transform]].astype(np.float64)
+                self.covariance[transform][kind] += weight * (rows.T @ rows)
+                self.samples[which] += len(rows)
+        statistics.residuals.clear()
+        statistics.classes.clear()
+
+    def add_symbols(self, blocks: Blocks, symbols: np.ndarray) -> None:
+        """Take the symbols (R, C, 384) of a frame's coded blocks."""
+        coded = blocks.coded > 0
+        values = np.minimum(np.abs(symbols[coded]), LARGEST_SYMBOL)
+        intra, fine = (blocks.pred[coded] == 0).astype(np.int64), blocks.fine[coded] > 0
+        self._count(COARSE, intra[~fine], values[~fine])
+        tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)[coded].reshape(-1, 4) > 0
+        quarters = values.reshape(-1, 96, 4).transpose(0, 2, 1)  # (N, 4, 96)
+        intra = np.repeat(intra[:, None], 4, 1)
+        whole, small = fine[:, None] & ~tiny, fine[:, None] & tiny
+        self._count(FINE, intra[whole], quarters[whole])
+        squares = quarters[small].reshape(-1, 16, 6)
+        self._count(TINY, np.repeat(intra[small], 4), squares[:, :, :4].transpose(0, 2, 1).reshape(-1, 16))
+        self._count(TINY_CHROMA, intra[small], squares[:, :, 4:].reshape(-1, 32))
+
+    def _count(self, transform: int, intra: np.ndarray, values: np.ndarray) -> None:
+        rate_class = np.digitize((values > 0).sum(1), _NONZERO_LIMITS)
+        for symbol in range(LARGEST_SYMBOL + 1):
+            np.add.at(self.symbols[transform][..., symbol], (intra, rate_class), values == symbol)
+
+    def columns(self, before: list[np.ndarray]) -> list[np.ndarray]:
+        """Principal components (CLASSES, n, n), columns by falling importance, of the four transforms; those before
+        where there is too little to tell."""
+        return [
+            np.stack(
+                [
+                    principal_components(c) if self.samples[CLASSES * t + kind] >= LEAST_SAMPLES * len(c) else old
+                    for kind, (c, old) in enumerate(zip(self.covariance[t], before[t], strict=True))
+                ]
+            )
+            for t in range(len(SIZES))
+        ]
+
+    def rates(self) -> list[np.ndarray]:
+        """(2, RATE_CLASSES, n, 3) float32 bits of symbols: smoothed shares, and what signs and larger ones take."""
+        return [rates_of(counts, width) for counts, width in zip(self.symbols, _SMOOTHING, strict=True)]
+
+
+def principal_components(covariance: np.ndarray) -> np.ndarray:
+    """Eigenvectors of a covariance (n, n) as columns, most important first, the largest entry of each positive."""
+    n = len(covariance)
+    columns = np.linalg.eigh(covariance / np.trace(covariance) * n + 1e-6 * np.eye(n))[1][:, ::-1]
+    return columns * np.sign(columns[np.abs(columns).argmax(0), np.arange(n)])
+
+
+def rates_of(counts: np.ndarray, smoothing: float) -> np.ndarray:
+    """Bits of symbols from how often they came, (2, RATE_CLASSES, n, 3)."""
+    smooth = gaussian_filter1d(counts, smoothing, axis=2, mode="nearest")
+    prior = smooth.sum(1, keepdims=True) + 0.01  # of all classes together
+    smooth = smooth + 0.5 * prior / prior.sum(-1, keepdims=True) + np.array([0.1, 0.01, 0.004])
+    bits = -np.log2(smooth / smooth.sum(-1, keepdims=True))
+    bits[..., 1] += 1  # the sign
+    bits[..., 2] += 2  # and how much more
+    return np.minimum(bits, MOST_BITS).astype(np.float32)
+
+
+def learn_bases(
+    pieces: Pieces,
+    counts: BasesCounts,
+    group: Group,
+    pool: Executor,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> BlockBases | None:
+    """Both rounds, the pieces shared among the processes; None when stopped on the way."""
+    columns = [np.stack([dct_columns(t)] * CLASSES) for t in range(len(SIZES))]
+    rates = [typical_rates(n) for n in SIZES]
+    for number in range(ROUNDS):
+        part = ROUNDS - number
+        jobs = [(CLIPS, n) for n in range(-(-counts.clips // part))]
+        jobs += [(STILLS, n) for n in range(-(-counts.stills // part)) if pieces.has(STILLS)]
+        tally, bases = Tally(), make_bases(columns, rates)
+        own, last, stopped = jobs[group.rank :: group.world], time.monotonic(), False
+        for done, (kind, n) in enumerate(own):
+            stopped = stop()
+            if stopped:
+                break
+            _tally(tally, pieces, kind, n, counts.frames, bases, pool)
+            if time.monotonic() - last > REPORT_SECONDS:
+                say(f"transforms, round {number + 1} of {ROUNDS}: {done + 1} of {len(own)} sequences")
+                last = time.monotonic()
+        if group.any(stopped):
+            return None
+        group.add(tally.arrays)
+        columns, rates = tally.columns(columns), tally.rates()
+    return make_bases(columns, rates)
+
+
+def _tally(
+    tally: Tally, pieces: Pieces, kind: str, number: int, frames: int, bases: BlockBases, pool: Executor
+) -> None:
+    piece, statistics = pieces.draw(kind, number, frames), Statistics()
+    for unit in decide(piece, bases, pool, statistics):
+        tally.add_residuals(statistics, piece.quality)
+        for _, _, blocks, symbols in unit.frames:
+            tally.add_symbols(blocks, symbols)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records are what the encoder decided, survive their files, and are not made twice."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_training import panned
+
+from nvcodec.errors import UsageError
+from nvcodec.models.conditional.picture import Reference, rebuild
+from nvcodec.models.training import records as module
+from nvcodec.models.training.bases import load_bases
+from nvcodec.models.training.group import Group
+from nvcodec.models.training.phases import BASES, RECORDS
+from nvcodec.models.training.pieces import Piece, Pieces, decide
+from nvcodec.models.training.recipe import RecordCounts
+from nvcodec.models.training.recording import record, record_piece
+from nvcodec.models.training.records import CLIPS, Sequence, complete, load_records, recorded, save_records
+
+QUIET = (lambda: False, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def sequences(encoded: Path, pool: ThreadPoolExecutor) -> list[Sequence]:
+    """Both profiles, and one with a cut."""
+    bases, video = load_bases(encoded / BASES), panned(96, 112, 11, (4, 2))
+    other = panned(96, 112, 3, (0, 2), seed=5, detail=4)
+    cut = tuple(np.concatenate([a[:3], b]) for a, b in zip(video, other, strict=True))
+    pieces = [Piece(video, 30, "ra"), Piece(video, 20, "ld"), Piece(cut, 50, "ld")]
+    return [sequence for piece in pieces for sequence in record_piece(piece, bases, pool)]
+
+
+def test_sequences_begin_with_keyframes_and_refer_to_kept_frames(sequences: list[Sequence]) -> None:
+    assert [len(sequence) for sequence in sequences] == [11, 11, 3, 3]
+    for sequence in sequences:
+        assert [bool(frame.references) for frame in sequence] == [False] + [True] * (len(sequence) - 1)
+        assert sorted(frame.number for frame in sequence) == list(range(len(sequence)))
+        for place, frame in enumerate(sequence):
+            assert all(r < place and sequence[r].kept for r in frame.references)
+            assert frame.symbols.shape == (np.count_nonzero(frame.arrays["coded"]), 384)
+    group, low_delay = sequences[:2]
+    assert [frame.number for frame in group] == [0, 8, 4, 2, 1, 3, 6, 5, 7, 10, 9]
+    assert [group[r].number for r in group[4].references] == [0, 2]
+    assert not group[4].kept
+    assert all(frame.kept for frame in low_delay)
+
+
+def test_records_hold_all_that_rebuilds_the_pictures(encoded: Path, pool: ThreadPoolExecutor) -> None:
+    bases, piece = load_bases(encoded / BASES), Piece(panned(96, 112, 9, (4, 2)), 25, "ra")
+    shown = [planes for unit in decide(piece, bases, pool) for planes in unit.planes]
+    (sequence,) = record_piece(piece, bases, pool)
+    made: list[Reference] = []
+    for frame in sequence:
+        blocks, symbols = frame.blocks(), np.zeros((6, 7, 384), np.int16)
+        symbols[blocks.coded > 0] = frame.symbols
+        planes = rebuild(blocks, symbols, frame.level, [made[r] for r in frame.references], bases, pool)
+        made.append(Reference(planes, blocks, frame.level, frame.number))
+        for mine, theirs in zip(made[-1].picture(), shown[frame.number], strict=True):
+            assert np.array_equal(mine, theirs)
+
+
+def test_files_give_back_what_was_saved(sequences: list[Sequence], tmp_path: Path) -> None:
+    save_records(tmp_path / "r.npz", sequences)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.npz"]
+    again = load_records(tmp_path / "r.npz")
+    assert [len(sequence) for sequence in again] == [len(sequence) for sequence in sequences]
+    pairs = [pair for two in zip(again, sequences, strict=True) for pair in zip(*two, strict=True)]
+    for mine, theirs in pairs:
+        for name in ("number", "level", "kept", "references"):
+            assert getattr(mine, name) == getattr(theirs, name)
+        assert np.array_equal(mine.symbols, theirs.symbols)
+        for name, array in theirs.arrays.items():
+            assert np.array_equal(mine.arrays[name], array)
+            assert mine.arrays[name].dtype == array.dtype
+
+
+class Trap:
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("trap-was-sprung",)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "short", "types", "pickle"])
+def test_files_that_are_no_records(
+    sequences: list[Sequence], tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "r.npz"
+    save_records(path, sequences)
+    content, arrays = path.read_bytes(), dict(np.load(path))
+    if damage in ("empty", "text", "cut"):
+        path.write_bytes({"empty": b"", "text": b"text" * 99, "cut": content[: len(content) // 2]}[damage])
+    else:
+        change = {"short": ("symbols", arrays["symbols"][:-1]), "types": ("modes", arrays["modes"].astype(np.int64))}
+        name, array = change.get(damage, ("pred", np.array([Trap()])))
+        np.savez(path, **{**arrays, name: array})
+    with pytest.raises(UsageError, match=r"r\.npz: not readable"):
+        load_records(path)
+    assert not (tmp_path / "trap-was-sprung").exists()
+
+
+def test_recording_stops_and_goes_on_where_it_was(
+    cache: Path, encoded: Path, pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHARD", 2)
+    bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1), RecordCounts(5, 0, 0, 2)
+    calls = iter(range(99))
+    assert not record(pieces, bases, counts, tmp_path / "r", Group(), pool, lambda: next(calls) == 3, lambda line: None)
+    assert [path.name for path in recorded(counts, tmp_path / "r")] == ["clips-0000.npz"]
+    assert not complete(counts, tmp_path / "r")
+    before = (tmp_path / "r" / "clips-0000.npz").stat().st_mtime_ns
+    assert record(pieces, bases, counts, tmp_path / "r", Group(), pool, *QUIET)
+    assert complete(counts, tmp_path / "r")
+    assert (tmp_path / "r" / "clips-0000.npz").stat().st_mtime_ns == before
+    paths = recorded(counts, tmp_path / "r", (CLIPS,))
+    assert [len(load_records(path)) for path in paths] == [2, 2, 1]
+    assert not complete(RecordCounts(6, 0, 0, 2), tmp_path / "r")
+
+
+def test_each_process_records_its_share(
+    cache: Path, encoded: Path, pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHARD", 1)
+    monkeypatch.setattr(Group, "any", lambda self, flag: flag)
+    bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1), RecordCounts(3, 1, 0, 2)
+    names = []
+    for rank in range(2):
+        group = Group()
+        group.rank, group.world = rank, 2
+        assert record(pieces, bases, counts, tmp_path / str(rank), group, pool, *QUIET)
+        names.append({path.name for path in recorded(counts, tmp_path / str(rank))})
+    assert not names[0] & names[1]
+    assert names[0] | names[1] == {"clips-0000.npz", "clips-0001.npz", "clips-0002.npz", "stills-0000.npz"}
+
+
+def test_records_of_a_run_are_in_its_folder(encoded: Path) -> None:
+    assert complete(RecordCounts(6, 2, 1, 4), encoded / RECORDS)
+    assert {path.name for path in (encoded / RECORDS).iterdir()} == {
+        "clips-0000.npz",
+        "complete.json",
+        "stills-0000.npz",
+    }
