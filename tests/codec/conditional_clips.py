@@ -34,13 +34,25 @@ def real(path: object, count: int, width: int, height: int, start: int = 0) -> l
         ]
 
 
-def encode(frames: Iterable[Frame], quality: int = 32, intra_period: int = 0, frames_per_record: int = 32) -> bytes:
+def encode(
+    frames: Iterable[Frame],
+    quality: int = 32,
+    intra_period: int = 0,
+    frames_per_record: int = 32,
+    profile: str = "ra",
+    preset: str = "medium",
+) -> bytes:
     """A whole stream of the default model, coded in one thread."""
     frames = list(frames)
     height, width = frames[0].y.shape
-    video = pattern_format(width, height)
     encoder = nvcodec.Encoder(
-        video, quality=quality, intra_period=intra_period, threads=1, frames_per_record=frames_per_record
+        pattern_format(width, height),
+        quality=quality,
+        intra_period=intra_period,
+        preset=preset,
+        threads=1,
+        frames_per_record=frames_per_record,
+        options={"profile": profile},
     )
     return b"".join([encoder.encode(*frame.planes) for frame in frames]) + encoder.finish()
 

@@ -3,7 +3,8 @@
 
     python decode_variants.py STREAM...
 
-The environment chooses the instruction set (ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA).
+The environment chooses what kernels are compiled for, and where they are kept (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES,
+NUMBA_CACHE_DIR), and whether they look at bounds (NUMBA_BOUNDSCHECK).
 """
 
 from __future__ import annotations
@@ -11,68 +12,47 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import torch
+import numba
 
+import nvcodec
 from nvcodec.models import zoo
-from nvcodec.models.conditional.sequence import SequenceCoder
+from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.exact import ExactConv2d
 from nvcodec.stream import StreamReader
 
 
-def decode(path: Path, weights: Weights, threads: int) -> str:
+def unit_by_unit(path: Path, weights: Weights, threads: int) -> str:
     """SHA-256 over Y, U and V of every frame."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         reader = StreamReader(file, path.name)
-        coder = SequenceCoder(weights, reader.header.height, reader.header.width, threads)
+        decoder = VideoDecoder(weights, reader.header.height, reader.header.width, threads=threads)
         for record in reader.records():
             for place, unit in enumerate(record.units):
-                for plane in coder.decode(unit.payload, record.keyframe and place == 0):
-                    digest.update(plane.tobytes())
+                for planes in decoder.decode(unit.payload, record.keyframe and place == 0):
+                    for plane in planes:
+                        digest.update(plane.tobytes())
     return digest.hexdigest()
 
 
-@contextmanager
-def contiguous(weights: Weights) -> Iterator[None]:
-    """Every convolution in the layout that is not native here, weights and inputs."""
-    layers = [layer for layer in weights.network.modules() if isinstance(layer, ExactConv2d)]
-    hooks = [layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),)) for layer in layers]
-    held = [layer._grid_weight for layer in layers]
-    for layer, weight in zip(layers, held, strict=True):
-        layer._grid_weight = weight.contiguous()
-    yield
-    for layer, hook, weight in zip(layers, hooks, held, strict=True):
-        hook.remove()
-        layer._grid_weight = weight
+def reading_ahead(path: Path, threads: int) -> str:
+    """The same through the public interface, which reads entropy-coded parts in a thread of its own."""
+    decoder = nvcodec.Decoder(threads=threads)
+    frames = decoder.decode(path.read_bytes())
+    decoder.finish()
+    return hashlib.sha256(b"".join(plane.tobytes() for frame in frames for plane in frame.planes)).hexdigest()
 
 
 def main(paths: list[Path]) -> dict[str, object]:
-    sha256 = _model_of(paths[0])
-    weights = zoo.load("", sha256)
-
-    def all_of(threads: int = 1) -> dict[str, str]:
-        return {path.name: decode(path, weights, threads) for path in paths}
-
-    results = {f"{threads} threads": all_of(threads) for threads in (1, 2, 4)}
-    with contiguous(weights):
-        results["contiguous"] = all_of()
-    with torch.backends.mkldnn.flags(enabled=False):
-        results["without oneDNN"] = all_of()
-    with torch.autocast("cpu", dtype=torch.bfloat16):  # as a program around us may have done
-        results["inside autocast"] = all_of()
-    torch.set_float32_matmul_precision("medium")
-    results["reduced precision allowed"] = all_of()
-    return {"capability": torch.backends.cpu.get_cpu_capability(), "results": results}
-
-
-def _model_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return StreamReader(file, path.name).header.model_sha256
+    with paths[0].open("rb") as file:
+        weights = zoo.load("", StreamReader(file, paths[0].name).header.model_sha256)
+    results = {}
+    for threads in (1, 2, 8):
+        results[f"{threads} threads"] = {path.name: unit_by_unit(path, weights, threads) for path in paths}
+        results[f"{threads} threads, ahead"] = {path.name: reading_ahead(path, threads) for path in paths}
+    return {"cpu": numba.config.CPU_NAME, "boundscheck": bool(numba.config.BOUNDSCHECK), "results": results}
 
 
 if __name__ == "__main__":

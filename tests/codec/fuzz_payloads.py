@@ -1,42 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hands payloads that nobody wrote to the decoder, in a process that may die of it; prints what came of them as JSON.
 
-python fuzz_payloads.py SEED
+    python fuzz_payloads.py SEED STREAM...
+
+The streams are sound, 64x48, and the payloads are made from theirs. Only decoding is compiled here, so that a process
+that looks at bounds (NUMBA_BOUNDSCHECK) is ready soon.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from nvcodec.codec.conditional import DEFAULT_MODEL
-from nvcodec.entropy.rans import RansReader
 from nvcodec.errors import DamagedStreamError
-from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models import zoo
-from nvcodec.models.conditional.frame_coder import KIND_INTRA, KIND_SHIFT
-from nvcodec.models.conditional.sequence import SequenceCoder
-from nvcodec.models.conditional.weights import Weights, load_weights
+from nvcodec.models.conditional.frame_coder import DROPPED_FLAG, INTRA_FLAG, varint
+from nvcodec.models.conditional.sequence import VideoDecoder
+from nvcodec.models.conditional.weights import Weights
+from nvcodec.stream import StreamReader
 
 WIDTH, HEIGHT = 64, 48
 SHAPES = [(HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2)]
-
-
-def written(weights: Weights) -> list[bytes]:
-    """Three payloads as the encoder makes them: a keyframe and two inter frames."""
-    coder = SequenceCoder(weights, HEIGHT, WIDTH, 1)
-    return [coder.encode(frame.planes, 30, False)[0] for frame in moving_pattern(WIDTH, HEIGHT, 3)]
-
-
-def sound_state(payload: bytes) -> bytes:
-    """The same bytes with a beginning that passes the reader's first look (behind the byte of kind and level)."""
-    payload += bytes(max(0, 9 - len(payload)))
-    return payload[:8] + bytes([payload[8] & 0x7F | 1]) + payload[9:]
+SLOTS = (0xFF, 0xF0, 0x10, 0x00, 0xF1, 0x0F)  # none, one or two references, and what cannot be
+Units = list[tuple[bytes, bool]]  # payload, keyframe
 
 
 def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes]:
@@ -45,72 +39,104 @@ def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes
     def noise(nbytes: int) -> bytes:
         return random.integers(0, 256, nbytes, np.uint8).tobytes()
 
-    yield from (b"", b"\0", b"\xff", b"\x40", b"\x80", b"\xc0")
+    yield from (b"", b"\0", b"\1", b"\xff", b"\x41" * 3, bytes([64]) + b"\0" * 63, bytes([2, 0x80, 0x80, 0x80, 0x80]))
     for kind in range(4):
-        first = bytes([kind << KIND_SHIFT | 30])
-        for nbytes in (1, 7, 8, 12, 40, 400, 4000):
-            yield first + noise(nbytes)
-            yield sound_state(first + noise(nbytes))
-        for fill in (b"\0", b"\xff", b"\x0f\xf0\xff\xff"):
-            yield sound_state(first + fill * 100)
-            yield sound_state(first + fill * 4000)
-        yield sound_state(first + noise(1 << 22))
+        for slots in SLOTS:
+            head = bytes([1, kind << 6 | int(random.integers(64)), 0, slots])
+            for nbytes in (0, 1, 7, 40, 400):
+                yield head + noise(nbytes)
+                yield head + b"\0" + noise(nbytes)
+        head = bytes([1, kind << 6 | 30, 0, 0xFF if kind & 1 else 0xF0])
+        for fill in (b"\0", b"\xff", b"\0\xff\xff\xff\xff", b"\x0f\xf0\xff\xff"):
+            yield head + fill * 4000
+            yield head + b"\0" + fill * 400 + noise(4000)
+        yield head + noise(1 << 20)
+        # a unit of 64 frames, each of whatever comes of a few bytes, from any references
+        frames = [bytes([kind << 6 | 30, place, 0xFF if kind & 1 else 0xF0]) + noise(6) for place in range(64)]
+        yield bytes([64]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
     for payload in sound:
-        for _ in range(8):
-            place, cut = int(random.integers(len(payload) * 8)), 4 * int(random.integers(len(payload) // 4))
+        for _ in range(10):
+            place, cut = int(random.integers(len(payload) * 8)), int(random.integers(len(payload)))
             flipped = bytearray(payload)
             flipped[place // 8] ^= 1 << place % 8
             yield bytes(flipped)
-            yield payload[: 1 + cut]
-            yield payload[: 9 + cut] + noise(4 * int(random.integers(40)))
-            yield sound_state(payload[:1] + payload[1 + cut :])
-        yield from (bytes([kind << KIND_SHIFT | payload[0] & 0x3F]) + payload[1:] for kind in range(4))
+            yield payload[:cut]
+            yield payload[:cut] + noise(int(random.integers(160)))
+            yield payload[:4] + payload[4 + cut :]
+            other = sound[int(random.integers(len(sound)))]
+            yield payload[:cut] + other[cut:]
+        for place in range(min(4, len(payload))):
+            yield from (payload[:place] + bytes([value]) + payload[place + 1 :] for value in (0, 1, 9, 63, 64, 65, 255))
 
 
-def decode(coder: SequenceCoder, payload: bytes, keyframe: bool) -> str:
-    try:
-        planes = coder.decode(payload, keyframe)
-    except DamagedStreamError as error:
-        return "refused" if "\n" not in str(error) else "refused in several lines"
-    assert [(plane.shape, plane.dtype) for plane in planes] == [(shape, np.uint8) for shape in SHAPES]
-    return "decoded"
+class Decoder:
+    """A decoder whose every answer is looked at."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.decoder = VideoDecoder(weights, HEIGHT, WIDTH, threads=1)
+        self.results: Counter[str] = Counter()
+        self.slowest_s = 0.0
+
+    def decode(self, payload: bytes, keyframe: bool) -> None:
+        """Count what comes of it; anything but frames or a word of damage ends the process."""
+        start = time.perf_counter()
+        try:
+            frames = self.decoder.decode(payload, keyframe)
+        except DamagedStreamError as error:
+            # no part of the decoder stumbles: what is wrong is seen before
+            stumbled = "cannot be decoded" in str(error) or "\n" in str(error)
+            self.results[f"stumbled: {error}" if stumbled else "refused"] += 1
+        else:
+            self.results["decoded"] += 1
+            assert len(frames) == payload[0]
+            for planes in frames:
+                assert [(plane.shape, plane.dtype) for plane in planes] == [(shape, np.uint8) for shape in SHAPES]
+        self.slowest_s = max(self.slowest_s, time.perf_counter() - start)
+
+    def planes_sha256(self, units: Units) -> str:
+        """Of units that are sound."""
+        digest = hashlib.sha256()
+        for payload, keyframe in units:
+            for planes in self.decoder.decode(payload, keyframe):
+                for plane in planes:
+                    digest.update(plane.tobytes())
+        return digest.hexdigest()
 
 
-def fuzz_reader(weights: Weights, random: np.random.Generator) -> Counter[str]:
-    """The symbol reader on its own, with the tables that ship."""
-    results: Counter[str] = Counter()
-    for tables in (weights.gaussian, weights.hyper, weights.motion.choice, weights.motion.classes):
-        for _ in range(25):
-            payload = sound_state(b"\0" + random.integers(0, 256, 4 * random.integers(2, 200), np.uint8).tobytes())[1:]
-            count = int(random.integers(1, 20_000))
-            try:
-                symbols = RansReader(payload, count).code(None, random.integers(0, len(tables), count), tables)
-            except DamagedStreamError:
-                results["refused"] += 1
-            else:
-                assert len(symbols) == count
-                results["decoded"] += 1
-    return results
+def units_of(path: Path) -> Units:
+    with path.open("rb") as file:
+        reader = StreamReader(file, path.name)
+        return [
+            (u.payload, record.keyframe and n == 0) for record in reader.records() for n, u in enumerate(record.units)
+        ]
 
 
-def main(seed: int) -> dict[str, object]:
+def main(seed: int, paths: list[Path]) -> dict[str, object]:
     random = np.random.default_rng(seed)
-    weights = load_weights(zoo.find(DEFAULT_MODEL).path)
-    sound = written(weights)
-    coder = SequenceCoder(weights, HEIGHT, WIDTH, 1)
-    expected = coder.decode(sound[0], True)
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    results = fuzz_reader(weights, random)
-    for payload in unwritten(sound, random):
-        keyframe = bool(payload) and payload[0] >> KIND_SHIFT == KIND_INTRA
-        results[decode(coder, payload, keyframe)] += 1
-        if coder._state is None:
-            coder.decode(sound[0], True)
-    # A keyframe sets everything right again.
-    assert all(np.array_equal(a, b) for a, b in zip(coder.decode(sound[0], True), expected, strict=True))
-    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
-    return {"results": results, "growth_mib": growth / 1024}
+    with paths[0].open("rb") as file:
+        decoder = Decoder(zoo.load("", StreamReader(file, paths[0].name).header.model_sha256))
+    before_kib = 0
+    for path in paths:
+        units = units_of(path)
+        expected = decoder.planes_sha256(units)
+        before_kib = before_kib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for payload in unwritten([payload for payload, _ in units], random):
+            keyframe = len(payload) > 1 and bool(payload[1] & INTRA_FLAG)
+            decoder.decode(payload, keyframe)
+            decoder.planes_sha256(units[:1])
+        # damage upon damage, with frames that are kept or not, and no keyframe in between
+        for _ in range(300):
+            payload = bytearray(units[int(random.integers(1, len(units)))][0])
+            for _ in range(int(random.integers(3))):
+                payload[int(random.integers(len(payload)))] ^= 1 << int(random.integers(8))
+            payload[1] ^= DROPPED_FLAG * int(random.integers(2))
+            decoder.decode(bytes(payload), False)
+            if not random.integers(12):
+                decoder.planes_sha256(units[:1])
+        assert decoder.planes_sha256(units) == expected  # a keyframe sets everything right again
+    growth_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
+    return {"results": decoder.results, "growth_mib": growth_kib / 1024, "slowest_s": decoder.slowest_s}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]))))
+    print(json.dumps(main(int(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams decode to the same pixels in other processes: other instruction sets, threads, layouts, weeks."""
+"""Streams decode to the same pixels in other processes: other processors, threads, weeks; damage does no harm."""
 
 from __future__ import annotations
 
@@ -26,20 +26,13 @@ HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
 FACTS: dict[str, dict[str, Any]] = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
 
-# Asking for more than the processor has changes nothing, so every machine can run all of these.
-INSTRUCTION_SETS = {
-    "plain": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
-    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "all": {},
-}
-
 
 def run(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """One Python process, to its end."""
-    inherited = {k: v for k, v in os.environ.items() if k not in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
     command = [sys.executable, "-W", "ignore", *map(str, arguments)]
     return subprocess.run(
-        command, env={**inherited, **(environment or {})}, capture_output=True, text=True, timeout=300
+        command, env={**inherited, **(environment or {})}, capture_output=True, text=True, timeout=900
     )
 
 
@@ -47,9 +40,27 @@ def planes_sha256(frames: list[Frame]) -> str:
     return hashlib.sha256(b"".join(plane.tobytes() for frame in frames for plane in frame.planes)).hexdigest()
 
 
+@pytest.fixture(scope="session")
+def careful(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment of a process whose kernels are compiled for the plainest processor and look at bounds.
+
+    They are compiled once (a minute or two) and kept while no kernel changes.
+    """
+    digest, folder = hashlib.sha256(), Path(zoo.__file__).parents[1]
+    for source in sorted([*(folder / "kernels").glob("*.py"), *(folder.parent / "entropy").glob("*.py")]):
+        digest.update(source.read_bytes())
+    kept = request.config.cache.mkdir(f"numba-{digest.hexdigest()[:12]}")
+    return {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CACHE_DIR": str(kept),
+    }
+
+
 @pytest.fixture(scope="module")
 def real_frames(bikes_path: Path) -> list[Frame]:
-    return clips.real(bikes_path, 3, 176, 96, start=30)
+    return clips.real(bikes_path, 11, 176, 96, start=30)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +68,14 @@ def streams(real_frames: list[Frame], tmp_path_factory: pytest.TempPathFactory) 
     """Streams of this process, and what it decodes them to; the committed ones, and what they must decode to."""
     folder = tmp_path_factory.mktemp("streams")
     result = {GOLDEN / name: facts["planes_sha256"] for name, facts in FACTS.items()}
-    for name, frames, quality in (
-        ("real", real_frames, 36),
-        ("rough", real_frames, 3),
-        ("odd", clips.pattern(33, 17, 3), 63),
+    for name, frames, quality, profile in (
+        ("real", real_frames, 36, "ra"),
+        ("delayless", real_frames, 36, "ld"),
+        ("rough", real_frames[:5], 3, "ra"),
+        ("odd", clips.pattern(33, 17, 5), 63, "ld"),
     ):
         path = folder / f"{name}-here.nvc"
-        path.write_bytes(clips.encode(frames, quality))
+        path.write_bytes(clips.encode(frames, quality, profile=profile))
         result[path] = planes_sha256(clips.decode(path.read_bytes()))
     return result
 
@@ -79,16 +91,16 @@ def test_golden_streams_are_the_committed_ones(name: str) -> None:
     assert len(stream) < 10_000
 
 
-@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
-def test_the_same_pixels_everywhere(streams: dict[Path, str], instruction_set: str) -> None:
-    """1, 2 and 4 threads, both layouts, with and without oneDNN, inside autocast: see decode_variants.py."""
-    done = run(HERE / "decode_variants.py", *streams, environment=INSTRUCTION_SETS[instruction_set])
+@pytest.mark.parametrize("kernels", ["as installed", "careful"])
+def test_the_same_pixels_everywhere(streams: dict[Path, str], kernels: str, request: pytest.FixtureRequest) -> None:
+    """1, 2 and 8 threads, reading ahead or not, for this processor and for any: see decode_variants.py."""
+    environment = request.getfixturevalue("careful") if kernels == "careful" else {}
+    done = run(HERE / "decode_variants.py", *streams, environment=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    if instruction_set == "plain":
-        assert found["capability"] in ("DEFAULT", "NO AVX")
+    assert (found["cpu"] == "generic", found["boundscheck"]) == (kernels == "careful",) * 2
     expected = {path.name: sha256 for path, sha256 in streams.items()}
-    assert len(found["results"]) >= 7
+    assert len(found["results"]) == 6
     for variant, sha256s in found["results"].items():
         assert sha256s == expected, variant
 
@@ -101,7 +113,7 @@ def test_the_command_line(real_frames: list[Frame], tmp_path: Path) -> None:
     for number, frame in enumerate(real_frames):
         sink.write(Frame(*frame.planes, pts=number, duration=1))
     sink.close()
-    encoded = run("-m", "nvcodec", "encode", video, "-o", stream, "-q", 40, "--intra-period", 2)
+    encoded = run("-m", "nvcodec", "encode", video, "-o", stream, "-q", 40, "--intra-period", 10)
     assert encoded.returncode == 0, encoded.stderr
     decoded = run("-m", "nvcodec", "decode", stream, "-o", out, "--verify")
     assert decoded.returncode == 0, decoded.stderr
@@ -128,13 +140,28 @@ def test_streams_of_another_model_or_syntax(tmp_path: Path, change: dict[str, by
     assert os.listdir(tmp_path) == ["other.nvc"]
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_payloads_that_nobody_wrote(seed: int) -> None:
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Sound streams of both profiles, 64x48."""
+    folder = tmp_path_factory.mktemp("fuzzed")
+    for profile, count in (("ra", 13), ("ld", 4)):
+        frames = clips.pattern(64, 48, count)
+        (folder / f"{profile}.nvc").write_bytes(clips.encode(frames, 40, profile=profile))
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize(("seed", "kernels"), [(1, "as installed"), (2, "as installed"), (3, "careful")])
+def test_payloads_that_nobody_wrote(
+    fuzzed: list[Path], seed: int, kernels: str, request: pytest.FixtureRequest
+) -> None:
+    """Frames or a word of damage: no crash, no endless work, no look beyond an array's end."""
     pytest.importorskip("resource")
-    done = run(HERE / "fuzz_payloads.py", seed)
+    environment = request.getfixturevalue("careful") if kernels == "careful" else {}
+    done = run(HERE / "fuzz_payloads.py", seed, *fuzzed, environment=environment)
     assert done.returncode >= 0, f"the decoder died of signal {-done.returncode} (11 = it read outside its memory)"
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert set(found["results"]) == {"decoded", "refused"}
-    assert min(found["results"][outcome] for outcome in ("decoded", "refused")) > 20
-    assert found["growth_mib"] < 200
+    assert min(found["results"][outcome] for outcome in ("decoded", "refused")) > 50
+    assert found["growth_mib"] < 100
+    assert found["slowest_s"] < 10

@@ -12,59 +12,86 @@ import pytest
 
 import nvcodec
 from nvcodec.codec.checksum import planes_crc32
-from nvcodec.codec.conditional import SYNTAX_VERSION
+from nvcodec.codec.conditional import PROFILES, SYNTAX_VERSION
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity
 from nvcodec.codec.registry import get_codec
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media.test_pattern import pattern_format
-from nvcodec.media.types import Frame, VideoFormat
+from nvcodec.media.types import Frame
 from nvcodec.stream import StreamReader
 
 CODEC = get_codec("conditional")
+GROUP = 8  # frames of a whole unit in random access
+
+both_profiles = pytest.mark.parametrize("profile", PROFILES)
 
 
-def units_of(frames: list[Frame], video: VideoFormat, **settings: int) -> list[CodedUnit]:
-    encoder = CODEC.encoder(video, EncodeSettings(threads=1, **settings))
+def units_of(frames: list[Frame], profile: str = "ra", **settings: object) -> list[CodedUnit]:
+    height, width = frames[0].y.shape
+    asked = EncodeSettings(threads=1, options={"profile": profile}, **settings)  # type: ignore[arg-type]
+    encoder = CODEC.encoder(pattern_format(width, height), asked)
     units = [unit for frame in frames for unit in encoder.encode(frame)] + encoder.flush()
     assert encoder.config == bytes([SYNTAX_VERSION])
-    assert all(unit.frame_count == 1 for unit in units)
     return units
 
 
+def decoded(units: list[CodedUnit], width: int, height: int) -> list[Frame]:
+    """All frames, of each unit what the encoder saw, of the shapes that are due."""
+    model = CODEC.model_identity(EncodeSettings())
+    decoder = CODEC.decoder(pattern_format(width, height), model, bytes([SYNTAX_VERSION]), threads=1)
+    half = (height + 1) // 2, (width + 1) // 2
+    frames = []
+    for unit in units:
+        of_unit = list(decoder.decode(unit.payload, unit.keyframe))
+        assert len(of_unit) == unit.frame_count
+        assert planes_crc32(of_unit) == unit.planes_crc32
+        assert all([plane.shape for plane in frame.planes] == [(height, width), half, half] for frame in of_unit)
+        frames += of_unit
+    return frames
+
+
+@both_profiles
 @pytest.mark.parametrize(
     ("width", "height", "quality"),
-    [
-        (1, 1, 63),
-        (1, 40, 20),
-        (17, 33, 0),
-        (17, 33, 45),
-        (31, 16, 32),
-        (64, 48, 0),
-        (64, 48, 23),
-        (64, 48, 24),
-        (65, 49, 63),
-    ],
+    [(1, 1, 63), (1, 40, 20), (17, 33, 0), (17, 33, 45), (31, 16, 32), (64, 48, 0), (64, 48, 24), (65, 49, 63)],
 )
-def test_every_frame_is_what_the_encoder_saw(width: int, height: int, quality: int) -> None:
-    frames, video = clips.pattern(width, height, 4), pattern_format(width, height)
-    units = units_of(frames, video, quality=quality)
+def test_every_frame_is_what_the_encoder_saw(width: int, height: int, quality: int, profile: str) -> None:
+    units = units_of(clips.pattern(width, height, 5), profile, quality=quality)
     assert units[0].keyframe
-    model = CODEC.model_identity(EncodeSettings())
-    decoder = CODEC.decoder(video, model, bytes([SYNTAX_VERSION]), threads=1)
-    for unit in units:
-        (frame,) = decoder.decode(unit.payload, unit.keyframe)
-        assert planes_crc32([frame]) == unit.planes_crc32
-        assert [plane.shape for plane in frame.planes] == [
-            (height, width),
-            *[((height + 1) // 2, (width + 1) // 2)] * 2,
-        ]
+    assert len(decoded(units, width, height)) == 5
+
+
+@pytest.mark.parametrize("preset", ["fast", "medium", "slow"])
+def test_presets(preset: str) -> None:
+    frames = clips.pattern(64, 48, 10)
+    found = decoded(units_of(frames, quality=36, preset=preset), 64, 48)
+    assert min(clips.psnr_db(d, f) for d, f in zip(found, frames, strict=True)) > 34
+
+
+@both_profiles
+@pytest.mark.parametrize("count", range(1, 19))
+def test_videos_may_end_anywhere(count: int, profile: str) -> None:
+    """One frame, groups of 1 to 8 frames at the end, a second group of 1 to 8: each frame in its place."""
+    frames = clips.pattern(32, 32, count)
+    units = units_of(frames, profile, quality=50)
+    if profile == "ld":
+        assert [unit.frame_count for unit in units] == [1] * count
+    else:
+        whole, rest = divmod(count - 1, GROUP)
+        assert [unit.frame_count for unit in units] == [1, *[GROUP] * whole, *([rest] if rest else [])]
+    assert [unit.keyframe for unit in units] == [True, *[False] * (len(units) - 1)]
+    found = decoded(units, 32, 32)
+    for number, frame in enumerate(found):  # nearer to its own picture than to those around it
+        errors = [clips.psnr_db(frame, original) for original in frames]
+        assert int(np.argmax(errors)) == number
+        assert errors[number] > 34
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1, 1), (17, 33)])
 def test_one_frame(size: tuple[int, int]) -> None:
     frames = clips.pattern(*size, 1)
-    (decoded,) = clips.decode(clips.encode(frames, quality=63))
-    assert clips.psnr_db(decoded, frames[0]) > 36
+    (found,) = clips.decode(clips.encode(frames, quality=63))
+    assert clips.psnr_db(found, frames[0]) > 36
 
 
 @pytest.mark.parametrize("value", [0, 16, 128, 235, 255])
@@ -75,24 +102,55 @@ def test_flat_pictures_stay_flat(value: int) -> None:
         assert clips.psnr_db(frame, original) > 40
 
 
-def test_a_cut_is_a_keyframe() -> None:
-    frames = clips.pattern(64, 48, 4, seed=1) + clips.pattern(64, 48, 4, seed=2)
-    stream = clips.encode(frames)
-    assert nvcodec.probe(io.BytesIO(stream)).keyframes == (0, 4)
-    decoded = clips.decode(stream)
-    assert abs(clips.psnr_db(decoded[4], frames[4]) - clips.psnr_db(decoded[0], frames[0])) < 4
+@both_profiles
+def test_noise_at_the_best_quality(profile: str) -> None:
+    """The most bits that a picture can ask for: every frame another, full of contrast."""
+    random = np.random.default_rng(0)
+    shapes = ((48, 64), (24, 32), (24, 32))
+    noise = [Frame(*(random.choice([0, 255], shape).astype(np.uint8) for shape in shapes)) for _ in range(3)]
+    found = decoded(units_of(noise, profile, quality=63), 64, 48)
+    assert min(clips.psnr_db(d, f) for d, f in zip(found, noise, strict=True)) > 35
 
 
-@pytest.fixture(scope="module")
-def periodic() -> tuple[bytes, list[Frame]]:
+@both_profiles
+def test_the_largest_motion_from_frame_to_frame(profile: str) -> None:
+    """A texture that jumps by up to half of the picture, and back."""
+    (texture,) = clips.pattern(512, 64, 1)
+    frames = []
+    for shift in (0, 256, 0, 40, 296, 10, 200, 30, 0, 256):
+        y, u, v = (
+            np.ascontiguousarray(np.roll(plane, shift // s, 1)[:, : 256 // s])
+            for plane, s in zip(texture.planes, (1, 2, 2), strict=True)
+        )
+        frames.append(Frame(y, u, v))
+    found = decoded(units_of(frames, profile, quality=40), 256, 64)
+    assert min(clips.psnr_db(d, f) for d, f in zip(found, frames, strict=True)) > 33
+
+
+@both_profiles
+@pytest.mark.parametrize("cut", [1, 4, 9, 11])
+def test_a_cut_is_a_keyframe(cut: int, profile: str) -> None:
+    """Also where it breaks off a group."""
+    frames = clips.pattern(64, 48, cut, seed=1) + clips.pattern(64, 48, 4, seed=2)
+    stream = clips.encode(frames, profile=profile)
+    assert nvcodec.probe(io.BytesIO(stream)).keyframes == (0, cut)
+    found = clips.decode(stream)
+    assert len(found) == len(frames)
+    assert abs(clips.psnr_db(found[cut], frames[cut]) - clips.psnr_db(found[0], frames[0])) < 4
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def periodic(request: pytest.FixtureRequest) -> tuple[bytes, list[Frame]]:
     """Ten frames, a keyframe every third, records of two frames at most."""
-    stream = clips.encode(clips.pattern(64, 48, 10), intra_period=3, frames_per_record=2)
+    stream = clips.encode(clips.pattern(64, 48, 10), intra_period=3, frames_per_record=2, profile=request.param)
     return stream, clips.decode(stream)
 
 
-def test_keyframes_stand_where_they_were_asked_for(periodic: tuple[bytes, list[Frame]]) -> None:
-    assert nvcodec.probe(io.BytesIO(periodic[0])).keyframes == (0, 3, 6, 9)
-    assert nvcodec.probe(io.BytesIO(clips.encode(clips.pattern(64, 48, 3), intra_period=1))).keyframes == (0, 1, 2)
+@both_profiles
+def test_keyframes_stand_where_they_were_asked_for(profile: str) -> None:
+    for count, period, wanted in ((10, 3, (0, 3, 6, 9)), (3, 1, (0, 1, 2)), (13, 10, (0, 10)), (9, 0, (0,))):
+        stream = clips.encode(clips.pattern(32, 32, count), intra_period=period, profile=profile)
+        assert nvcodec.probe(io.BytesIO(stream)).keyframes == wanted
 
 
 @pytest.mark.parametrize("start", [3, 5, 6, 9])
@@ -107,35 +165,91 @@ def test_decoding_from_the_middle_gives_the_same_frames(
     assert out.read_bytes() == b"".join(plane.tobytes() for frame in wanted for plane in frame.planes)
 
 
+@both_profiles
+def test_every_keyframe_is_a_place_to_begin(profile: str) -> None:
+    """Nothing that was learned before a keyframe is needed after it."""
+    frames = clips.pattern(48, 48, 12)
+    units = units_of(frames, profile, quality=30, intra_period=6)
+    everything = decoded(units, 48, 48)
+    second = next(n for n, unit in enumerate(units) if n and unit.keyframe)
+    shown = sum(unit.frame_count for unit in units[:second])
+    for found, wanted in zip(decoded(units[second:], 48, 48), everything[shown:], strict=True):
+        assert clips.same(found, wanted)
+
+
 @pytest.fixture(scope="module")
 def still(bikes_path: Path) -> list[Frame]:
     return clips.real(bikes_path, 1, 320, 192)
 
 
-@pytest.mark.parametrize("quality", [0, 32, 63])
-def test_a_still_picture_costs_next_to_nothing_and_stays_as_good(still: list[Frame], quality: int) -> None:
-    repeats = 20
-    stream = clips.encode(still * (1 + repeats), quality)
-    more_nbytes = len(stream) - len(clips.encode(still, quality))
-    assert 8 * more_nbytes / repeats / still[0].y.size < 0.005  # bits per pixel, all overhead included
-    decoded = clips.decode(stream)
-    assert clips.psnr_db(decoded[-1], still[0]) > clips.psnr_db(decoded[0], still[0]) - 0.01
+@both_profiles
+@pytest.mark.parametrize(("quality", "bpp"), [(0, 0.002), (16, 0.002), (32, 0.005), (63, 0.005)])
+def test_a_still_picture_costs_next_to_nothing_and_stays_as_good(
+    still: list[Frame], quality: int, bpp: float, profile: str
+) -> None:
+    repeats = 30
+    stream = clips.encode(still * (1 + repeats), quality, profile=profile)
+    more_nbytes = len(stream) - len(clips.encode(still, quality, profile=profile))
+    assert 8 * more_nbytes / repeats / still[0].y.size < bpp  # all overhead included
+    found = clips.decode(stream)
+    assert min(clips.psnr_db(frame, still[0]) for frame in found) > clips.psnr_db(found[0], still[0]) - 0.2
 
 
-def test_each_step_of_quality_takes_more_bytes_and_gives_more(bikes_path: Path) -> None:
-    frames = clips.real(bikes_path, 4, 192, 128, start=20)
+@both_profiles
+@pytest.mark.parametrize("quality", [6, 30])
+def test_a_static_shot_stays_as_good(quality: int, profile: str) -> None:
+    """One scene and new noise in every frame, 91 times: errors do not pile up."""
+    random = np.random.default_rng(4)
+    (scene,) = clips.pattern(64, 48, 1, seed=3)
+    frames = [
+        Frame(*((p + random.normal(0, 1.5, p.shape)).clip(0, 255).astype(np.uint8) for p in scene.planes))
+        for _ in range(91)
+    ]
+    found = clips.decode(clips.encode(frames, quality, profile=profile, preset="fast"))
+    early, late = (
+        float(np.mean([clips.psnr_db(found[n], frames[n]) for n in range(around - 4, around + 1)]))
+        for around in (12, 90)
+    )
+    assert late > early - 0.5
+
+
+@both_profiles
+def test_each_step_of_quality_takes_more_bytes_and_gives_more(bikes_path: Path, profile: str) -> None:
+    frames = clips.real(bikes_path, 9, 128, 96, start=20)
     sizes, quality_db = [], []
     for level in (0, 12, 23, 36, 48, 63):
-        stream = clips.encode(frames, level)
+        stream = clips.encode(frames, level, profile=profile)
         sizes.append(len(stream))
         quality_db.append(np.mean([clips.psnr_db(d, f) for d, f in zip(clips.decode(stream), frames, strict=True)]))
     assert np.diff(sizes).min() > 0, sizes
     assert np.diff(quality_db).min() > 0, quality_db
 
 
-def test_the_same_frames_make_the_same_stream() -> None:
-    frames = clips.pattern(48, 32, 3)
-    assert clips.encode(frames) == clips.encode(frames)
+def test_random_access_is_smaller_than_low_delay(bikes_path: Path) -> None:
+    frames = clips.real(bikes_path, 17, 192, 128, start=20)
+    points = {}
+    for profile in PROFILES:
+        stream = clips.encode(frames, 30, profile=profile)
+        psnr_db = np.mean([clips.psnr_db(d, f) for d, f in zip(clips.decode(stream), frames, strict=True)])
+        points[profile] = (len(stream), psnr_db)
+    # one dB is about a fifth of the bytes
+    (ra, ra_db), (ld, ld_db) = points["ra"], points["ld"]
+    assert ra * 1.2 ** (ld_db - ra_db) < ld, points
+
+
+@both_profiles
+def test_the_same_frames_make_the_same_stream(profile: str) -> None:
+    frames = clips.pattern(48, 32, 10)
+    assert clips.encode(frames, profile=profile) == clips.encode(frames, profile=profile)
+
+
+def test_threads_do_not_change_the_stream() -> None:
+    frames = clips.pattern(64, 64, 10)
+    streams = set()
+    for threads in (1, 2, 5):
+        encoder = nvcodec.Encoder(pattern_format(64, 64), threads=threads)
+        streams.add(b"".join([encoder.encode(*frame.planes) for frame in frames]) + encoder.finish())
+    assert len(streams) == 1
 
 
 def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]]) -> None:
@@ -162,6 +276,7 @@ def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]
         ({"intra_period": -1}, "intra period is -1"),
         ({"preset": "placebo"}, "preset is 'placebo'"),
         ({"options": {"depth": 3}}, "no option 'depth'"),
+        ({"options": {"profile": "ai"}}, "profile is 'ai': ra, ld"),
         ({"options": {"model": "conditional-xl"}}, "'conditional-xl' is not installed"),
     ],
 )

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latents to bytes and back, and what a reader makes of bytes that nobody wrote."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nvcodec.entropy import binary
+from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.weights import Learned, Weights, nothing_learned
+from nvcodec.models.kernels import latents
+from nvcodec.models.kernels.latents import MAX_SYMBOL, band_of, code_latents
+from nvcodec.models.kernels.residual import SAMPLES, energies, rate_class
+from nvcodec.models.quality import LEVELS
+
+State = tuple[Blocks, np.ndarray]  # decisions and symbols of a frame
+
+
+def fresh() -> Learned:
+    """A coder that knows nothing, in the one band it codes in."""
+    return nothing_learned().copy(0)
+
+
+def code(
+    state: np.ndarray,
+    buffer: np.ndarray,
+    learned: Learned,
+    level: int,
+    blocks: Blocks,
+    symbols: np.ndarray,
+    last: State,
+) -> None:
+    code_latents(
+        state, buffer, learned.slots, learned.weights, learned.plain, level, blocks.pred, blocks.coded, blocks.fine,
+        blocks.tiny, blocks.energy, symbols, last[0].coded, last[0].fine, last[0].tiny, last[1],
+    )  # fmt: skip
+
+
+def write(learned: Learned, level: int, blocks: Blocks, symbols: np.ndarray, last: State) -> bytes:
+    buffer = np.zeros(4096 + 2048 * blocks.pred.size, np.uint8)
+    state = binary.start_writing(buffer)
+    code(state, buffer, learned, level, blocks, symbols, last)
+    payload = binary.finish_writing(state, buffer)
+    assert state[binary.POSITION] < len(buffer)
+    return payload
+
+
+def read(payload: bytes, learned: Learned, level: int, blocks: Blocks, last: State) -> np.ndarray:
+    symbols = np.zeros((blocks.rows, blocks.columns, SAMPLES), np.int16)
+    state, buffer = binary.start_reading(payload)
+    code(state, buffer, learned, level, blocks, symbols, last)
+    return symbols
+
+
+def equal(a: Learned, b: Learned) -> bool:
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("slots", "weights", "plain"))
+
+
+def random_state(random: np.random.Generator, rows: int, columns: int, size: int) -> State:
+    """Decisions and symbols as an encoder may choose them: coded blocks have a symbol that is not zero."""
+    blocks = Blocks(rows, columns)
+    blocks.pred[:] = random.integers(0, 4, blocks.pred.shape)
+    blocks.coded[:] = random.random(blocks.coded.shape) < random.random()
+    blocks.fine[:] = random.integers(0, 2, blocks.fine.shape) * (blocks.coded | (blocks.pred == 0))
+    blocks.tiny[:] = random.integers(0, 2, blocks.tiny.shape) * blocks.fine.repeat(2, 0).repeat(2, 1)
+    symbols = np.zeros((rows, columns, SAMPLES), np.int16)
+    for r, c in np.argwhere(blocks.coded):
+        count = int(random.choice([1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 80, 81, SAMPLES]))
+        places = random.permutation(SAMPLES)[:count]
+        symbols[r, c, places] = random.choice([-1, 1], count) * random.integers(1, size + 1, count)
+    energies(blocks.coded, symbols, blocks.energy)
+    return blocks, symbols
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 4), st.integers(0, LEVELS - 1),
+    st.sampled_from([1, 3, 40, MAX_SYMBOL]),
+)  # fmt: skip
+@example(0, 3, 4, 63, MAX_SYMBOL)
+def test_round_trip(seed: int, rows: int, columns: int, level: int, size: int) -> None:
+    """Three frames in turn, each in contexts of the one before it; both sides learn the same."""
+    random, writing, reading = np.random.default_rng(seed), fresh(), fresh()
+    last: State = Blocks(rows, columns), np.zeros((rows, columns, SAMPLES), np.int16)
+    for _ in range(3):
+        blocks, symbols = random_state(random, rows, columns, size)
+        before = symbols.copy()
+        payload = write(writing, level, blocks, symbols, last)
+        assert np.array_equal(symbols, before)
+        assert np.array_equal(read(payload, reading, level, blocks, last), symbols)
+        assert equal(writing, reading)
+        last = blocks, symbols
+
+
+def test_the_largest_symbols_everywhere() -> None:
+    blocks = Blocks(2, 2)
+    blocks.coded[:], blocks.fine[0] = 1, 1
+    symbols = np.full((2, 2, SAMPLES), MAX_SYMBOL, np.int16)
+    symbols[..., ::2] = -MAX_SYMBOL
+    energies(blocks.coded, symbols, blocks.energy)
+    last: State = Blocks(2, 2), np.zeros_like(symbols)
+    payload = write(fresh(), 63, blocks, symbols, last)
+    assert np.array_equal(read(payload, fresh(), 63, blocks, last), symbols)
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=600), st.integers(0, 2**32 - 1), st.integers(0, LEVELS - 1))
+@example(b"", 0, 0)
+@example(b"\0" + b"\xff" * 600, 1, 63)
+@example(b"\0\x7f" * 300, 2, 30)
+def test_any_bytes_give_symbols_in_bounds(payload: bytes, seed: int, level: int) -> None:
+    random, learned = np.random.default_rng(seed), fresh()
+    rows, columns = int(random.integers(1, 4)), int(random.integers(1, 4))
+    last = random_state(random, rows, columns, MAX_SYMBOL)
+    blocks, _ = random_state(random, rows, columns, 1)
+    blocks.energy[:] = random.integers(0, 8, blocks.energy.shape) * blocks.coded  # not what any symbols say
+    symbols = read(payload, learned, level, blocks, last)
+    assert np.abs(symbols.astype(int)).max() <= MAX_SYMBOL
+    assert not symbols[blocks.coded == 0].any()
+    for energy, block in zip(blocks.energy.ravel(), symbols.reshape(-1, SAMPLES), strict=True):
+        if energy < latents.EXACT_CLASSES:
+            assert rate_class(int((block != 0).sum())) <= energy
+    assert 0 <= learned.slots[:, 0].min() <= learned.slots[:, 0].max() <= 65535
+    assert 0 <= learned.slots[:, 1].min() <= learned.slots[:, 1].max() <= latents.SLOT_LIMIT
+    assert 0 <= learned.plain.min() <= learned.plain.max() <= 65535
+
+
+def test_bands_are_where_their_tables_have_room() -> None:
+    for transform, count in enumerate((SAMPLES, SAMPLES // 4, SAMPLES // 4)):
+        bands = [band_of(transform, k) for k in range(count)]
+        assert 0 <= min(bands) <= max(bands) < latents.BANDS
+    assert len({band_of(0, k) for k in range(SAMPLES)}) == latents.BANDS
+
+
+def test_what_is_learned_makes_the_next_frame_cheaper(weights: Weights) -> None:
+    """Latents that fall off with frequency, by a law the model has never seen."""
+    random, learned, blank = np.random.default_rng(0), weights.start.copy(2), fresh()
+    scale = 3 * np.exp(-np.arange(SAMPLES) / 25)
+    nothing: State = Blocks(6, 6), np.zeros((6, 6, SAMPLES), np.int16)
+    nbytes, blank_nbytes = [], []
+    for _ in range(5):
+        blocks = Blocks(6, 6)
+        symbols = np.rint(random.laplace(size=(6, 6, SAMPLES)) * scale).astype(np.int16)
+        blocks.coded[:] = (symbols != 0).any(-1)
+        energies(blocks.coded, symbols, blocks.energy)
+        nbytes.append(len(write(learned, 40, blocks, symbols, nothing)))
+        blank_nbytes.append(len(write(blank, 40, blocks, symbols, nothing)))
+    assert nbytes[-1] < nbytes[0]
+    assert nbytes[0] < blank_nbytes[0]  # training was worth something
+
+
+@pytest.mark.parametrize("what", ["like the last frame", "like its neighbours"])
+def test_contexts_are_used(what: str) -> None:
+    """Where symbols are told by others the bytes are fewer than those of the same symbols in disorder."""
+
+    def nbytes(ordered: bool) -> int:
+        random, learned, total = np.random.default_rng(1), fresh(), 0
+        last: State = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
+        for _ in range(12):
+            if what == "like the last frame" and ordered and last[0].coded.any():
+                symbols = last[1].copy()
+            else:
+                shape = (4, 4, SAMPLES) if what == "like the last frame" or not ordered else (1, 1, SAMPLES)
+                symbols = np.broadcast_to((random.random(shape) < 0.15), (4, 4, SAMPLES)).astype(np.int16)
+            blocks = Blocks(4, 4)
+            blocks.coded[:] = 1
+            energies(blocks.coded, symbols, blocks.energy)
+            total += len(write(learned, 30, blocks, symbols, last))
+            last = blocks, symbols
+        return total
+
+    assert nbytes(True) < 0.8 * nbytes(False)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight files: what is written is read, and what compiled code could stumble over is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save_file
+
+from nvcodec.codec.conditional import DEFAULT_MODEL
+from nvcodec.errors import UnsupportedError
+from nvcodec.models import zoo
+from nvcodec.models.conditional.weights import BANDS, Weights, load_weights, save_weights
+from nvcodec.models.kernels.latents import SLOTS
+
+Tensors = dict[str, np.ndarray]
+LEARNED = ("contexts", "slots", "weights", "plain")
+
+
+@pytest.fixture(scope="module")
+def installed() -> tuple[Tensors, dict[str, str]]:
+    """Tensors and metadata of the model that ships."""
+    content = zoo.find(DEFAULT_MODEL).path.read_bytes()
+    return load(content), json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+
+
+def test_equal_weights_are_equal_files_and_come_back(weights: Weights, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_weights(tmp_path / name, "again", weights.start, weights.bases)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    again = load_weights(tmp_path / "a")
+    assert again.name == "again"
+    assert all(np.array_equal(getattr(again.start, name), getattr(weights.start, name)) for name in LEARNED)
+    for part in ("pictures", "analysis", "rates"):
+        for a, b in zip(getattr(again.bases, part), getattr(weights.bases, part), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_coding_leaves_the_model_as_it_was(weights: Weights) -> None:
+    for band in range(BANDS):
+        copy = weights.start.copy(band)
+        for name in LEARNED:
+            assert not np.shares_memory(getattr(copy, name), getattr(weights.start, name))
+        assert np.array_equal(copy.contexts[0], weights.start.contexts[band])
+
+
+def _of(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Tensors], None]:
+    def apply(tensors: Tensors) -> None:
+        tensors[name] = np.ascontiguousarray(change(tensors[name]))
+
+    return apply
+
+
+def _first(value: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Wider numbers, the first of them out of range."""
+
+    def change(a: np.ndarray) -> np.ndarray:
+        wide = a.astype(np.int32)
+        wide.flat[0] = value
+        return wide
+
+    return change
+
+
+CHANGES = {
+    "nothing but metadata": lambda tensors: tensors.clear(),
+    "no bases": lambda tensors: tensors.pop("bases.fine"),
+    "fewer slots": _of("start.slots", lambda a: a[: SLOTS - 1]),
+    "fewer counts": _of("start.counts", lambda a: a[: SLOTS - 1]),
+    "fewer contexts": _of("start.contexts", lambda a: a[..., :-1]),
+    "fewer bands": _of("start.contexts", lambda a: a[:1]),
+    "fewer weights": _of("start.weights", lambda a: a[:-1]),
+    "fewer plain contexts": _of("start.plain", lambda a: a[:-1]),
+    "weights of another type": _of("start.weights", lambda a: a.astype(np.float32)),
+    "huge weights": _of("start.weights", lambda a: a | (1 << 30)),
+    "high counts": _of("start.counts", lambda a: np.full_like(a, 255)),
+    "counts below 0": _of("start.counts", _first(-300)),
+    "slots below 0": _of("start.slots", _first(-(1 << 20))),
+    "slots beyond 65535": _of("start.slots", _first(1 << 20)),
+    "contexts beyond 65535": _of("start.contexts", _first(1 << 20)),
+    "plain contexts beyond 65535": _of("start.plain", _first(1 << 20)),
+    "smaller bases": _of("bases.coarse", lambda a: a[:, :-1]),
+    "bases of another type": _of("bases.tiny", lambda a: a.astype(np.int32)),
+    "fewer rates": _of("rates.tiny", lambda a: a[:, :-1]),
+    "rates of another type": _of("rates.coarse", lambda a: a.astype(np.float64)),
+}
+NOT_YET = {
+    "counts below 0",
+    "slots below 0",
+    "slots beyond 65535",
+    "contexts beyond 65535",
+    "plain contexts beyond 65535",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="ranges unchecked") if name in NOT_YET else ())
+        for name in CHANGES
+    ],
+)
+def test_what_kernels_index_with_is_checked(
+    installed: tuple[Tensors, dict[str, str]], tmp_path: Path, change: str
+) -> None:
+    """Compiled code does not look at bounds, so a file must not be able to lead it beyond them."""
+    tensors, metadata = dict(installed[0]), installed[1]
+    CHANGES[change](tensors)
+    path = tmp_path / "changed.safetensors"
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(UnsupportedError) as caught:
+        load_weights(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path: Path) -> None:
+    path = tmp_path / "none.safetensors"
+    content = zoo.find(DEFAULT_MODEL).path.read_bytes()
+    for wrong in (b"", b"\0" * 8, b"\xff" * 100, content[:-1], content[: len(content) // 2]):
+        path.write_bytes(wrong)
+        with pytest.raises(UnsupportedError):
+            load_weights(path)
+    with pytest.raises(UnsupportedError):
+        load_weights(tmp_path / "absent.safetensors")
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-2"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-2'"):
+        load_weights(path)
