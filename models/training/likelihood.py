@@ -21,7 +21,7 @@ from nvcodec.models.conditional.density import (
 from nvcodec.models.conditional.network import ConditionalNetwork, Places, describe, places_of
 from nvcodec.models.training.records import Sequence
 
-TRUNCATE = 6  # frames after which gradients do not go back through the memory
+TRUNCATE = 3  # frames in a chain of references through which gradients go back; they explode along longer ones
 MAGNITUDES = 128  # told apart in the table of bits
 
 
@@ -110,6 +110,7 @@ def predict(
 ) -> Iterator[tuple[FrameBatch, Tensor, Tensor]]:
     """For every frame of sequences of one shape: the batch, logarithms of scales (N, 384), and by tables alone."""
     memories: list[Tensor] = []
+    depths: list[int] = []  # of the chains of references behind the memories
     wanted = {r for frame in sequences[0] for r in frame.references}
     for number, batch in enumerate(collate(sequences, device)):
         context, fetched = network.begin(
@@ -121,7 +122,9 @@ def predict(
         memory = fetched
         if number in wanted:
             memory = network.end(context, batch.places, batch.symbols, fetched)
-        memories.append(memory.detach() if (number + 1) % TRUNCATE == 0 else memory)
+        depth = 1 + max((depths[r] for r in batch.references), default=0)
+        memories.append(memory if depth <= TRUNCATE else memory.detach())
+        depths.append(depth if depth <= TRUNCATE else 0)
 
 
 def groups_of(sequences: list[Sequence]) -> list[list[Sequence]]:

@@ -194,8 +194,8 @@ class Training:
 
     def _bits(self, sequences: list[Sequence]) -> tuple[Tensor, float, int]:
         """Bits of each sequence, of all by the tables alone, and blocks that carry them."""
-        total = torch.zeros(len(sequences), device=self.device)
-        alone, blocks = 0.0, 0
+        total, alone = torch.zeros(len(sequences), device=self.device), torch.zeros((), device=self.device)
+        blocks = 0
         for batch, scales, base in predict(self.network, sequences, self.device):
             total = total.index_add(0, batch.sequence, bits_of(scales, batch.symbols, self.table).sum(1))
             with torch.no_grad():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,15 +70,18 @@ def test_from_videos_to_a_weight_file_that_codes(trained: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_interrupt_saves_all_processes_and_the_same_command_resumes(trained: Path) -> None:
     (trained / "long.toml").write_text(recipe_text(100_000, name="long", processes=2))
+    for name in ("bases.safetensors", "records"):  # go straight to training
+        (trained / "runs" / "long").mkdir(exist_ok=True)
+        source, target = trained / "runs" / "tiny" / name, trained / "runs" / "long" / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     command = [sys.executable, "-m", "nvcodec", "train", "long.toml"]
     process = subprocess.Popen(command, cwd=trained, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **SETTINGS)
     try:
         deadline = time.monotonic() + 200
-        while not (trained / "runs" / "long" / "sessions.jsonl").exists():
+        while not (trained / "runs" / "long" / "log.jsonl").exists():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         stderr = process.communicate(timeout=60)[1]
     finally:
@@ -122,10 +126,38 @@ def test_mistakes_cost_one_line_and_no_time(
     assert not (trained / "runs" / "none").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_interrupt_while_recording_keeps_what_is_there(trained: Path) -> None:
+    (trained / "early.toml").write_text(recipe_text(name="early").replace("clips = 6", "clips = 6000"))
+    command = [sys.executable, "-m", "nvcodec", "train", "early.toml"]
+    process = subprocess.Popen(command, cwd=trained, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **SETTINGS)
+    records = trained / "runs" / "early" / "records"
+    try:
+        deadline = time.monotonic() + 200
+        while not list(records.glob("clips-*.npz")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        stderr = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM, stderr
+    assert "interrupted before training, saved in runs/early; the same command resumes" in stderr
+    assert "Traceback" not in stderr
+    assert (trained / "runs" / "early" / "bases.safetensors").is_file()
+    assert not (trained / "runs" / "early" / "state.pt").exists()
+    done = nvc("train", "early.toml", "--export", "early.safetensors", "--seconds", "0", cwd=trained)
+    assert done.returncode == 2
+    assert "runs/early holds no network yet" in done.stderr
+
+
 def test_nothing_is_left_in_the_folder_but_what_was_asked_for(trained: Path) -> None:
     assert {p.name for p in (trained / "runs" / "tiny").iterdir()} == {
+        "bases.safetensors",
         "log.jsonl",
         "recipe.toml",
+        "records",
         "sessions.jsonl",
         "state.pt",
     }
