@@ -16,6 +16,8 @@ from nvcodec.models.kernels.latents import MAX_SYMBOL, band_of, code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies, rate_class
 from nvcodec.models.quality import LEVELS
 
+FIELDS = ("pred", "coded", "fine", "tiny", "energy", "modes")
+ARGUMENTS = code_latents.py_func.__code__.co_varnames[: code_latents.py_func.__code__.co_argcount]
 State = tuple[Blocks, np.ndarray]  # decisions and symbols of a frame
 
 
@@ -33,10 +35,12 @@ def code(
     symbols: np.ndarray,
     last: State,
 ) -> None:
-    code_latents(
-        state, buffer, learned.slots, learned.weights, learned.plain, level, blocks.pred, blocks.coded, blocks.fine,
-        blocks.tiny, blocks.energy, symbols, last[0].coded, last[0].fine, last[0].tiny, last[1],
-    )  # fmt: skip
+    """`code_latents`, arguments by name."""
+    values = {"coder": state, "buffer": buffer, "level": level, "symbols": symbols, "last_symbols": last[1]}
+    values |= {name: getattr(learned, name) for name in ("slots", "weights", "plain")}
+    values |= {name: getattr(blocks, name) for name in FIELDS}
+    values |= {f"last_{name}": getattr(last[0], name) for name in FIELDS}
+    code_latents(*(values[name] for name in ARGUMENTS))
 
 
 def write(learned: Learned, level: int, blocks: Blocks, symbols: np.ndarray, last: State) -> bytes:
@@ -64,6 +68,9 @@ def random_state(random: np.random.Generator, rows: int, columns: int, size: int
     blocks = Blocks(rows, columns)
     blocks.pred[:] = random.integers(0, 4, blocks.pred.shape)
     blocks.coded[:] = random.random(blocks.coded.shape) < random.random()
+    blocks.modes[:] = np.where(
+        (blocks.pred > 0).repeat(4, 0).repeat(4, 1), 1, random.integers(0, 35, blocks.modes.shape)
+    )
     blocks.fine[:] = random.integers(0, 2, blocks.fine.shape) * (blocks.coded | (blocks.pred == 0))
     blocks.tiny[:] = random.integers(0, 2, blocks.tiny.shape) * blocks.fine.repeat(2, 0).repeat(2, 1)
     symbols = np.zeros((rows, columns, SAMPLES), np.int16)
