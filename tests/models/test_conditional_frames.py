@@ -86,19 +86,23 @@ def test_windows_keep_the_newest() -> None:
 
 @pytest.mark.parametrize("quality", [0, 20, 63])
 def test_groups_refer_to_frames_that_are_there(quality: int) -> None:
-    """Whole groups one after the other, then one of any length: all frames once, references coded before and kept."""
+    """Whole groups one after the other, then one of any length: all frames once, references coded before and kept, and
+    before the wave of frames that are decided at once."""
     for tail in range(1, GROUP + 1):
         window, end, before = Window(), 0, None
         window.add(0, True)
         for count in (GROUP, GROUP, GROUP, tail):
-            plans = plan_group(end, end + count, before, quality)
-            assert sorted(plan.number for plan in plans) == list(range(end + 1, end + count + 1))
-            for plan in plans:
-                assert 0 <= plan.level < LEVELS
-                assert 1 <= len(plan.references) <= 2
-                assert len(set(plan.references)) == len(plan.references)
-                assert set(plan.references) <= set(window.kept)
-                window.add(plan.number, plan.kept)
+            waves = plan_group(end, end + count, before, quality)
+            assert all(waves)
+            assert sorted(plan.number for wave in waves for plan in wave) == list(range(end + 1, end + count + 1))
+            for wave in waves:
+                there = set(window.kept)
+                for plan in wave:
+                    assert 0 <= plan.level < LEVELS
+                    assert 1 <= len(plan.references) <= 2
+                    assert len(set(plan.references)) == len(plan.references)
+                    assert set(plan.references) <= there & set(window.kept)
+                    window.add(plan.number, plan.kept)
             before, end = end, end + count
 
 
