@@ -12,7 +12,8 @@ VVC (ITU-T H.266, 9.3.4.3.2), with shifts of 4 and 7 and no state machine.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nvcodec.compiled import compiled
 
 LOW, RANGE, CACHE, PENDING, POSITION, READING, CODE, END = range(8)
 CODER_SIZE = 8
@@ -46,13 +47,18 @@ def start_reading(payload: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def finish_writing(coder: np.ndarray, buffer: np.ndarray) -> bytes:
-    """Everything written; trailing zero bytes are left out, since a reader finds zeros there anyway."""
+    """Everything written; trailing zero bytes are left out, since a reader finds zeros there anyway.
+
+    Raises ValueError when the buffer was too small.
+    """
     for _ in range(5):
         _shift_low(coder, buffer)
-    return buffer[: min(int(coder[POSITION]), len(buffer))].tobytes().rstrip(b"\0")
+    if coder[POSITION] > len(buffer):
+        raise ValueError(f"{coder[POSITION]} bytes written into a buffer of {len(buffer)}")
+    return buffer[: int(coder[POSITION])].tobytes().rstrip(b"\0")
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def next_byte(coder, buffer):
     """The next byte to read."""
     position = coder[POSITION]
@@ -60,7 +66,7 @@ def next_byte(coder, buffer):
     return np.int64(buffer[position]) if position < coder[END] else np.int64(0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _put(coder, buffer, value):
     position = coder[POSITION]
     if position < coder[END]:
@@ -68,7 +74,7 @@ def _put(coder, buffer, value):
     coder[POSITION] = position + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shift_low(coder, buffer):
     low = coder[LOW]
     if low < 0xFF000000 or low > 0xFFFFFFFF:
@@ -83,7 +89,7 @@ def _shift_low(coder, buffer):
     coder[LOW] = (low & 0x00FFFFFF) << 8
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def code_bit(coder, buffer, contexts, context, bit):
     """Write ``bit`` (0 or 1) or read it, in one context, which learns from it; returns it."""
     fast, slow = contexts[context, 0], contexts[context, 1]
@@ -112,7 +118,7 @@ def code_bit(coder, buffer, contexts, context, bit):
     return bit
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def code_plain(coder, buffer, value, width):
     """Write or read ``width`` equiprobable bits (at most 16), the highest first; returns the value."""
     result = 0
@@ -136,7 +142,7 @@ def code_plain(coder, buffer, value, width):
     return result
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def code_magnitude(coder, buffer, contexts, first, count, value):
     """Write or read a whole number of 0 or more: a unary prefix of up to ``count`` bits in contexts of their own
     (first, first + 1, ...), then exponential Golomb with the prefix in the last context; returns it."""
@@ -151,10 +157,3 @@ def code_magnitude(coder, buffer, contexts, first, count, value):
     while grown < 14 and code_bit(coder, buffer, contexts, first + count, 1 if width > grown else 0):
         grown += 1
     return count + (1 << grown) - 1 + code_plain(coder, buffer, rest + 1 - (1 << grown), grown)
-
-
-@njit(cache=True, nogil=True)
-def code_flags(coder, buffer, contexts, context, flags):
-    """Write or read (in place) flags (n,) uint8 in one context."""
-    for n in range(len(flags)):
-        flags[n] = code_bit(coder, buffer, contexts, context, np.int64(flags[n]))

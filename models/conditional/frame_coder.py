@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One frame's decisions and latents to bytes and back: no pictures here, so that a decoder can read ahead of them.
 
-Payload of a frame (see docs/format.md):
-
-    level and flags, place, references | length | decisions, in adaptive binary code | latents, in rANS
-
-A block is "full" when all its latents are coded; in others those are left out that the network takes to be surely zero.
+Payload of a frame (see docs/format.md): level and flags, place, references; then decisions and latents in one stream of
+adaptive binary code. What the contexts have learned is kept from frame to frame and forgotten at keyframes.
 """
 
 from __future__ import annotations
@@ -17,25 +14,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from nvcodec.entropy import binary
-from nvcodec.entropy.rans import RansReader, RansWriter
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.density import SURELY_ZERO, scale_index
-from nvcodec.models.conditional.network import LATENTS, Places, describe, places_of
 from nvcodec.models.conditional.picture import Blocks
-from nvcodec.models.conditional.weights import BANDS, Weights
-from nvcodec.models.kernels.residual import energies
-from nvcodec.models.kernels.syntax import CONTEXTS, code_blocks
+from nvcodec.models.conditional.weights import BANDS, Learned, Weights
+from nvcodec.models.kernels.latents import code_latents
+from nvcodec.models.kernels.residual import SAMPLES, energies
+from nvcodec.models.kernels.syntax import code_blocks
 from nvcodec.models.quality import LEVELS
 
 WINDOW = 12  # frames kept for reference
 LEVEL_MASK, INTRA_FLAG, DROPPED_FLAG = 0x3F, 0x40, 0x80
 NO_REFERENCE = 15
+HEADER_NBYTES = 3
 MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
-FULL = CONTEXTS  # 1 context beyond those of the decisions
-ALL_CONTEXTS = CONTEXTS + 1
+MAX_NBYTES_PER_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -61,8 +55,8 @@ class FrameHeader:
     @staticmethod
     def from_bytes(data: bytes, window: int, frames: int) -> FrameHeader:
         """Read and check it; window: frames kept so far; frames: of the unit. Raises DamagedStreamError."""
-        if len(data) < 3:
-            raise DamagedStreamError(f"a frame of {len(data)} bytes: at least 3")
+        if len(data) < HEADER_NBYTES:
+            raise DamagedStreamError(f"a frame of {len(data)} bytes: at least {HEADER_NBYTES}")
         intra, place = bool(data[0] & INTRA_FLAG), data[1]
         slots = (data[2] & 15, data[2] >> 4)
         references = tuple(slot for slot in slots if slot != NO_REFERENCE)
@@ -77,14 +71,13 @@ class FrameHeader:
 
 @dataclass
 class Known:
-    """What coding later frames needs of one: its level, number in display order, decisions, the numbers of the frames it
-    was predicted from, and the network's memory."""
+    """What coding later frames needs of one: its number in display order, decisions, latents, and the distances to the
+    frames it was predicted from."""
 
-    level: int
     number: int
     blocks: Blocks
+    symbols: np.ndarray
     distances: tuple[int, ...]
-    memory: torch.Tensor
 
 
 class Window:
@@ -106,7 +99,7 @@ class Window:
 
 
 def stretch(distances: tuple[int, ...], last_distances: tuple[int, ...]) -> np.ndarray:
-    """(2,) int64, 256ths by which the last frame's vectors fit this frame's distances to its references; 0: not at all."""
+    """(2,) int64, 256ths by which another frame's vectors fit this frame's distances to its references; 0: not at all."""
     scale = np.zeros(2, np.int64)
     for n in range(min(len(distances), len(last_distances))):
         exact = (512 * distances[n] + abs(last_distances[n])) // (2 * abs(last_distances[n]))
@@ -117,148 +110,89 @@ def stretch(distances: tuple[int, ...], last_distances: tuple[int, ...]) -> np.n
 class FrameCoder:
     """Codes frames of one size with one model. ``timings`` adds up seconds by stage."""
 
-    def __init__(self, weights: Weights, rows: int, columns: int, device: str = "cpu"):
+    def __init__(self, weights: Weights, rows: int, columns: int):
         """rows, columns: 16x16 blocks."""
-        self.weights, self.network, self.device = weights, weights.network, torch.device(device)
-        self.rows, self.columns = rows, columns
+        self.weights, self.rows, self.columns = weights, rows, columns
         self.window = Window()
         self.timings: defaultdict[str, float] = defaultdict(float)
-        self._contexts: dict[bool, np.ndarray] = {}
-        self._empty = Blocks(rows, columns)
+        self.learned: Learned | None = None
+        self._nothing = Known(0, Blocks(rows, columns), np.zeros((rows, columns, SAMPLES), np.int16), ())
 
-    @torch.inference_mode()
     def encode(self, header: FrameHeader, number: int, blocks: Blocks, symbols: np.ndarray) -> bytes:
         """The payload of a frame, from its decisions (whose energies are filled in here) and symbols (R, C, 384)."""
-        if header.intra:
-            self._begin(header.level)
-        energies(blocks.coded, symbols, blocks.energy)
-        places = places_of(blocks, blocks.energy)
-        latents = symbols.reshape(-1, LATENTS)[places.of.numpy()]
         with timed(self.timings, "entropy coding"):
-            buffer = np.zeros(4096 + 1024 * self.rows * self.columns, np.uint8)
+            energies(blocks.coded, symbols, blocks.energy)
+            buffer = np.empty(4096 + MAX_NBYTES_PER_BLOCK * self.rows * self.columns, np.uint8)
             coder = binary.start_writing(buffer)
-            contexts = self._decisions(coder, buffer, header, number, blocks)
-        indices, memory = self._scales(header, blocks, places, None, latents)
-        with timed(self.timings, "entropy coding"):
-            surely = indices <= SURELY_ZERO
-            full = (surely & (latents != 0)).any(1).astype(np.uint8)
-            binary.code_flags(coder, buffer, contexts, FULL, full)
-            decisions = binary.finish_writing(coder, buffer)
-            writer = RansWriter()
-            coded = ~surely | (full[:, None] > 0)
-            for half in (places.first.numpy(), ~places.first.numpy()):
-                at = half & coded
-                writer.code(latents[at].astype(np.int64), indices[at].astype(np.int64), self.weights.latents)
-            payload = header.to_bytes() + varint(len(decisions)) + decisions + writer.finish()
-        self._add(header, number, blocks, memory)
-        return payload
+            self._code(coder, buffer, header, number, blocks, symbols)
+            return header.to_bytes() + binary.finish_writing(coder, buffer)
 
-    @torch.inference_mode()
     def decode(self, payload: bytes, frames: int, first_number: int) -> tuple[FrameHeader, int, Blocks, np.ndarray]:
         """Header, number in display order, decisions and symbols (R, C, 384) int16 of a payload.
 
         frames: of the unit; first_number: of its first frame. Raises DamagedStreamError for what cannot be right.
         """
-        header = FrameHeader.from_bytes(payload, len(self.window.kept), frames)
-        if header.intra:
-            self._begin(header.level)
+        header = FrameHeader.from_bytes(payload, 0 if payload and payload[0] & INTRA_FLAG else len(self.window.kept), frames)
         number = first_number + header.place
         if any(self.window.kept[slot].number == number for slot in header.references):
             raise DamagedStreamError(f"frame {number} refers to a frame of the same time")
-        nbytes, start = read_varint(payload, 3)
-        if nbytes > len(payload) - start:
-            raise DamagedStreamError(f"{nbytes} bytes of decisions in a frame of {len(payload)}")
-        blocks = Blocks(self.rows, self.columns)
         with timed(self.timings, "entropy coding"):
-            coder, buffer = binary.start_reading(payload[start : start + nbytes])
-            contexts = self._decisions(coder, buffer, header, number, blocks)
-            places = places_of(blocks, blocks.energy)
-            full = np.zeros(len(places.of), np.uint8)
-            binary.code_flags(coder, buffer, contexts, FULL, full)
-            reader = RansReader(payload[start + nbytes :], max_symbols=LATENTS * len(places.of))
-        _, memory = self._scales(header, blocks, places, (reader, full), latents := np.zeros((len(full), LATENTS), np.int16))
-        symbols = np.zeros((self.rows * self.columns, LATENTS), np.int16)
-        symbols[places.of.numpy()] = latents
-        self._add(header, number, blocks, memory)
-        return header, number, blocks, symbols.reshape(self.rows, self.columns, LATENTS)
+            blocks = Blocks(self.rows, self.columns)
+            symbols = np.zeros((self.rows, self.columns, SAMPLES), np.int16)
+            coder, buffer = binary.start_reading(payload[HEADER_NBYTES:])
+            self._code(coder, buffer, header, number, blocks, symbols)
+        return header, number, blocks, symbols
 
-    def _begin(self, level: int) -> None:
-        """Forget everything before a keyframe."""
-        self.window.clear()
-        band = level * BANDS // LEVELS
-        self._contexts = {intra: self.weights.contexts[int(not intra), band].copy() for intra in (True, False)}
-
-    def _decisions(
-        self, coder: np.ndarray, buffer: np.ndarray, header: FrameHeader, number: int, blocks: Blocks
-    ) -> np.ndarray:
-        """Write or read the decisions; returns the contexts in use."""
-        contexts = self._contexts[header.intra]
-        last: Known | None = self.window.last
-        before = last.blocks if last is not None else self._empty
-        scale = stretch(self._distances(header, number), last.distances if last is not None else ())
-        code_blocks(
-            coder, buffer, contexts, not header.intra, len(header.references), blocks.pred, blocks.merged, blocks.coded,
-            blocks.fine, blocks.tiny, blocks.energy, blocks.modes, blocks.vectors, before.pred, before.vectors, scale,
-        )  # fmt: skip
-        return contexts
-
-    def _distances(self, header: FrameHeader, number: int) -> tuple[int, ...]:
-        return tuple(number - self.window.kept[slot].number for slot in header.references)
-
-    def _scales(
+    def _code(
         self,
+        coder: np.ndarray,
+        buffer: np.ndarray,
         header: FrameHeader,
+        number: int,
         blocks: Blocks,
-        places: Places,
-        reading: tuple[RansReader, np.ndarray] | None,
-        latents: np.ndarray,
-    ) -> tuple[np.ndarray, torch.Tensor]:
-        """Scale index (N, 384) uint8 of every latent and the memory after the frame; ``latents`` (N, 384) int16 are
-        filled in when reading."""
-        network, references = self.network, [self.window.kept[slot] for slot in header.references]
-        with timed(self.timings, "network"):
-            levels = tuple(r.level for r in references)
-            told = torch.from_numpy(describe(blocks, blocks.energy, header.level, levels))[None].to(self.device)
-            context, fetched = network.begin(
-                told.contiguous(memory_format=torch.channels_last),
-                [r.memory for r in references],
-                torch.from_numpy(blocks.vectors)[None].to(self.device),
-                torch.from_numpy(blocks.pred.astype(np.int32))[None].to(self.device),
-                torch.tensor([header.level], device=self.device),
-            )
-            there = Places(*(getattr(places, k).to(self.device) for k in ("of", "table", "quarter", "fine", "first")))
-            scales, base = network.first_scales(context, there)
-            indices = self._indices(scales)
-        first = places.first.numpy()
-        if reading is not None:
-            self._read(reading, indices, first, latents)
-        with timed(self.timings, "network"):
-            half = torch.from_numpy((latents * first).astype(np.float32)).to(self.device)
-            scales, context = network.second_scales(context, there, half, base)
-            indices = np.where(first, indices, self._indices(scales))
-        if reading is not None:
-            self._read(reading, indices, ~first, latents)
-        with timed(self.timings, "network"):
-            everything = torch.from_numpy(latents.astype(np.float32)).to(self.device)
-            memory = network.end(context, there, everything, fetched) if header.kept else fetched
-        return indices, memory
-
-    @staticmethod
-    def _indices(scales: torch.Tensor) -> np.ndarray:
-        return torch.round(scale_index(scales)).to(torch.uint8).cpu().numpy()
-
-    def _read(
-        self, reading: tuple[RansReader, np.ndarray], indices: np.ndarray, half: np.ndarray, latents: np.ndarray
+        symbols: np.ndarray,
     ) -> None:
-        with timed(self.timings, "entropy coding"):
-            reader, full = reading
-            at = half & ((indices > SURELY_ZERO) | (full[:, None] > 0))
-            values = reader.code(None, indices[at].astype(np.int64), self.weights.latents)
-            latents[at] = values.clip(-(1 << 15), (1 << 15) - 1)
-
-    def _add(self, header: FrameHeader, number: int, blocks: Blocks, memory: torch.Tensor) -> None:
-        known = Known(header.level, number, blocks, self._distances(header, number), memory)
+        """Write or read a frame: the one walk through its syntax."""
+        if header.intra:
+            self.window.clear()
+            self.learned = self.weights.start.copy(header.level * BANDS // LEVELS)
+        learned = self.learned
+        assert learned is not None
+        last: Known = self.window.last or self._nothing
+        distances = tuple(number - self.window.kept[slot].number for slot in header.references)
+        known = Known(number, blocks, symbols, distances)
+        newest = self.window.kept[min(header.references)] if header.references else last
+        code_frame(coder, buffer, learned, 0, header.level, known, last, newest)
         self.window.add(known, header.kept)
+
+
+def code_frame(
+    coder: np.ndarray,
+    buffer: np.ndarray,
+    learned: Learned,
+    band: int,
+    level: int,
+    frame: Known,
+    last: Known,
+    newest: Known,
+) -> int:
+    """Write or read a frame's decisions and latents, learning from them; returns the bytes before the latents.
+
+    band: of the contexts in ``learned``; last: the frame coded before; newest: of the references the one that was coded
+    last, whose vectors are candidates. A frame without references is intra.
+    """
+    now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
+    code_blocks(
+        coder, buffer, learned.contexts[band, int(inter)], inter, len(frame.distances), now.pred, now.merged, now.coded,
+        now.fine, now.tiny, now.energy, now.modes, now.vectors, newest.blocks.pred, before.merged, before.coded,
+        newest.blocks.vectors, stretch(frame.distances, newest.distances),
+    )  # fmt: skip
+    position = int(coder[binary.POSITION])
+    code_latents(
+        coder, buffer, learned.slots, learned.weights, learned.plain, level, now.pred, now.coded, now.fine, now.tiny,
+        now.energy, now.modes, frame.symbols, before.coded, before.fine, before.tiny, last.symbols,
+    )  # fmt: skip
+    return position
 
 
 def varint(value: int) -> bytes:

@@ -141,6 +141,7 @@ class Effort:
 
     modes: int = 3  # intra modes tried in full
     split: bool = True  # vectors of 8x8 quarters
+    refine: bool = True  # vectors into two references together
 
 
 @dataclass
@@ -158,7 +159,7 @@ class Statistics:
         self.classes.append(np.full(len(residuals), which, np.uint8))
 
 
-HAD = (5.5, 1.6)
+CODED_BITS = (6.5, 1.6)  # of a coefficient in rough estimates, and of each doubling
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
 
@@ -167,7 +168,7 @@ def choose(
     picture: Planes,
     level: int,
     references: list[Reference],
-    last: Reference | None,
+    newest: Reference | None,
     scale: np.ndarray,
     bases: BlockBases,
     effort: Effort,
@@ -176,8 +177,8 @@ def choose(
 ) -> tuple[Blocks, np.ndarray, Planes]:
     """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
 
-    picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; last: the frame coded
-    last, whose vectors are candidates, stretched by scale (2,) 256ths.
+    picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; newest: the one
+    coded last, whose vectors are candidates, stretched by scale (2,) 256ths.
     """
     y, u, v = picture
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
@@ -186,18 +187,23 @@ def choose(
     planes = empty_planes(rows, columns)
     inside = _inside(planes)
     if references:
-        _choose_motion(y, level, references, last, scale, blocks, effort, pool)
+        _choose_motion(y, level, references, newest, scale, blocks, effort, pool)
         _predict(blocks, references, inside, pool)
         _settle_inter(picture, inside, step, bases, blocks, symbols, statistics)
         _add_residuals(blocks, symbols, step, inside, bases, pool)
-    prices = frame_intra.price_list(step / residual.STEP_SCALE, BIT_PRICE, *HAD)
-    room = 20 * rows * columns if statistics is not None else 0
-    residuals, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
-    kept = frame_intra.encode_intra(
+    prices = frame_intra.price_list(step / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
+    before = tuple(plane.copy() for plane in inside) if statistics is not None else None
+    frame_intra.encode_intra(
         picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step, BIT_PRICE,
-        bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes, residuals, classes,
+        bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes,
     )  # fmt: skip
     if statistics is not None:
+        room = 20 * rows * columns
+        residuals, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
+        kept = frame_intra.collect_residuals(
+            picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step,
+            bases.pictures, np.float32(CHROMA_WEIGHT), residuals, classes,
+        )  # fmt: skip
         statistics.residuals.append(residuals[:kept])
         statistics.classes.append(classes[:kept])
     residual.energies(blocks.coded, symbols, blocks.energy)
@@ -209,7 +215,7 @@ def _choose_motion(
     y: np.ndarray,
     level: int,
     references: list[Reference],
-    last: Reference | None,
+    newest: Reference | None,
     scale: np.ndarray,
     blocks: Blocks,
     effort: Effort,
@@ -218,11 +224,11 @@ def _choose_motion(
     rows, columns = blocks.rows, blocks.columns
     step = float(STEPS[level]) / residual.STEP_SCALE
     sad_price = MOTION_PRICE * step
-    prices, per_unit = frame_intra.price_list(step, BIT_PRICE, *HAD)
+    prices, per_unit = frame_intra.price_list(step, BIT_PRICE, *CODED_BITS)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
     empty = Blocks(rows, columns)
-    before = last.blocks if last else empty
+    before = newest.blocks if newest else empty
 
     def towards(number: int) -> None:
         reference = references[number]
@@ -236,7 +242,7 @@ def _choose_motion(
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
     search.choose_blocks(
-        y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split, BIT_PRICE, prices,
+        y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split, effort.refine, BIT_PRICE, prices,
         per_unit,         before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.vectors,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 """A video through the codec: which frame is coded when, at which level, from which others.
 
     low delay       I  P  P  P  P ...     each from the frame before it and the last one coded finer
-    random access   I  8 (4 (2 (1 3) 6 (5 7))) 16 (...)    groups of 8: the last frame first, then halves of halves
+    random access   I  8 4 2 6 1 3 5 7  16 12 ...    groups of 8: the last frame first, then middles of what is between
 
 A unit is what the stream carries in one piece: one frame, or a whole group.
 """
@@ -16,7 +16,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader, Window, read_varint, stretch, timed, varint
@@ -37,7 +36,7 @@ INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
 LOW_DELAY_OFFSETS = (0, -6, -2, -6)
 GROUP_OFFSETS = (0, -6, -9, -12)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
-EFFORTS = {"fast": Effort(modes=1, split=False), "medium": Effort(), "slow": Effort(modes=6)}
+EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(3, True, False), "slow": Effort(6, True, True)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Plan:
 
 
 def keyframe_level(quality: int) -> int:
-    """Level of a keyframe; rises with every step of quality."""
+    """Level of a keyframe; never falls from one quality to the next."""
     return round(min(2 * quality + INTRA_OFFSET_AT_0, quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3))
 
 
@@ -66,21 +65,23 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     return Plan(number, _level(quality, LOW_DELAY_OFFSETS[number % period]), references, True)
 
 
-def plan_group(begin: int, end: int, before: int | None, quality: int) -> list[Plan]:
-    """Frames begin + 1 to end after a keyframe, in coding order; ``before``: where the group before began."""
-    plans = [Plan(end, _level(quality, GROUP_OFFSETS[0]), (begin,) if before is None else (begin, before), True)]
-
-    def between(low: int, high: int, depth: int) -> None:
-        if high - low < 2:
-            return
-        middle = (low + high) // 2
-        offset = GROUP_OFFSETS[min(depth, len(GROUP_OFFSETS) - 1)]
-        plans.append(Plan(middle, _level(quality, offset), (low, high), high - low > 2))
-        between(low, middle, depth + 1)
-        between(middle, high, depth + 1)
-
-    between(begin, end, 1)
-    return plans
+def plan_group(begin: int, end: int, before: int | None, quality: int) -> list[list[Plan]]:
+    """Frames begin + 1 to end after a keyframe, in coding order; ``before``: where the group before began. Frames of one
+    inner list do not need each other."""
+    offset = GROUP_OFFSETS[0]
+    waves = [[Plan(end, _level(quality, offset), (begin,) if before is None else (begin, before), True)]]
+    spans = [(begin, end)]
+    while any(high - low > 1 for low, high in spans):
+        offset = GROUP_OFFSETS[min(len(waves), len(GROUP_OFFSETS) - 1)]
+        level, wave, halves = _level(quality, offset), [], []
+        for low, high in spans:
+            if high - low > 1:
+                middle = (low + high) // 2
+                wave.append(Plan(middle, level, (low, high), high - low > 2))
+                halves += [(low, middle), (middle, high)]
+        waves.append(wave)
+        spans = halves
+    return waves
 
 
 def _level(quality: int, offset: int) -> int:
@@ -109,7 +110,7 @@ class DecidedUnit:
 
 
 class VideoAnalyser:
-    """Decides how the frames of one video are coded: everything of an encoder but the bytes, and no network.
+    """Decides how the frames of one video are coded: everything of an encoder but the bytes.
 
     `push` and `flush` return units as they are decided. pool: threads for pictures; timings: seconds by stage are added
     there; statistics: of residuals, for training.
@@ -172,39 +173,52 @@ class VideoAnalyser:
         pictures, self._waiting = self._waiting, []
         end = self._number + len(pictures)
         if self.profile == LOW_DELAY:
-            plans = [plan_low_delay(end, self.quality)]
+            waves = [[plan_low_delay(end, self.quality)]]
         else:
-            plans = plan_group(self._number, end, self._before, self.quality)
+            waves = plan_group(self._number, end, self._before, self.quality)
             self._before = self._number
         self._number = end
-        return [self._decide(pictures, plans)]
+        return [self._decide(pictures, waves)]
 
-    def _decide(self, pictures: list[Planes], plans: list[Plan] | None) -> DecidedUnit:
-        """Decide on the frames of a unit; plans: None for a keyframe."""
-        if plans is None:
+    def _decide(self, pictures: list[Planes], waves: list[list[Plan]] | None) -> DecidedUnit:
+        """Decide on the frames of a unit; waves: None for a keyframe. Frames of a wave are decided at once."""
+        if waves is None:
             self._window.clear()
-            plans = [Plan(0, keyframe_level(self.quality), (), True)]
-        first = min(plan.number for plan in plans)
+            waves = [[Plan(0, keyframe_level(self.quality), (), True)]]
+        first = min(plan.number for wave in waves for plan in wave)
         frames: list[DecidedFrame] = []
         planes: dict[int, Planes] = {}
-        for plan in plans:
-            numbers = [entry.number for entry in self._window.kept]
-            slots = tuple(numbers.index(number) for number in plan.references)
-            references = [self._window.kept[slot] for slot in slots]
-            distances = tuple(plan.number - number for number in plan.references)
-            last: Reference | None = self._window.last
-            scale = stretch(distances, last.distances if last is not None else ())
+        for wave in waves:
+            kept = {entry.number: entry for entry in self._window.kept}
+            jobs = [
+                (plan, pictures[plan.number - first], [kept[number] for number in plan.references]) for plan in wave
+            ]
             with timed(self.timings, "analysis"):
-                blocks, symbols, whole = choose(
-                    pictures[plan.number - first], plan.level, references, last, scale, self.bases, self.effort,
-                    self._pool, self.statistics,
-                )  # fmt: skip
-            reference = Reference(whole, blocks, plan.level, plan.number, distances)
-            self._window.add(reference, plan.kept)
-            header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
-            frames.append((header, plan.number, blocks, symbols))
-            planes[plan.number] = cut(reference.picture(), self.height, self.width)
+                if len(wave) == 1 or self.statistics is not None:
+                    decided = [self._choose(*job, self._pool) for job in jobs]
+                else:
+                    decided = list(self._pool.map(lambda job: self._choose(*job, _INLINE), jobs))
+            for plan, (reference, symbols) in zip(wave, decided, strict=True):
+                numbers = [entry.number for entry in self._window.kept]
+                slots = tuple(numbers.index(number) for number in plan.references)
+                header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
+                self._window.add(reference, plan.kept)
+                frames.append((header, plan.number, reference.blocks, symbols))
+                planes[plan.number] = cut(reference.picture(), self.height, self.width)
         return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
+
+    def _choose(
+        self, plan: Plan, picture: Planes, references: list[Reference], pool: Executor
+    ) -> tuple[Reference, np.ndarray]:
+        """One frame, decided and reconstructed, and its symbols."""
+        order = [entry.number for entry in self._window.kept]
+        newest = min(references, key=lambda entry: order.index(entry.number)) if references else None
+        distances = tuple(plan.number - entry.number for entry in references)
+        scale = stretch(distances, newest.distances if newest is not None else ())
+        blocks, symbols, planes = choose(
+            picture, plan.level, references, newest, scale, self.bases, self.effort, pool, self.statistics
+        )
+        return Reference(planes, blocks, plan.level, plan.number, distances), symbols
 
     def _padded(self, planes: Planes) -> Planes:
         """Planes whose sides are multiples of 16 (8 for chroma)."""
@@ -232,9 +246,8 @@ class VideoEncoder:
         intra_period: int = 0,
         preset: str = "medium",
         threads: int = 0,
-        device: str = "cpu",
     ):
-        self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16), device)
+        self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
         self.timings = self._coder.timings
         self._pool = _pool(threads)
         self._analyser = VideoAnalyser(
@@ -276,18 +289,22 @@ class VideoEncoder:
 class VideoDecoder:
     """Decodes units in the order in which they were written: `read` may run ahead of `rebuild` in another thread."""
 
-    def __init__(self, weights: Weights, height: int, width: int, *, threads: int = 0, device: str = "cpu"):
+    def __init__(self, weights: Weights, height: int, width: int, *, threads: int = 0):
         self.height, self.width, self._weights = height, width, weights
-        self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16), device)
+        self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
         self.timings = self._coder.timings
         self._pool = _pool(threads)
         self._window = Window()
         self._next = 0  # number of the first frame of the next unit, counted from its keyframe
+        self._broken = False  # a unit was damaged: its frames are missing
 
     def read(self, payload: bytes, keyframe: bool) -> list[DecidedFrame]:
         """Decisions and symbols of the frames of a unit, in coding order. DamagedStreamError for what cannot be."""
         if keyframe:
-            self._next = 0
+            self._next, self._broken = 0, False
+        if self._broken:
+            raise DamagedStreamError("a unit before this one was damaged: decoding goes on at the next keyframe")
+        self._broken = True  # until this unit is read to its end
         try:
             pieces = list(_frames(payload))
             frames = []
@@ -300,6 +317,7 @@ class VideoDecoder:
         if sorted(header.place for header, *_ in frames) != list(range(len(frames))):
             raise DamagedStreamError("two frames of a unit stand at the same place")
         self._next += len(frames)
+        self._broken = False
         return frames
 
     def rebuild(self, frames: list[DecidedFrame]) -> list[Planes]:
@@ -322,11 +340,22 @@ class VideoDecoder:
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for pictures; the network, which runs beside them, gets half of the processors."""
-    threads = threads or os.cpu_count() or 1
-    torch.set_num_threads(max(1, threads // 2))
+    """Threads for pictures: two halves of a frame, or two references."""
     keep_freed_memory()
-    return ThreadPoolExecutor(max(1, min(2, threads)), "pictures")
+    return ThreadPoolExecutor(max(1, min(2, threads or os.cpu_count() or 1)), "pictures")
+
+
+class _Inline(Executor):
+    """Does at once what it is given: inside a pool, whose threads must not wait for each other."""
+
+    def submit(self, work, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        """The result, ready."""
+        future: Future = Future()
+        future.set_result(work(*args, **kwargs))
+        return future
+
+
+_INLINE = _Inline()
 
 
 def _frames(payload: bytes) -> Iterator[bytes]:

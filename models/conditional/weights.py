@@ -9,74 +9,80 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.numpy import load, save_file
 
-from nvcodec.entropy.tables import TableSet
 from nvcodec.errors import UnsupportedError
-from nvcodec.models.conditional.density import SCALE_LEVELS
-from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
-from nvcodec.models.exact import ExactConv2d, check_exact, round_bias, weight_grid
+from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT_ROWS
 from nvcodec.models.kernels.syntax import CONTEXTS
 from nvcodec.models.transform import CLASSES, SIDES, BlockBases, bases_of
-from nvcodec.models.quality import QualityTable
 
 FORMAT = "nvc-conditional-3"
 MAX_NBYTES = 64 << 20
-BANDS = 4  # of quality levels, each with contexts of its own to begin with
+BANDS = 4  # of quality levels, each with contexts of decisions of its own to begin with
+START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
+# types as stored: they bound what compiled code indexes by
+_STORED = {
+    "start.contexts": np.uint16,
+    "start.slots": np.uint16,
+    "start.counts": np.uint8,
+    "start.weights": np.int32,
+    "start.plain": np.uint16,
+}
 _TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma")
 
 
 @dataclass
-class Weights:
-    """A model ready to code with.
+class Learned:
+    """What the entropy coder knows, and goes on learning from every bit it codes.
 
-    network: in evaluation mode on exact grids; latents: SCALE_LEVELS tables; contexts: (2, BANDS, CONTEXTS + 1, 2) int32
-    of intra and inter frames at a keyframe; bases: transforms.
+    contexts: (B, 2, CONTEXTS, 2) int32 of decisions in intra and inter frames, B being BANDS at the start of a video and
+    1 while coding; slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
     """
+
+    contexts: np.ndarray
+    slots: np.ndarray
+    weights: np.ndarray
+    plain: np.ndarray
+
+    def copy(self, band: int) -> Learned:
+        """To go on from, at a keyframe of this band of quality levels."""
+        return Learned(self.contexts[band : band + 1].copy(), self.slots.copy(), self.weights.copy(), self.plain.copy())
+
+
+def nothing_learned() -> Learned:
+    """Where training begins: every bit as likely as not, every opinion of the same weight."""
+    return Learned(
+        np.full((BANDS, 2, CONTEXTS, 2), 1 << 15, np.int32),
+        np.stack([np.full(SLOTS, 1 << 15, np.int32), np.zeros(SLOTS, np.int32)], 1),
+        np.full((WEIGHT_ROWS, INPUTS), int(0.3 * (1 << 16)), np.int32),
+        np.full((PLAIN_CONTEXTS, 2), 1 << 15, np.int32),
+    )
+
+
+@dataclass
+class Weights:
+    """A model ready to code with. start: what the entropy coder knows at a keyframe; bases: transforms."""
 
     name: str
     sha256: bytes
-    network: ConditionalNetwork
-    latents: TableSet
-    contexts: np.ndarray
+    start: Learned
     bases: BlockBases
 
 
-def save_weights(
-    path: Path, name: str, network: ConditionalNetwork, latents: TableSet, contexts: np.ndarray, bases: BlockBases
-) -> None:
-    """Round what decoding uses to its grids, prove the sums exact, and write.
-
-    Weights on the grid have 8 significant bits and are stored as bfloat16 without loss; biases and quality tables stay
-    float32. Raises ValueError when a layer's sums could overflow.
-    """
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, ExactConv2d):
-                layer.weight.copy_(weight_grid(layer.weight))
-                layer.bias.copy_(round_bias(layer.bias))
-    network.bake()
-    check_exact(network)
-    exact = {f"{n}.weight" for n, layer in network.named_modules() if isinstance(layer, ExactConv2d)}
-    tensors = {}
-    for key, value in network.state_dict().items():
-        stored = value.detach().cpu()
-        if key in exact:
-            stored = stored.to(torch.bfloat16)
-            if not torch.equal(stored.float(), value.cpu()):
-                raise ValueError(f"{key} is not on its grid")
-        tensors[f"network.{key}"] = stored.contiguous()
-    latents.check()
-    for part in ("cdf", "sizes", "offsets"):
-        tensors[f"tables.latents.{part}"] = torch.from_numpy(getattr(latents, part).astype(np.int32))
-    tensors["contexts"] = torch.from_numpy(contexts.astype(np.int32))
+def save_weights(path: Path, name: str, start: Learned, bases: BlockBases) -> None:
+    """Write a weight file."""
+    tensors = {
+        "start.contexts": np.ascontiguousarray(start.contexts[..., 1], np.uint16),
+        "start.slots": np.ascontiguousarray(start.slots[:, 0], np.uint16),
+        "start.counts": np.minimum(start.slots[:, 1], START_COUNT).astype(np.uint8),
+        "start.weights": np.ascontiguousarray(start.weights),
+        "start.plain": np.ascontiguousarray(start.plain[:, 1], np.uint16),
+    }
     for kind, pictures, rates in zip(_TRANSFORMS, bases.pictures, bases.rates, strict=True):
-        tensors[f"bases.{kind}"] = torch.from_numpy(pictures)
-        tensors[f"rates.{kind}"] = torch.from_numpy(rates.astype(np.float32))
-    metadata = {"format": FORMAT, "name": name, "config": json.dumps(network.config.to_dict())}
-    save_file(tensors, path, metadata=metadata)
+        tensors[f"bases.{kind}"] = np.ascontiguousarray(pictures)  # written as memory lies
+        tensors[f"rates.{kind}"] = np.ascontiguousarray(rates, np.float32)
+    save_file(tensors, path, metadata={"format": FORMAT, "name": name})
     _sort_header(Path(path))
 
 
@@ -91,7 +97,7 @@ def _sort_header(path: Path) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
 
 
-def load_weights(path: Path, device: str = "cpu") -> Weights:
+def load_weights(path: Path) -> Weights:
     """Read a weight file. Raises UnsupportedError when it is none, or of another layout."""
     path = Path(path)
     try:
@@ -102,47 +108,43 @@ def load_weights(path: Path, device: str = "cpu") -> Weights:
         metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
         if metadata.get("format") != FORMAT:
             raise UnsupportedError(f"weights {path}: layout {metadata.get('format')!r}, this build reads {FORMAT!r}")
-        digest = hashlib.sha256(content).digest()
-        network = ConditionalNetwork(NetworkConfig(**json.loads(metadata["config"])))
-        network.load_state_dict({k.removeprefix("network."): v.float() for k, v in tensors.items() if k[:8] == "network."})
-        latents = TableSet(*(tensors[f"tables.latents.{part}"].numpy() for part in ("cdf", "sizes", "offsets")))
-        latents.check()
-        contexts = tensors["contexts"].numpy()
-        bases = bases_of(
-            tuple(tensors[f"bases.{kind}"].numpy() for kind in _TRANSFORMS),
-            tuple(tensors[f"rates.{kind}"].numpy() for kind in _TRANSFORMS),
+        for kind, expected in _STORED.items():
+            if tensors[kind].dtype != expected:
+                raise ValueError(f"{kind} of type {tensors[kind].dtype}")
+        start = Learned(
+            _twice(tensors["start.contexts"]),
+            np.stack([tensors["start.slots"].astype(np.int32), tensors["start.counts"].astype(np.int32)], -1),
+            tensors["start.weights"],
+            _twice(tensors["start.plain"]),
         )
-        _check(latents, contexts, bases)
+        bases = bases_of(
+            tuple(tensors[f"bases.{kind}"] for kind in _TRANSFORMS), tuple(tensors[f"rates.{kind}"] for kind in _TRANSFORMS)
+        )
+        _check(start, bases)
+        return Weights(metadata["name"], hashlib.sha256(content).digest(), start, bases)
     except OSError as error:
         raise UnsupportedError(f"weights {path}: {error.strerror}") from error
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UnsupportedError(f"weights {path}: not a readable weight file ({str(error).splitlines()[0]})") from error
-    ready_to_code(network.to(device))
-    return Weights(metadata["name"], digest, network, latents, contexts, bases)
 
 
-def _check(latents: TableSet, contexts: np.ndarray, bases: BlockBases) -> None:
-    """Compiled code does not look at bounds: whatever it indexes must have the size it expects."""
-    if len(latents) != SCALE_LEVELS:
-        raise ValueError(f"{len(latents)} tables of latents: {SCALE_LEVELS}")
-    if contexts.shape != (2, BANDS, CONTEXTS + 1, 2) or contexts.dtype != np.int32:
-        raise ValueError(f"contexts of shape {contexts.shape}")
-    if contexts.min() < 0 or contexts.max() > 65535:
-        raise ValueError("contexts beyond 0 to 65535")
+def _twice(probabilities: np.ndarray) -> np.ndarray:
+    """Both of a context's estimates begin alike."""
+    return np.stack([probabilities.astype(np.int32)] * 2, -1)
+
+
+def _check(start: Learned, bases: BlockBases) -> None:
+    """Compiled code does not look at bounds: whatever it indexes must have the size and range it expects."""
+    shapes = (start.contexts.shape, start.slots.shape, start.weights.shape, start.plain.shape)
+    if shapes != ((BANDS, 2, CONTEXTS, 2), (SLOTS, 2), (WEIGHT_ROWS, INPUTS), (PLAIN_CONTEXTS, 2)):
+        raise ValueError(f"contexts of shapes {shapes}")
+    if np.abs(start.weights.astype(np.int64)).max() > 1 << 24:
+        raise ValueError("weights of the mixing network beyond their range")
+    if start.slots[:, 1].max() > START_COUNT:
+        raise ValueError(f"slots that learned more than {START_COUNT} times")
     for sides, pictures, rates in zip(SIDES, bases.pictures, bases.rates, strict=True):
         n = sum(side * side for side in sides)
         if pictures.shape != (CLASSES, n, n) or pictures.dtype != np.int16:
             raise ValueError(f"basis pictures of shape {pictures.shape}")
         if rates.shape != (2, 8, n, 3) or rates.dtype != np.float32:
             raise ValueError(f"rates of shape {rates.shape}")
-
-
-def ready_to_code(network: ConditionalNetwork) -> None:
-    """Evaluation mode, rounded weights held, quality tables looked up, channels last."""
-    network.eval().requires_grad_(False)
-    network.to(memory_format=torch.channels_last)
-    for layer in network.modules():
-        if isinstance(layer, ExactConv2d):
-            layer.freeze_grid()
-        if isinstance(layer, QualityTable):
-            layer.use_baked = True

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled integer loops (Numba): prediction, residuals, filters in the loop and, for the encoder, motion search.
+"""Compiled integer loops: prediction, residuals, syntax, deblocking and, for the encoder, search.
 
-Integers give the same result on every processor, whatever the compiler makes of the loops. Everything is compiled at
-its first use and kept on disk.
+Integers give the same result on every processor, whatever the compiler makes of the loops (see nvcodec.compiled).
 """

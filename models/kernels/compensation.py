@@ -9,7 +9,8 @@ Reference planes carry a border of `PAD` samples (half of it for chroma); positi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nvcodec.compiled import compiled
 
 PAD = 64  # of luma, on each side
 INTRA, FIRST, SECOND, BOTH = range(4)  # what a 16x16 block is predicted from
@@ -47,7 +48,7 @@ def padded(plane: np.ndarray, pad: int) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def extend_edges(plane, pad):
     """Repeat the edge of the picture inside a padded plane (in place)."""
     height, width = plane.shape
@@ -59,7 +60,7 @@ def extend_edges(plane, pad):
         plane[height - 1 - y] = plane[height - 1 - pad]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def luma_block(plane, pad, top, left, size, x, y, out):
     """Interpolated luma at full precision (4096 times the sample) of the block at (top, left) moved by (x, y) quarter
     pixels, into the first ``size`` rows and columns of out (int32)."""
@@ -105,7 +106,7 @@ def luma_block(plane, pad, top, left, size, x, y, out):
             )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def chroma_block(plane, pad, top, left, size, x, y, out):
     """As `luma_block`, of a chroma plane, where (x, y) count eighths of a sample."""
     height, width = plane.shape
@@ -129,7 +130,7 @@ def chroma_block(plane, pad, top, left, size, x, y, out):
             out[i, j] = v0 * between[i, j] + v1 * between[i + 1, j] + v2 * between[i + 2, j] + v3 * between[i + 3, j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def store(out, top, left, size, first, second, both):
     """Round one interpolated block, or the mean of two, into a plane."""
     if both:
@@ -142,7 +143,7 @@ def store(out, top, left, size, first, second, both):
                 out[top + i, left + j] = min(max((first[i, j] + 2048) >> 12, 0), 255)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def compensate(first, second, pred, vectors, begin, end, out_y, out_u, out_v):
     """Predict the inter blocks of block rows begin..end-1 of a frame.
 

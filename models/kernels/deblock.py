@@ -5,7 +5,8 @@ curvature, chroma at intra edges on a 16x16 luma grid. The quantisation step tak
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nvcodec.compiled import compiled
 
 # tables 8-12 of H.265: beta and tc by QP (tc also by 2 more at intra edges)
 BETA = np.array([0] * 16 + list(range(6, 19)) + list(range(20, 66, 2)), np.int32)
@@ -14,7 +15,7 @@ TC = np.array(
 )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def edge_strengths(pred, coded, fine, vectors, vertical, out):
     """Strength 0 to 2 of the edge before each 8x8 block, (2R, 2C) uint8; vertical: edges between columns."""
     rows, columns = 2 * pred.shape[0], 2 * pred.shape[1]
@@ -44,7 +45,7 @@ def edge_strengths(pred, coded, fine, vectors, vertical, out):
                         out[r, c] = 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _luma_edge(p, beta, tc):
     """Filter four lines across one edge; p: (4, 8) int32, samples p3 p2 p1 p0 q0 q1 q2 q3 of each line, in place."""
     dp0, dp3 = abs(p[0, 1] - 2 * p[0, 2] + p[0, 3]), abs(p[3, 1] - 2 * p[3, 2] + p[3, 3])
@@ -85,7 +86,7 @@ def _luma_edge(p, beta, tc):
             p[k, 5] = min(max(q1 + d, 0), 255)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def deblock(y, u, v, pred, coded, fine, vectors, qp):
     """Filter a frame's planes in place; qp: that of H.265 for the frame's step."""
     rows, columns = 2 * pred.shape[0], 2 * pred.shape[1]
@@ -126,7 +127,7 @@ def deblock(y, u, v, pred, coded, fine, vectors, qp):
                     _chroma_edge(v, 4 * r, 4 * c, vertical, tc)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _chroma_edge(plane, top, left, vertical, tc):
     for k in range(4):
         if vertical:

@@ -5,20 +5,53 @@ encoder's search for modes and symbols on the same path."""
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nvcodec.compiled import compiled
 from nvcodec.models.kernels.intra import MODES, border, predict, smooth, wants_smooth
 from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, synthesise
 from nvcodec.models.kernels.syntax import likely_modes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def transform_class(mode):
     """Which basis an intra mode uses: 1 no direction, 2 leaning to horizontal, 3 leaning to vertical (0 is inter)."""
     return 1 if mode < 2 else 2 if mode < 18 else 3
 
 
-@njit(cache=True, nogil=True)
+@compiled
+def paste(plane, top, left, size, block):
+    """Copy a square block into a plane. (Loops compile many times faster than slices, here and below.)"""
+    for i in range(size):
+        for j in range(size):
+            plane[top + i, left + j] = block[i, j]
+
+
+@compiled
+def mark(squares, row, column, units, value):
+    """Set a square of a map of 4x4 units."""
+    for i in range(row, row + units):
+        for j in range(column, column + units):
+            squares[i, j] = value
+
+
+@compiled
+def copy(values, out):
+    """Copy one row into another."""
+    for i in range(len(out)):
+        out[i] = values[i]
+
+
+@compiled(fastmath=True)
+def _transform(matrix, samples, scale, out):
+    """Coefficients (n,) of samples, encoder only: their last bits may differ from processor to processor."""
+    for k in range(len(out)):
+        total = np.float32(0)
+        for i in range(len(out)):
+            total += matrix[k, i] * samples[i]
+        out[k] = total * scale
+
+
+@compiled
 def predict_luma(y, ready, row, column, units, mode, scratch, out):
     """Write the prediction of a square of 4x4 units into the luma plane."""
     size = 4 * units
@@ -28,19 +61,19 @@ def predict_luma(y, ready, row, column, units, mode, scratch, out):
         predict(scratch[1], size, mode, out)
     else:
         predict(scratch[0], size, mode, out)
-    y[4 * row : 4 * row + size, 4 * column : 4 * column + size] = out[:size, :size]
+    paste(y, 4 * row, 4 * column, size, out)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def predict_chroma(plane, ready, row, column, units, mode, scratch, out):
     """Write the prediction of the chroma of a square of 4x4 luma units into a chroma plane."""
     size = 2 * units
     border(plane, ready, 2, row, column, units, scratch[0])
     predict(scratch[0], size, mode, out)
-    plane[2 * row : 2 * row + size, 2 * column : 2 * column + size] = out[:size, :size]
+    paste(plane, 2 * row, 2 * column, size, out)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_luma(y, row, column, units, residual):
     """Add the luma of a block's residual (384,) within a square of it."""
     for i in range(4 * row, 4 * (row + units)):
@@ -48,14 +81,14 @@ def _add_luma(y, row, column, units, residual):
             y[i, j] = min(max(np.int32(y[i, j]) + residual[(i & 15) * 16 + (j & 15)], 0), 255)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_chroma(plane, row, column, units, residual, first):
     for i in range(2 * row, 2 * (row + units)):
         for j in range(2 * column, 2 * (column + units)):
             plane[i, j] = min(max(np.int32(plane[i, j]) + residual[first + (i & 7) * 8 + (j & 7)], 0), 255)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, residual, scratch, out):
     """Predict a square (a whole block or a quarter), add its residual and mark it ready."""
     mode = modes[row, column]
@@ -64,29 +97,29 @@ def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, resid
         predict_luma(y, ready, i, j, size, modes[i, j], scratch, out)
         if coded:
             _add_luma(y, i, j, size, residual)
-        ready[i : i + size, j : j + size] = 1
+        mark(ready, i, j, size, 1)
     if tiny:
-        ready[row : row + units, column : column + units] = 0
+        mark(ready, row, column, units, 0)
     predict_chroma(u, ready, row, column, units, mode, scratch, out)
     predict_chroma(v, ready, row, column, units, mode, scratch, out)
     if coded:
         _add_chroma(u, row, column, units, residual, 256)
         _add_chroma(v, row, column, units, residual, 320)
-    ready[row : row + units, column : column + units] = 1
+    mark(ready, row, column, units, 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ready_map(pred):
     """Which 4x4 squares are reconstructed before the intra blocks: those of inter blocks."""
     ready = np.zeros((4 * pred.shape[0], 4 * pred.shape[1]), np.uint8)
     for r in range(pred.shape[0]):
         for c in range(pred.shape[1]):
             if pred[r, c]:
-                ready[4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = 1
+                mark(ready, 4 * r, 4 * c, 4, 1)
     return ready
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rebuild_intra(y, u, v, pred, coded, fine, tiny, modes, symbols, step, bases):
     """Reconstruct all intra blocks of a frame in raster order, in place. The quarters of a fine block share the class of
     basis of the first one's mode."""
@@ -126,7 +159,7 @@ def price_list(step: float, price: float, first: float = 5.5, growth: float = 1.
     return np.minimum(size**2, coded).astype(np.float32), np.float32((PRICE_ENTRIES - 1) / PRICE_STEPS / (8 * step))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hadamard_cost(block, size, prices, per_unit):
     """Rough cost, in squared steps, of coding a difference (int32, ``size`` 8 or 16) that is predicted this way."""
     total = np.float32(0)
@@ -154,7 +187,7 @@ def hadamard_cost(block, size, prices, per_unit):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _tiny_cost(block, prices, per_unit):
     """`hadamard_cost` of a 4x4 difference."""
     m = np.empty((4, 4), np.int32)
@@ -170,20 +203,21 @@ def _tiny_cost(block, prices, per_unit):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def mode_bits(mode, likely):
     """Roughly the bits of an intra mode."""
     return np.float32(1.5 if mode == likely[0] else 2.5 if mode == likely[1] or mode == likely[2] else 6.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, per_unit, scratch, out, best, costs):
     """The ``len(best)`` modes of least Hadamard cost plus price of their bits, best first."""
     size, top, left = 4 * units, 4 * row, 4 * column
     border(plane, ready, 4, row, column, units, scratch[0])
     if units > 1:
         smooth(scratch[0], size, scratch[1])
-    costs[:] = 1e30
+    for k in range(len(costs)):
+        costs[k] = 1e30
     difference = np.empty((16, 16), np.int32)
     for mode in range(MODES):
         predict(scratch[1] if wants_smooth(mode, size) else scratch[0], size, mode, out)
@@ -201,7 +235,7 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
         costs[k], best[k] = cost, mode
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _difference(source, plane, top, left, size, weight, out):
     """Weighted differences of source and plane in a square, row by row (size * size,)."""
     for a in range(size):
@@ -209,7 +243,7 @@ def _difference(source, plane, top, left, size, weight, out):
             out[a * size + b] = weight * (np.float32(source[top + a, left + b]) - np.float32(plane[top + a, left + b]))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _all_differences(source, planes, row, column, units, weight, out):
     """Weighted differences of a square of 4x4 luma units in sample order: luma, U, V."""
     size, half = 4 * units, 2 * units
@@ -219,27 +253,16 @@ def _all_differences(source, planes, row, column, units, weight, out):
         _difference(source[p], planes[p], 2 * row, 2 * column, half, weight, out[at:])
 
 
-@njit(cache=True, nogil=True)
-def _keep(residuals, classes, saved, samples, which):
-    """Keep residuals for statistics while there is room; returns how many are kept."""
-    if saved < len(classes):
-        residuals[saved, : len(samples)] = samples
-        classes[saved] = which
-        saved += 1
-    return saved
-
-
-@njit(cache=True, nogil=True)
+@compiled
 def encode_intra(
     source, planes, pred, coded, fine, tiny, modes, symbols, step, price, bases, analysis, rates, prices, per_unit, weight,
-    tried, residuals, classes,
+    tried,
 ):  # fmt: skip
-    """Choose modes, transforms and symbols of all intra blocks and reconstruct them; returns how many residuals it kept.
+    """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
 
     source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; step: sixteenths;
     price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices, per_unit: of `hadamard_cost`; weight:
-    of chroma; tried: how many modes of each size are tried in full; residuals: (M, 384) float32, filled with weighted
-    residuals and ``classes`` (M,) with their class (+ 4 where fine, 8 tiny luma, 12 tiny chroma), for statistics.
+    of chroma; tried: how many modes of each size are tried in full.
     """
     y, u, v = planes
     scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
@@ -252,10 +275,10 @@ def encode_intra(
     trial_part, part_symbols, tiny_symbols = np.zeros(96, np.int16), np.zeros(96, np.int16), np.zeros(96, np.int16)
     trial_luma, luma_symbols, chroma_symbols = np.zeros(16, np.int16), np.zeros(16, np.int16), np.zeros(32, np.int16)
     one = np.zeros(384, np.int16)
+    coefficients = np.empty(SAMPLES, np.float32)
     residual = np.empty(SAMPLES, np.int32)
     quarters = np.zeros((2, 2), np.uint8)
     ready = ready_map(pred)
-    saved = 0
     inverse = np.float32(STEP_SCALE / step)
     for r in range(pred.shape[0]):
         for c in range(pred.shape[1]):
@@ -274,11 +297,12 @@ def encode_intra(
                 predict_chroma(v, ready, row, column, 4, mode, scratch, out)
                 _all_differences(source, planes, row, column, 4, weight, block)
                 which = transform_class(mode)
-                cost = quantise(np.dot(analysis[0][which], block) * inverse, rates[0][1], price, trial)
+                _transform(analysis[0][which], block, inverse, coefficients)
+                cost = quantise(coefficients, rates[0][1], price, trial)
                 cost += price * mode_bits(mode, likely)
                 if cost < coarse_cost:
                     coarse_cost, coarse_mode = cost, mode
-                    coarse_symbols[:] = trial
+                    copy(trial, coarse_symbols)
             # its quarters, each as a whole or as four 4x4 squares
             fine_cost, first_class = price, 0
             for q in range(4):
@@ -293,11 +317,12 @@ def encode_intra(
                     predict_chroma(v, ready, i, j, 2, mode, scratch, out)
                     _all_differences(source, planes, i, j, 2, weight, quarter)
                     which = first_class if q else transform_class(mode)
-                    cost = quantise(np.dot(analysis[1][which], quarter) * inverse, rates[1][1], price, trial_part)
+                    _transform(analysis[1][which], quarter, inverse, coefficients[:FINE_SAMPLES])
+                    cost = quantise(coefficients[:FINE_SAMPLES], rates[1][1], price, trial_part)
                     cost += price * mode_bits(mode, likely)
                     if cost < whole_cost:
                         whole_cost, whole_mode = cost, mode
-                        part_symbols[:] = trial_part
+                        copy(trial_part, part_symbols)
                 parts_cost = price
                 quarters[q >> 1, q & 1] = 1
                 tiny_class = first_class
@@ -313,16 +338,18 @@ def encode_intra(
                         predict_luma(y, ready, a, b, 1, mode, scratch, out)
                         _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
                         which = tiny_class if q or part else transform_class(mode)
-                        cost = quantise(np.dot(analysis[2][which], luma) * inverse, rates[2][1], price, trial_luma)
+                        _transform(analysis[2][which], luma, inverse, coefficients[:TINY])
+                        cost = quantise(coefficients[:TINY], rates[2][1], price, trial_luma)
                         cost += price * mode_bits(mode, likely)
                         if cost < best_cost:
                             best_cost, best_mode = cost, mode
-                            luma_symbols[:] = trial_luma
+                            copy(trial_luma, luma_symbols)
                     parts_cost += best_cost
                     if q == 0 and part == 0:
                         tiny_class = transform_class(best_mode)
                     modes[a, b] = best_mode
-                    one[:] = 0
+                    for k in range(SAMPLES):
+                        one[k] = 0
                     for k in range(TINY):
                         tiny_symbols[6 * k + part] = luma_symbols[k]
                         one[4 * (6 * k + part) + q] = luma_symbols[k]
@@ -332,23 +359,24 @@ def encode_intra(
                     ready[a, b] = 1
                     if parts_cost > whole_cost:
                         break
-                ready[i : i + 2, j : j + 2] = 0
+                mark(ready, i, j, 2, 0)
                 if parts_cost < whole_cost:
                     predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
                     predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
                     _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
                     _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
-                    parts_cost += quantise(np.dot(analysis[3][tiny_class], chroma) * inverse, rates[3][1], price, chroma_symbols)
+                    _transform(analysis[3][tiny_class], chroma, inverse, coefficients[:TINY_CHROMA])
+                    parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
                     for k in range(TINY_CHROMA):
                         tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
                 if parts_cost < whole_cost:
-                    part_symbols[:] = tiny_symbols
+                    copy(tiny_symbols, part_symbols)
                     fine_cost += parts_cost
                     if q == 0:
                         first_class = tiny_class
                 else:
                     quarters[q >> 1, q & 1] = 0
-                    modes[i : i + 2, j : j + 2] = whole_mode
+                    mark(modes, i, j, 2, whole_mode)
                     fine_cost += whole_cost
                     if q == 0:
                         first_class = transform_class(whole_mode)
@@ -360,15 +388,17 @@ def encode_intra(
                 )
                 if fine_cost > coarse_cost:
                     break
-            ready[row : row + 4, column : column + 4] = 0
+            mark(ready, row, column, 4, 0)
             fine[r, c] = 1 if fine_cost < coarse_cost else 0
-            tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = quarters if fine[r, c] else np.zeros((2, 2), np.uint8)
+            for q in range(4):
+                i, j = q >> 1, q & 1
+                tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
             if fine[r, c]:
-                symbols[r, c] = fine_symbols
+                copy(fine_symbols, symbols[r, c])
                 which = first_class
             else:
-                symbols[r, c] = coarse_symbols
-                modes[row : row + 4, column : column + 4] = coarse_mode
+                copy(coarse_symbols, symbols[r, c])
+                mark(modes, row, column, 4, coarse_mode)
                 which = transform_class(coarse_mode)
             any_symbol = 0
             for k in range(SAMPLES):
@@ -376,61 +406,71 @@ def encode_intra(
                     any_symbol = 1
             coded[r, c] = any_symbol
             synthesise(symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, which, residual)
-            if not fine[r, c]:
-                rebuild_square(y, u, v, ready, row, column, 4, False, modes, True, residual, scratch, out)
-                if len(classes):
-                    predict_luma(y, ready_without(ready, row, column, 4), row, column, 4, coarse_mode, scratch, out)
-                    predict_chroma(u, ready, row, column, 4, coarse_mode, scratch, out)
-                    predict_chroma(v, ready, row, column, 4, coarse_mode, scratch, out)
-                    _all_differences(source, planes, row, column, 4, weight, block)
-                    saved = _keep(residuals, classes, saved, block, which)
-                    rebuild_square(y, u, v, ready, row, column, 4, False, modes, True, residual, scratch, out)
+            for q in range(4 if fine[r, c] else 1):
+                i, j, units = row, column, 4
+                if fine[r, c]:
+                    i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
+                small = tiny[i >> 1, j >> 1]
+                rebuild_square(y, u, v, ready, i, j, units, small, modes, True, residual, scratch, out)
+
+
+@compiled
+def collect_residuals(
+    source, planes, pred, coded, fine, tiny, modes, symbols, step, bases, weight, residuals, classes
+):
+    """What the transforms of all intra blocks were given, for training; returns how many there are.
+
+    planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes (M,)
+    uint8 their class of basis (+ 4 fine, 8 tiny luma, 12 tiny chroma), as many as there is room for.
+    """
+    y, u, v = planes
+    scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
+    residual, samples = np.zeros(SAMPLES, np.int32), np.empty(SAMPLES, np.float32)
+    ready = ready_map(pred)
+    saved = 0
+    for r in range(pred.shape[0]):
+        for c in range(pred.shape[1]):
+            if pred[r, c]:
                 continue
-            for q in range(4):
-                i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
-                rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
-                if len(classes):
-                    saved = _keep_quarter(
-                        source, planes, ready, i, j, quarters[q >> 1, q & 1], modes, residual, weight, which, residuals,
-                        classes, saved, scratch, out,
-                    )  # fmt: skip
+            which = transform_class(modes[4 * r, 4 * c])
+            quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+            synthesise(symbols[r, c], step, fine[r, c], quarters, bases, which, residual)
+            for q in range(4 if fine[r, c] else 1):
+                i, j, units = 4 * r, 4 * c, 4
+                if fine[r, c]:
+                    i, j, units = 4 * r + 2 * (q >> 1), 4 * c + 2 * (q & 1), 2
+                small = tiny[i >> 1, j >> 1] == 1
+                for part in range(4 if small else 1):
+                    a, b, size = (i + (part >> 1), j + (part & 1), 1) if small else (i, j, units)
+                    predict_luma(y, ready, a, b, size, modes[a, b], scratch, out)
+                    if small:
+                        _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), samples)
+                        saved = _keep(residuals, classes, saved, samples[:TINY], 8 + which)
+                        _add_luma(y, a, b, 1, residual)
+                        ready[a, b] = 1
+                mark(ready, i, j, units, 0)
+                predict_chroma(u, ready, i, j, units, modes[i, j], scratch, out)
+                predict_chroma(v, ready, i, j, units, modes[i, j], scratch, out)
+                if small:
+                    _difference(source[1], u, 2 * i, 2 * j, 4, weight, samples)
+                    _difference(source[2], v, 2 * i, 2 * j, 4, weight, samples[16:])
+                    saved = _keep(residuals, classes, saved, samples[:TINY_CHROMA], 12 + which)
+                else:
+                    _all_differences(source, planes, i, j, units, weight, samples)
+                    n = SAMPLES if units == 4 else FINE_SAMPLES
+                    saved = _keep(residuals, classes, saved, samples[:n], (0 if units == 4 else 4) + which)
+                    _add_luma(y, i, j, units, residual)
+                _add_chroma(u, i, j, units, residual, 256)
+                _add_chroma(v, i, j, units, residual, 320)
+                mark(ready, i, j, units, 1)
     return saved
 
 
-@njit(cache=True, nogil=True)
-def ready_without(ready, row, column, units):
-    """Mark a square as not ready; returns the map."""
-    ready[row : row + units, column : column + units] = 0
-    return ready
-
-
-@njit(cache=True, nogil=True)
-def _keep_quarter(
-    source, planes, ready, i, j, tiny, modes, residual, weight, which, residuals, classes, saved, scratch, out
-):
-    """Keep the residuals of a reconstructed quarter, which is reconstructed again; returns how many are kept."""
-    y, u, v = planes
-    quarter, luma, chroma = np.empty(96, np.float32), np.empty(16, np.float32), np.empty(32, np.float32)
-    ready_without(ready, i, j, 2)
-    if tiny:
-        for part in range(4):
-            a, b = i + (part >> 1), j + (part & 1)
-            predict_luma(y, ready, a, b, 1, modes[a, b], scratch, out)
-            _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
-            saved = _keep(residuals, classes, saved, luma, 8 + which)
-            _add_luma(y, a, b, 1, residual)
-            ready[a, b] = 1
-        ready_without(ready, i, j, 2)
-    else:
-        predict_luma(y, ready, i, j, 2, modes[i, j], scratch, out)
-    predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
-    predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
-    if tiny:
-        _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
-        _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
-        saved = _keep(residuals, classes, saved, chroma, 12 + which)
-    else:
-        _all_differences(source, planes, i, j, 2, weight, quarter)
-        saved = _keep(residuals, classes, saved, quarter, 4 + which)
-    rebuild_square(y, u, v, ready, i, j, 2, tiny, modes, True, residual, scratch, out)
+@compiled
+def _keep(residuals, classes, saved, samples, which):
+    """Keep residuals while there is room; returns how many are kept."""
+    if saved < len(classes):
+        residuals[saved, : len(samples)] = samples
+        classes[saved] = which
+        saved += 1
     return saved

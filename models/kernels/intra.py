@@ -8,7 +8,8 @@ and column, and chroma always follows luma.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nvcodec.compiled import compiled
 
 PLANAR, MEAN, HORIZONTAL, VERTICAL = 0, 1, 10, 26
 MODES = 35
@@ -23,7 +24,7 @@ _INVERSE = np.array(
 )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def border(plane, ready, unit, row, column, units, out):
     """Samples around a block: out[0] the corner, out[1 ..] those above from left to right (2 size), out[2 size + 1 ..]
     those on the left from the top (2 size).
@@ -41,7 +42,8 @@ def border(plane, ready, unit, row, column, units, out):
         while before < 2 * units and row + before < ready.shape[0] and ready[row + before, column - 1]:
             before += 1
     if above == 0 and before == 0:
-        out[: 2 * n + 1] = 128
+        for i in range(2 * n + 1):
+            out[i] = 128
         return
     for i in range(unit * above):
         out[1 + i] = plane[top - 1, left + i]
@@ -61,7 +63,7 @@ def border(plane, ready, unit, row, column, units, out):
         out[1 + n + i] = first
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def smooth(samples, size, out):
     """The border with each sample mixed with its neighbours, (1, 2, 1) / 4."""
     n = 2 * size
@@ -75,7 +77,7 @@ def smooth(samples, size, out):
         out[base + n] = samples[base + n]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wants_smooth(mode, size):
     """Whether a mode predicts luma from the smoothed border."""
     if mode == MEAN or size == 4:
@@ -86,7 +88,7 @@ def wants_smooth(mode, size):
     return distance > (7 if size == 8 else 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def predict(samples, size, mode, out):
     """A block (size, size) of out (int32) from its border, in one of the 35 modes."""
     n = 2 * size

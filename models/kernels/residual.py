@@ -10,7 +10,8 @@ coefficient 6 k + s is number k of luma block s, 6 k + 4 + j number 2 k + j of c
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nvcodec.compiled import compiled
 
 SAMPLES, FINE_SAMPLES = 384, 96
 TINY, TINY_CHROMA = 16, 32
@@ -19,7 +20,7 @@ STEP_SCALE = 16
 MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_picture(out, row, value, quarter):
     """Add a basis picture (96,) of a quarter."""
     top, left = quarter >> 1, quarter & 1
@@ -35,7 +36,7 @@ def _add_picture(out, row, value, quarter):
                 out[at + j] += value * row[base + j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_tiny(out, n, value, quarter, tiny, chroma):
     """Add a basis picture of coefficient n of a quarter with the tiny transform."""
     top, left = quarter >> 1, quarter & 1
@@ -55,11 +56,12 @@ def _add_tiny(out, n, value, quarter, tiny, chroma):
                 out[at + j] += value * row[16 * plane + 4 * i + j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def synthesise(symbols, step, fine, tiny, bases, which, out):
     """Residual (384,) int32 of one block: symbols (384,) int16, step in sixteenths, fine: 0 or 1, tiny: (2, 2) of its
     quarters; bases: four int16 arrays (see `BlockBases`), of which class ``which`` is used."""
-    out[:] = 0
+    for n in range(SAMPLES):
+        out[n] = 0
     for n in range(SAMPLES):
         if symbols[n]:
             value = np.int32(min(max(symbols[n] * step, -MAX_COEFFICIENT), MAX_COEFFICIENT))
@@ -75,7 +77,7 @@ def synthesise(symbols, step, fine, tiny, bases, which, out):
         out[i] = (out[i] + (1 << (BASIS_BITS + 3))) >> (BASIS_BITS + 4)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_block(y, u, v, r, c, residual):
     """Add a residual to the prediction in the planes, block (r, c)."""
     for i in range(16):
@@ -88,7 +90,7 @@ def add_block(y, u, v, r, c, residual):
             v[8 * r + i, 8 * c + j] = min(max(np.int32(v[8 * r + i, 8 * c + j]) + residual[320 + at], 0), 255)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_inter_residuals(y, u, v, pred, coded, fine, tiny, symbols, step, bases, begin, end):
     """Add what was coded to the inter blocks of block rows begin..end-1 of a predicted frame."""
     residual = np.empty(SAMPLES, np.int32)
@@ -101,7 +103,7 @@ def add_inter_residuals(y, u, v, pred, coded, fine, tiny, symbols, step, bases, 
                 add_block(y, u, v, r, c, residual)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gather_residuals(y, u, v, py, pu, pv, blocks, out):
     """(N, 384) float32 differences of picture and prediction in the listed blocks (N, 2), in sample order."""
     for n in range(len(blocks)):
@@ -119,7 +121,7 @@ def gather_residuals(y, u, v, py, pu, pv, blocks, out):
 RATE_CLASSES = 8  # of blocks, by how many of their symbols are not zero
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rate_class(count):
     """Class of a block with so many non-zero symbols."""
     if count < 3:
@@ -127,7 +129,7 @@ def rate_class(count):
     return 2 if count < 5 else 3 if count < 9 else 4 if count < 17 else 5 if count < 33 else 6 if count < 81 else 7
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def quantise(coefficients, rates, price, symbols):
     """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
 
@@ -155,7 +157,7 @@ def quantise(coefficients, rates, price, symbols):
     return cost
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def energies(coded, symbols, out):
     """Class of each coded block by how many of its symbols are not zero, 0 elsewhere: (R, C) uint8."""
     for r in range(coded.shape[0]):

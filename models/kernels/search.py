@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nvcodec.compiled import compiled
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict, smooth, wants_smooth
@@ -15,7 +15,7 @@ from nvcodec.models.kernels.syntax import MAX_VECTOR, MERGE, merge_candidates, p
 COARSE_RANGE = 10  # samples at a quarter of the resolution
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def quarter_size(plane, pad):
     """A plane (padded by ``pad``) at a quarter of its size, without border, int32 sums of 16 samples / 16."""
     rows, columns = (plane.shape[0] - 2 * pad) // 4, (plane.shape[1] - 2 * pad) // 4
@@ -30,7 +30,7 @@ def quarter_size(plane, pad):
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def coarse_search(current, reference, price, out):
     """Best vector (quarter pixels, out (R, C, 2)) of each 16x16 block at a quarter of the resolution, by full search of
     8x8 windows around it; returns the sum of the windows' absolute differences."""
@@ -56,7 +56,7 @@ def coarse_search(current, reference, price, out):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def vector_bits(x, y):
     """Roughly the bits of a vector difference."""
     bits = np.float32(2.0)
@@ -66,7 +66,7 @@ def vector_bits(x, y):
     return bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _whole_cost(current, reference, top, left, size, x, y):
     """Sum of absolute differences at a whole-pixel vector."""
     height, width = reference.shape
@@ -80,7 +80,7 @@ def _whole_cost(current, reference, top, left, size, x, y):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fraction_cost(current, reference, top, left, size, x, y, prices, per_unit, block, difference):
     """Hadamard cost at a quarter-pixel vector."""
     luma_block(reference, PAD, top, left, size, x, y, block)
@@ -91,7 +91,7 @@ def _fraction_cost(current, reference, top, left, size, x, y, prices, per_unit, 
     return hadamard_cost(difference, size, prices, per_unit)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _refine(
     current, reference, top, left, size, starts, count, near, sad_price, price, prices, per_unit, rounds, block, difference, out
 ):
@@ -131,7 +131,7 @@ def _refine(
     out[2] = best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def search(current, reference, coarse, before, sad_price, price, prices, per_unit, split, whole, quarters):
     """Motion of each 16x16 block and, if ``split``, of its quarters towards one reference.
 
@@ -175,13 +175,13 @@ def search(current, reference, coarse, before, sad_price, price, prices, per_uni
                 )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sorted_middle(a, b, c):
     """The median of three."""
     return max(min(a, b), min(max(a, b), c))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mix_cost(current, top, left, size, a, b, kind, prices, per_unit, difference):
     for i in range(size):
         for j in range(size):
@@ -195,26 +195,27 @@ def _mix_cost(current, top, left, size, a, b, kind, prices, per_unit, difference
     return hadamard_cost(difference, size, prices, per_unit)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def choose_blocks(
-    current, first, second, references, whole, quarters, split, price, prices, per_unit, last_pred, last_vectors, scale, pred, merged, vectors
+    current, first, second, references, whole, quarters, split, refine, price, prices, per_unit, last_pred, last_vectors,
+    scale, pred, merged, vectors,
 ):
     """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
 
-    first, second: padded luma of the references; whole: (2, R, C, 3) and quarters: (2, 2R, 2C, 3) of `search`; price:
+    first, second: padded luma of the references; whole: (2, R, C, 3) and quarters: (2, 2R, 2C, 3) of `search`; refine: whether to move the vectors of a block with two references together; price:
     squared steps that a bit is worth; last_*, scale: as in `merge_candidates`. Fills in pred, merged, vectors.
     """
     rows, columns = pred.shape
     kinds, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
     a, b, difference = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
-    near = np.zeros(2, np.int32)
+    near, both, near_both = np.zeros(2, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
     samples, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
     ready = np.ones((4 * rows, 4 * columns), np.uint8)
     for r in range(rows):
         for c in range(columns):
             top, left = 16 * r, 16 * c
             merged[r, c] = 0
-            best, best_kind, best_merge, best_split = 1e30, FIRST, 0, False
+            best, best_kind, best_merge, best_split, best_both = 1e30, FIRST, 0, False, False
             count = merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds, found)
             for k in range(count):
                 kind = kinds[k]
@@ -240,6 +241,34 @@ def choose_blocks(
                 cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (3.5 + total)
                 if cost < best:
                     best, best_kind, best_merge = cost, kind, 0
+            if refine and references > 1:
+                # both vectors together, each in turn moved to the best of its neighbours
+                for ref in range(2):
+                    both[ref, 0], both[ref, 1] = np.int32(whole[ref, r, c, 0]), np.int32(whole[ref, r, c, 1])
+                    pred[r, c] = BOTH
+                    predict_vector(pred, vectors, ref, 2 * r, 2 * c, 2, near_both[ref])
+                together = 1e30
+                for ref in range(2):
+                    other = 1 - ref
+                    luma_block(
+                        first if other == 0 else second, PAD, top, left, 16, both[other, 0], both[other, 1],
+                        a if other == 0 else b,
+                    )  # fmt: skip
+                    fixed = vector_bits(both[other, 0] - near_both[other, 0], both[other, 1] - near_both[other, 1])
+                    cx, cy = both[ref, 0], both[ref, 1]
+                    together = 1e30
+                    for i in range(-1, 2):
+                        for j in range(-1, 2):
+                            x, y = cx + j, cy + i
+                            if max(abs(x), abs(y)) > MAX_VECTOR:
+                                continue
+                            luma_block(first if ref == 0 else second, PAD, top, left, 16, x, y, a if ref == 0 else b)
+                            cost = _mix_cost(current, top, left, 16, a, b, BOTH, prices, per_unit, difference)
+                            cost += price * (3.5 + fixed + vector_bits(x - near_both[ref, 0], y - near_both[ref, 1]))
+                            if cost < together:
+                                together, both[ref, 0], both[ref, 1] = cost, x, y
+                if together < best:
+                    best, best_kind, best_merge, best_both = together, BOTH, 0, True
             if split:
                 costs = np.zeros(4, np.float64)
                 for k in range(4):
@@ -261,7 +290,7 @@ def choose_blocks(
                     extra = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
                     cost = costs[kind] + price * (4.5 + 0.5 * extra)
                     if cost < best:
-                        best, best_kind, best_merge, best_split = cost, kind, 0, True
+                        best, best_kind, best_merge, best_split, best_both = cost, kind, 0, True, False
             # intra, judged by the picture's own samples
             border(current, ready, 4, 4 * r, 4 * c, 4, samples[0])
             smooth(samples[0], 16, samples[1])
@@ -272,7 +301,7 @@ def choose_blocks(
                         difference[i, j] = np.int32(current[top + i, left + j]) - out[i, j]
                 cost = hadamard_cost(difference, 16, prices, per_unit) + price * 14
                 if cost < best:
-                    best, best_kind, best_merge, best_split = cost, INTRA, 0, False
+                    best, best_kind, best_merge, best_split, best_both = cost, INTRA, 0, False, False
             pred[r, c], merged[r, c] = best_kind, best_merge
             for ref in range(2):
                 v = vectors[ref, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
@@ -285,6 +314,8 @@ def choose_blocks(
                         for j in range(2):
                             v[i, j, 0] = np.int32(quarters[ref, 2 * r + i, 2 * c + j, 0])
                             v[i, j, 1] = np.int32(quarters[ref, 2 * r + i, 2 * c + j, 1])
+                elif best_both:
+                    v[:, :, 0], v[:, :, 1] = both[ref, 0], both[ref, 1]
                 else:
                     v[:, :, 0], v[:, :, 1] = np.int32(whole[ref, r, c, 0]), np.int32(whole[ref, r, c, 1])
             if best_kind != INTRA and not best_merge:  # a new vector that is a candidate's is merged after all
@@ -301,7 +332,7 @@ def choose_blocks(
                         break
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def settle_inter(samples, errors, rates, price, blocks, pred, merged, coded, fine, tiny, symbols):
     """Choose transforms and symbols of inter blocks, or none where that is cheaper.
 
@@ -342,6 +373,8 @@ def settle_inter(samples, errors, rates, price, blocks, pred, merged, coded, fin
         for q in range(4):
             tiny[2 * r + (q >> 1), 2 * c + (q & 1)] = choice[q] if fine[r, c] else 0
         if any_symbol:
-            symbols[r, c] = trial[which]
+            for k in range(384):
+                symbols[r, c, k] = trial[which, k]
         else:
-            symbols[r, c] = 0
+            for k in range(384):
+                symbols[r, c, k] = 0

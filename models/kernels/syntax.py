@@ -15,8 +15,8 @@ nvcodec.entropy.binary) chosen by the blocks on the left and above. One function
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nvcodec.compiled import compiled
 from nvcodec.entropy.binary import code_bit, code_magnitude, code_plain
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL
@@ -25,15 +25,15 @@ MAX_VECTOR = 4095  # quarter pixels
 MERGE = 5  # candidates of a merged block
 
 # first contexts of each decision
-MERGED = 0  # 9: merged neighbours (0-2), coded neighbours (0-2)
-MERGE_INDEX = MERGED + 9  # 4
-IS_INTRA = MERGE_INDEX + 4  # 3: intra neighbours
+MERGED = 0  # 36: merged neighbours (0-2), coded neighbours (0-2), `before` (0-3)
+MERGE_INDEX = MERGED + 36  # 2 x 4: merged neighbours or not
+IS_INTRA = MERGE_INDEX + 8  # 3: intra neighbours
 IS_BOTH = IS_INTRA + 3  # 3: neighbours with both references
 IS_SECOND = IS_BOTH + 3  # 3: neighbours with the second only
 IS_SPLIT = IS_SECOND + 3  # 3: split neighbours
 DIFFERENCE = IS_SPLIT + 3  # 2 components x 8: magnitudes of vector differences
-CODED = DIFFERENCE + 16  # 3 kinds (merged, new, intra) x 3: coded neighbours
-FINE = CODED + 9  # 3 kinds (intra, one vector, four) x 3: fine neighbours
+CODED = DIFFERENCE + 16  # 3 kinds (merged, new, intra) x 3 coded neighbours x 4 `before`
+FINE = CODED + 36  # 3 kinds (intra, one vector, four) x 3: fine neighbours
 IS_TINY = FINE + 9  # 2 kinds (inter, intra) x 3: tiny neighbours
 MODE_KNOWN = IS_TINY + 6  # 3: coarse, fine, tiny
 MODE_INDEX = MODE_KNOWN + 3  # 2
@@ -41,13 +41,18 @@ ENERGY = MODE_INDEX + 2  # 2 kinds (inter, intra) x 2 transforms x 9 energies ar
 CONTEXTS = ENERGY + 288
 
 
-@njit(cache=True, nogil=True)
+@compiled
+def _stretched(component, scale):
+    return min(max((component * scale + 128) >> 8, -MAX_VECTOR), MAX_VECTOR)
+
+
+@compiled
 def merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds, found):
     """Motion of up to MERGE different candidates for block (r, c); returns how many.
 
-    kinds: (MERGE,) what each is predicted from; found: (MERGE, 4) x0 y0 x1 y1. last_*: the field of the frame that was
-    coded last (last_pred all INTRA where there is none); scale: (2, 2) int, 256ths by which its vectors into first and
-    second reference are stretched for this frame's (0: not usable).
+    kinds: (MERGE,) what each is predicted from; found: (MERGE, 4) x0 y0 x1 y1. last_*: the field of the newest
+    reference (last_pred all INTRA where there is none); scale: (2,) int, 256ths by which its vectors into first and second
+    reference are stretched for this frame's (0: not usable).
     """
     count = 0
     rows, columns = pred.shape
@@ -80,10 +85,10 @@ def merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds,
                 kind &= 1
             if kind == 0:
                 continue
-            x0 = (last_vectors[0, 2 * br, 2 * bc, 0] * scale[0] + 128) >> 8
-            y0 = (last_vectors[0, 2 * br, 2 * bc, 1] * scale[0] + 128) >> 8
-            x1 = (last_vectors[1, 2 * br, 2 * bc, 0] * scale[1] + 128) >> 8
-            y1 = (last_vectors[1, 2 * br, 2 * bc, 1] * scale[1] + 128) >> 8
+            x0 = _stretched(last_vectors[0, 2 * br, 2 * bc, 0], scale[0])
+            y0 = _stretched(last_vectors[0, 2 * br, 2 * bc, 1], scale[0])
+            x1 = _stretched(last_vectors[1, 2 * br, 2 * bc, 0], scale[1])
+            y1 = _stretched(last_vectors[1, 2 * br, 2 * bc, 1], scale[1])
         else:
             kind = FIRST if n == 6 else BOTH
         if not kind & 1:
@@ -103,7 +108,7 @@ def merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds,
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def predict_vector(pred, vectors, ref, vr, vc, size, out):
     """Predictor (x, y) of the vector into one reference of the block of ``size`` 8x8 blocks at (vr, vc): the median of
     its neighbours' on the left, above, and above right (or left), as far as they use that reference."""
@@ -131,7 +136,7 @@ def predict_vector(pred, vectors, ref, vr, vc, size, out):
         out[0], out[1] = xs[0], ys[0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def likely_modes(modes, pred, mr, mc, out):
     """The three likeliest intra modes of the square whose first 4x4 is at (mr, mc) (ITU-T H.265, 8.4.2)."""
     left = modes[mr, mc - 1] if mc > 0 and pred[mr >> 2, (mc - 1) >> 2] == INTRA else MEAN
@@ -151,7 +156,7 @@ def likely_modes(modes, pred, mr, mc, out):
             out[2] = VERTICAL if VERTICAL not in (left, above) else HORIZONTAL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _code_mode(coder, buffer, contexts, modes, pred, mr, mc, units):
     likely = np.empty(3, np.int32)
     likely_modes(modes, pred, mr, mc, likely)
@@ -176,7 +181,7 @@ def _code_mode(coder, buffer, contexts, modes, pred, mr, mc, units):
     modes[mr : mr + units, mc : mc + units] = mode
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _code_difference(coder, buffer, contexts, component, value):
     first = DIFFERENCE + 8 * component
     magnitude = code_magnitude(coder, buffer, contexts, first, 5, abs(value))
@@ -185,7 +190,7 @@ def _code_difference(coder, buffer, contexts, component, value):
     return magnitude
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _code_vector(coder, buffer, contexts, pred, vectors, ref, vr, vc, size):
     near = np.zeros(2, np.int32)
     predict_vector(pred, vectors, ref, vr, vc, size, near)
@@ -196,10 +201,10 @@ def _code_vector(coder, buffer, contexts, pred, vectors, ref, vr, vc, size):
     vectors[ref, vr : vr + size, vc : vc + size, 1] = y
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def code_blocks(
     coder, buffer, contexts, inter, references, pred, merged, coded, fine, tiny, energy, modes, vectors, last_pred,
-    last_vectors, scale,
+    last_merged, last_coded, last_vectors, scale,
 ):
     """Write or read the decisions of all blocks of a frame.
 
@@ -216,15 +221,19 @@ def code_blocks(
             n_coded = (np.int64(coded[r, c - 1]) if left else 0) + (np.int64(coded[r - 1, c]) if above else 0)
             n_fine = (np.int64(fine[r, c - 1]) if left else 0) + (np.int64(fine[r - 1, c]) if above else 0)
             kind, split, is_merged = np.int64(pred[r, c]), False, 0
+            # how this block was coded in the frame coded last
+            before = (1 if last_merged[r, c] else 0) + (2 if last_coded[r, c] else 0)
             if inter:
                 n_merged = (1 if left and merged[r, c - 1] else 0) + (1 if above and merged[r - 1, c] else 0)
-                is_merged = code_bit(coder, buffer, contexts, MERGED + 3 * n_merged + n_coded, 1 if merged[r, c] else 0)
+                is_merged = code_bit(
+                    coder, buffer, contexts, MERGED + 4 * (3 * n_merged + n_coded) + before, 1 if merged[r, c] else 0
+                )
                 if is_merged:
                     count = merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds, found)
                     which = 0
                     wanted = np.int64(merged[r, c]) - 1
                     while which < count - 1 and code_bit(
-                        coder, buffer, contexts, MERGE_INDEX + which, 1 if wanted > which else 0
+                        coder, buffer, contexts, MERGE_INDEX + (4 if n_merged else 0) + which, 1 if wanted > which else 0
                     ):
                         which += 1
                     kind = np.int64(kinds[which])
@@ -275,7 +284,7 @@ def code_blocks(
             if kind == INTRA:
                 vectors[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = 0
             group = 2 if kind == INTRA else 0 if is_merged else 1
-            coded[r, c] = code_bit(coder, buffer, contexts, CODED + 3 * group + n_coded, np.int64(coded[r, c]))
+            coded[r, c] = code_bit(coder, buffer, contexts, CODED + 4 * (3 * group + n_coded) + before, np.int64(coded[r, c]))
             group = 0 if kind == INTRA else 2 if split else 1
             if coded[r, c] or kind == INTRA:
                 fine[r, c] = code_bit(coder, buffer, contexts, FINE + 3 * group + n_fine, np.int64(fine[r, c]))

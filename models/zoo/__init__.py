@@ -51,16 +51,16 @@ def find(name: str) -> InstalledModel:
     raise UsageError(f"model {name!r} is not installed (there is: {known})")
 
 
-def load(name: str, sha256: bytes, device: str = "cpu") -> Weights:
+def load(name: str, sha256: bytes) -> Weights:
     """Weights a stream asks for. Raises UnsupportedError when no installed file has this SHA-256."""
     from nvcodec.models.conditional.weights import load_weights
 
     for model in installed():
         if model.sha256 == sha256:
-            return load_weights(model.path, device)
+            return load_weights(model.path)
     extra = _extra.get(sha256)
     if extra is not None:
-        return load_weights(extra, device)
+        return load_weights(extra)
     raise UnsupportedError(
         f"the stream needs model {name!r} with SHA-256 {sha256.hex()[:16]}..., which is not installed"
     )

@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Accepted anywhere on the line, also after the commands of a command.
         args = parse([a for a in arguments if a != "--traceback"])
+        if not getattr(args, "quiet", False):
+            _show_notices()
         code = int(args.run(args))
         sys.stdout.flush()
         return code
@@ -87,6 +89,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = describe(error, traceback_wanted)
         say(message)
         return _flush_quietly(code)
+
+
+def _show_notices() -> None:
+    """What the library has to say while it works goes to standard error."""
+    import logging
+
+    logger = logging.getLogger("nvcodec")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("nvc: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 def describe(error: BaseException, traceback_shown: bool = False) -> tuple[int, str]:

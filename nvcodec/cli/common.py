@@ -26,7 +26,7 @@ _HASH_CHUNK_NBYTES = 1 << 20
 
 
 def add_codec_arguments(group: argparse._ActionsContainer) -> None:
-    """--codec, --model, --quality and --preset."""
+    """--codec, --model, --quality, --preset and --profile."""
     group.add_argument(
         "--codec", type=codec_name, default=DEFAULT_CODEC, help=f"codec, see 'nvc models' (default {DEFAULT_CODEC})"
     )
@@ -40,6 +40,11 @@ def add_codec_arguments(group: argparse._ActionsContainer) -> None:
         help="0 is the smallest file, 63 the best picture (default 32)",
     )
     group.add_argument("--preset", default="medium", help="effort of the encoder (default medium)")
+    group.add_argument(
+        "--profile",
+        choices=("ra", "ld"),
+        help="conditional codec: ra, frames may be coded out of order in groups of 8 (default), or ld, low delay",
+    )
 
 
 # As the papers write them, where that is not a name the registry takes.
@@ -53,7 +58,7 @@ def codec_name(text: str) -> str:
 
 def codec_options(args: argparse.Namespace) -> dict[str, Any]:
     """The codec's own settings."""
-    return {} if args.model is None else {"model": args.model}
+    return {name: getattr(args, name) for name in ("model", "profile") if getattr(args, name) is not None}
 
 
 def add_fit_arguments(parser: argparse.ArgumentParser) -> None:

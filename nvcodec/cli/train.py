@@ -13,6 +13,6 @@ and writes a weight file if asked. Ctrl-C saves; the same command goes on."""
 EPILOG = """\
 examples:
   nvc train conditional-s --data videos --stills photographs
-  nvc train my.toml --data videos --cache /fast/cache --into runs/my --device cuda
+  nvc train my.toml --data videos --cache /fast/cache --into runs/my --processes 8
   nvc train my.toml --into runs/my --export my.safetensors
   nvc encode in.mp4 -o out.nvc --model my.safetensors"""

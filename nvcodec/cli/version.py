@@ -69,6 +69,7 @@ def versions() -> dict[str, str]:
         "compressai": package_version("compressai"),
         "pyav": package_version("av"),
         "ffmpeg": ffmpeg_version(),
+        "numba": package_version("numba"),
         "numpy": package_version("numpy"),
     }
 

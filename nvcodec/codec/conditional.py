@@ -28,6 +28,7 @@ class ConditionalCodec:
     name = "conditional"
     codec_id = 1
     pixel_exact = True
+    profiles = PROFILES
 
     def models(self) -> Iterator[ModelIdentity]:
         """Weights that are installed."""
@@ -65,18 +66,20 @@ class ConditionalCodec:
             )
         if model is None:
             raise DamagedStreamError("a conditional stream names no model")
-        return ConditionalDecoder(video, model, threads, device)
+        return ConditionalDecoder(video, model, threads)
 
 
 class ConditionalEncoder:
     """Frames to units, a unit behind; see `SequenceEncoder`. ``timings`` holds seconds by stage."""
 
     def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity):
+        from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoEncoder
 
+        announce()
         self.config = bytes([SYNTAX_VERSION])
         self._encoder = VideoEncoder(
-            zoo.load(model.name, model.sha256, settings.device),
+            zoo.load(model.name, model.sha256),
             video.height,
             video.width,
             settings.quality,
@@ -84,7 +87,6 @@ class ConditionalEncoder:
             intra_period=settings.intra_period,
             preset=settings.preset,
             threads=settings.threads,
-            device=settings.device,
         )
         self.timings = self._encoder.timings
 
@@ -105,11 +107,13 @@ def _coded(unit: Unit) -> CodedUnit:
 class ConditionalDecoder:
     """Units to frames; see `SequenceDecoder` and `AheadDecoder`. ``timings`` holds seconds by stage."""
 
-    def __init__(self, video: VideoFormat, model: ModelIdentity, threads: int, device: str):
+    def __init__(self, video: VideoFormat, model: ModelIdentity, threads: int):
+        from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoDecoder
 
+        announce()
         self._decoder = VideoDecoder(
-            zoo.load(model.name, model.sha256, device), video.height, video.width, threads=threads, device=device
+            zoo.load(model.name, model.sha256), video.height, video.width, threads=threads
         )
         self.timings = self._decoder.timings
 

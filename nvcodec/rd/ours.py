@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nvcodec.errors import UsageError
+from nvcodec.rd.anchors import LOW_DELAY, RANDOM_ACCESS
 from nvcodec.rd.codecs import DECODED, SOURCE, STREAM, LabCodec, Trial
 from nvcodec.rd.schema import CodecRecord, Conditions, Quality
 
@@ -21,15 +22,21 @@ CODING_PACKAGES = ("nvcodec.codec", "nvcodec.stream", "nvcodec.models", "nvcodec
 
 
 def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: str = "cpu") -> LabCodec:
-    """The codec called ``ours:NAME[@MODEL][:PRESET]``, names as ``nvc models`` lists them; UsageError if unknown."""
+    """The codec called ``ours:NAME[@MODEL][:PRESET][:PROFILE]``, names as ``nvc models`` lists them.
+
+    PROFILE: ld (the default, as for the anchors) or ra, for codecs that have both. UsageError if unknown.
+    """
     parts = name.split(":")
     codec_name, at, model = parts[1].partition("@") if len(parts) > 1 else ("", "", "")
+    profile = parts.pop() if len(parts) > 2 and parts[-1] in (LOW_DELAY, RANDOM_ACCESS) else LOW_DELAY
     if not codec_name or len(parts) > 3 or (at and not model):
-        raise UsageError(f"codec {name!r}: write ours:NAME, with @MODEL and :PRESET where wanted")
+        raise UsageError(f"codec {name!r}: write ours:NAME, with @MODEL, :PRESET and :ld or :ra where wanted")
     preset = parts[2] if len(parts) > 2 else ""
-    version, weights = _identity(codec_name, model, preset)
+    version, weights, profiles = _identity(codec_name, model, preset)
+    if not profiles and name.endswith(f":{RANDOM_ACCESS}"):
+        raise UsageError(f"codec {name!r}: {codec_name} has no profile {RANDOM_ACCESS}")
     settings = {"intra_period": conditions.intra_period, "threads": threads, "device": device}
-    record = CodecRecord(name, "ours", "ld", version, preset=preset, weights_sha256=weights, settings=dict(settings))
+    record = CodecRecord(name, "ours", profile, version, preset=preset, weights_sha256=weights, settings=dict(settings))
 
     def make(step: float) -> Trial:
         if step != int(step):
@@ -38,6 +45,7 @@ def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: st
         shared = ["--threads", str(threads), "--device", device, "-y"]
         encode = [*program, "encode", SOURCE, "-o", STREAM, "--codec", codec_name, "-q", str(int(step))]
         encode += [*(["--model", model] if model else []), *(["--preset", preset] if preset else [])]
+        encode += ["--profile", profile] if profiles else []
         encode += ["--intra-period", str(conditions.intra_period), *shared]
         decode = [*program, "decode", STREAM, "-o", DECODED, *shared]
         return Trial(record, Quality("quality", step), encode, decode, ".nvc", "nvc")
@@ -45,8 +53,8 @@ def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: st
     return LabCodec(name, "quality", STEPS, 0, HIGHEST_QUALITY, make)
 
 
-def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str | None]:
-    """(version with a hash of the code that decides the bytes, SHA-256 of the weights), without loading torch."""
+def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """(version with a hash of the code that decides the bytes, SHA-256 of the weights, profiles), without loading torch."""
     from nvcodec.cli.version import package_version
     from nvcodec.codec.protocol import EncodeSettings
     from nvcodec.codec.registry import get_codec
@@ -63,7 +71,9 @@ def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str |
         model = models[model_name]
     own = inspect.getsourcefile(type(codec))
     code = code_digest(CODING_PACKAGES, [Path(own)] if own else [])
-    return f"nvcodec {package_version('nvcodec')} code {code[:12]}", model.sha256.hex() if model else None
+    return f"nvcodec {package_version('nvcodec')} code {code[:12]}", model.sha256.hex() if model else None, tuple(
+        getattr(codec, "profiles", ())
+    )
 
 
 def unit_nbytes(stream: Path, frames: int) -> list[int]:

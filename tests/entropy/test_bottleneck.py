@@ -10,7 +10,7 @@ from compressai.entropy_models import EntropyBottleneck
 
 from nvcodec.entropy.bottleneck import bottleneck_tables
 from nvcodec.entropy.tables import TableSet
-from nvcodec.models.conditional.density import FactorizedDensity
+from nvcodec.entropy.density import FactorizedDensity
 
 CHANNELS = 6
 
