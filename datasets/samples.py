@@ -8,7 +8,7 @@ import numpy as np
 from nvcodec.datasets.training_cache import CachedClip, CachedFile
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
-STILL_EDGE = 512  # of the piece cut from a still: pieces of equal size are trained on together
+STILL_EDGE = 512  # of the piece cut from a still
 
 
 def hold_out(files: list[CachedFile], one_in: int = 12) -> tuple[list[CachedFile], list[CachedFile]]:

@@ -32,12 +32,13 @@ MAX_RESULTS_NBYTES = 8 << 20
 
 
 def card_facts(
-    weights: Path, recipe_text: str, training: dict[str, Any], data: list[dict[str, Any]], parameters: int
+    weights: Path, recipe_text: str, training: dict[str, Any], data: list[dict[str, Any]], parameters: dict[str, int]
 ) -> dict[str, Any]:
     """Everything a card says of a weight file, without results.
 
-    training: ``steps``, ``steps_planned``, ``seed``, ``minutes``, ``sessions``, ``commit``; data: as
-    `nvcodec.datasets.training_files.describe` gives it for each folder; parameters: how many there are.
+    training: ``records``, ``frames``, ``held_out`` (``records``, ``frames``, ``decisions_bits``, ``latents_bits``),
+    ``seed``, ``minutes``, ``sessions``, ``commit``; data: as `nvcodec.datasets.training_files.describe` gives it for
+    each folder; parameters: how many there are, by kind.
     """
     content = weights.read_bytes()
     return {
@@ -46,7 +47,8 @@ def card_facts(
         "file": weights.name,
         "nbytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
-        "parameters": parameters,
+        "parameters": sum(parameters.values()),
+        "parameters_by_kind": parameters,
         "licence": LICENCE,
         "purpose": PURPOSE,
         "limits": list(LIMITS),
@@ -95,9 +97,10 @@ def markdown(facts: dict[str, Any]) -> str:
         [
             {"": "file", " ": f"`{facts['file']}`, {facts['nbytes']} bytes ({mega:.1f} MB)"},
             {"": "SHA-256", " ": f"`{facts['sha256']}`"},
-            {"": "parameters", " ": f"{facts['parameters']:,}"},
+            {"": "parameters", " ": _parameters(facts)},
             {"": "licence", " ": facts["licence"]},
-            {"": "steps", " ": f"{training['steps']} of {training['steps_planned']}, averaged weights"},
+            {"": "learned from", " ": f"{training['records']} records of {training['frames']} frames"},
+            {"": "held out", " ": _held_out(training["held_out"])},
             {"": "seed", " ": training["seed"]},
             {"": "training time", " ": f"{training['minutes']:.0f} minutes, {_machines(training['sessions'])}"},
             {"": "source code", " ": _commits(training)},
@@ -136,9 +139,23 @@ def commit() -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
+def _parameters(facts: dict[str, Any]) -> str:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts["parameters_by_kind"].items())
+    return f"{facts['parameters']:,} ({kinds})"
+
+
+def _held_out(held: dict[str, int]) -> str:
+    if not held["records"]:
+        return "no records"
+    return (
+        f"{held['decisions_bits']:,} bits of decisions and {held['latents_bits']:,} of latents in "
+        f"{held['records']} records of {held['frames']} frames"
+    )
+
+
 def _machines(sessions: list[dict[str, Any]]) -> str:
-    each = dict.fromkeys((s["processes"], s["device"], s["machine"]) for s in sessions)
-    texts = [f"{n} process{'es' * (n > 1)} on {device} ({machine})" for n, device, machine in each]
+    each = dict.fromkeys((s["processes"], s["cpu"], s["machine"]) for s in sessions)
+    texts = [f"{n} process{'es' * (n > 1)} on {cpu} ({machine})" for n, cpu, machine in each]
     return ", ".join(texts) or "machine not recorded"
 
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``nvc train``: prepares data, learns transforms, records, trains, exports; each only where it is still to be done."""
+"""``nvc train``: prepares data, makes transforms and records, learns, exports; each only where it is left to do."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import os
+import platform
 import sys
+import time
 from argparse import ArgumentTypeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nvcodec.cli import EXIT_SIGNAL, say
 from nvcodec.cli.values import whole_number
@@ -32,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--into", type=Path, metavar="RUN", help="folder of the run, resumed if begun (default runs/NAME)")
     run.add_argument("--seconds", type=_seconds, default=math.inf, metavar="S", help="stop after this time and save")
-    run.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
     run.add_argument(
         "--processes",
         type=whole_number("processes", 1, 1024),
+        default=2,
         metavar="N",
-        help="processes, each with a batch of its own and its share of the cores (default: the recipe's)",
+        help="processes that encode, with one thread each (default 2)",
     )
     out = parser.add_argument_group("export")
     out.add_argument("--export", type=Path, metavar="OUT", help="then write a .safetensors weight file and its card")
@@ -45,40 +46,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is left of preparing, training and exporting; 130 when interrupted (the run is saved)."""
-    from nvcodec.models.training.launch import launch
-    from nvcodec.models.training.loop import steps_done
+    """Do what is left of preparing, training and exporting; 128 + signal when interrupted (the run is saved)."""
+    from nvcodec.models.training.phases import missing
     from nvcodec.models.training.recipe import find_recipe, load_recipe
 
     path = find_recipe(args.recipe)
     recipe = load_recipe(path)
     folder = args.into or Path("runs", recipe.name)
-    processes = args.processes or recipe.processes
     _check(args, recipe, folder)
     _prepare(args)
-    done = steps_done(folder)
-    if done < recipe.steps and args.seconds > 0:
-        _device(args.device)
-        code = launch(path, args.cache, folder, args.device, processes, args.seconds, "--traceback" in sys.argv)
-        done = steps_done(folder)
-        if code > EXIT_SIGNAL:
-            where = f"at step {done} of {recipe.steps}" if (folder / "state.pt").exists() else "before training"
-            say(f"interrupted {where}, saved in {folder}; the same command resumes")
-        if code:
-            return code
-    if done < recipe.steps and not args.export:
-        print(f"{folder}: step {done} of {recipe.steps}; the same command resumes")
-    elif not args.export:
-        print(f"{folder}: trained, {done} steps; --export OUT.safetensors writes the weights")
+    if args.seconds > 0 and missing(recipe, folder):
+        received = _train(args, recipe, path, folder)
+        if received is not None:
+            where = f"at {lacking}" if (lacking := missing(recipe, folder)) else "at the end"
+            say(f"interrupted {where}; what is done is kept in {folder}, the same command resumes")
+            return EXIT_SIGNAL + received
+    if args.export:
+        _export(args, recipe, path, folder)
+    elif lacking := missing(recipe, folder):
+        print(f"{folder}: lacks {lacking}; the same command resumes")
     else:
-        _export(args, recipe, folder)
+        print(f"{folder}: trained; --export OUT.safetensors writes the weights")
     return 0
+
+
+def _train(args: argparse.Namespace, recipe: Recipe, path: Path, folder: Path) -> int | None:
+    """Train, and note for the card when, where and for how long; returns the signal that ended it, if one did."""
+    from nvcodec.cli.version import cpu_description
+    from nvcodec.models.training.card import commit
+    from nvcodec.models.training.export import RECIPE, SESSIONS
+    from nvcodec.models.training.phases import train
+    from nvcodec.models.training.stopping import StopSignals
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECIPE).write_bytes(path.read_bytes())
+    begin = time.monotonic()
+    session = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "processes": args.processes,
+        "cpu": cpu_description()[0],
+        "machine": platform.machine(),
+        "commit": commit(),
+    }
+    with StopSignals() as signals:
+        try:
+            train(
+                recipe,
+                args.cache,
+                folder,
+                args.processes,
+                lambda: signals.received is not None or time.monotonic() - begin >= args.seconds,
+                say,
+            )
+        finally:
+            session["minutes"] = round((time.monotonic() - begin) / 60, 2)
+            with open(folder / SESSIONS, "a") as log:
+                log.write(json.dumps(session) + "\n")
+    return signals.received
 
 
 def _check(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     """What would otherwise fail only after hours."""
     from nvcodec.datasets.training_cache import cached_paths
-    from nvcodec.models.training.phases import RECORDS
+    from nvcodec.models import zoo
+    from nvcodec.models.conditional.weights import load_weights
+    from nvcodec.models.training.phases import BASES, RECORDS
     from nvcodec.models.training.records import complete
 
     if folder.exists() and not folder.is_dir():
@@ -86,6 +118,8 @@ def _check(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     cached = any(cached_paths(place) for place in (args.cache / "train", args.cache))
     if args.data is None and not cached and not complete(recipe.records, folder / RECORDS):
         raise UsageError(f"--cache {args.cache}: no prepared videos in it; --data FOLDER prepares them")
+    if recipe.start_from and not (folder / BASES).exists():
+        load_weights(zoo.find(recipe.start_from).path)
     if args.export is None:
         return
     out: Path = args.export
@@ -95,15 +129,6 @@ def _check(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
         raise UsageError(f"--export {out}: no folder {out.parent}")
     if out.exists() and not args.overwrite:
         raise UsageError(f"--export {out}: exists already; -y replaces it")
-
-
-def _device(name: str) -> None:
-    import torch
-
-    try:
-        torch.empty(1, device=torch.device(name))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"device {name}: {(str(error).splitlines() or ['not available'])[0]}") from error
 
 
 def _prepare(args: argparse.Namespace) -> None:
@@ -125,68 +150,21 @@ def _prepare(args: argparse.Namespace) -> None:
 def _prepare_folder(folder: Path, cache: Path, suffixes: frozenset[str], count: int) -> None:
     from tqdm import tqdm
 
+    from nvcodec.cli.version import cpu_count
     from nvcodec.datasets.prepare import prepare
-    from nvcodec.models.training.launch import cores
 
     say(f"preparing {count} files of {folder} in {cache}")
     with tqdm(total=count, unit=" files", file=sys.stderr, leave=False, disable=not sys.stderr.isatty()) as bar:
-        prepare(folder, cache, cores(), suffixes, lambda name: bar.update())
+        prepare(folder, cache, cpu_count(), suffixes, lambda name: bar.update())
 
 
-def _export(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
-    """Averaged weights, tables and the card."""
-    from nvcodec.models.conditional.network import ConditionalNetwork, NetworkConfig
-    from nvcodec.models.training.bases import load_bases
-    from nvcodec.models.training.card import card_facts, commit, write_card
+def _export(args: argparse.Namespace, recipe: Recipe, path: Path, folder: Path) -> None:
     from nvcodec.models.training.export import export
-    from nvcodec.models.training.group import Group
-    from nvcodec.models.training.loop import load_own_records, read_state
-    from nvcodec.models.training.phases import BASES, RECORDS
 
-    if not (folder / "state.pt").exists():
-        raise UsageError(f"--export: {folder} holds no network yet; without --seconds the same command trains it")
-    state = read_state(folder)
-    network = ConditionalNetwork(NetworkConfig(**recipe.network))
-    try:
-        network.load_state_dict(state["average"])
-    except RuntimeError as error:
-        raise UsageError(f"{folder}: trained with another network than that of recipe {recipe.name}") from error
-    bases, records = load_bases(folder / BASES), load_own_records(recipe, folder / RECORDS, Group())
-    say("counting latents and decisions for their tables ...")
     out: Path = args.export
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        export(network, bases, records, out.stem, partial)
-        os.replace(partial, out)
-    except ValueError as error:
-        raise UsageError(f"--export: these weights cannot be stored exactly: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    sessions = _lines(folder / "sessions.jsonl")
-    training = {
-        "steps": int(state["step"]),
-        "steps_planned": recipe.steps,
-        "seed": recipe.seed,
-        "minutes": round(float(state["seconds"]) / 60, 1),
-        "commit": commit(),
-        "sessions": sessions,
-    }
-    data = [json.loads(p.read_text()) for kind in ("train", "stills") if (p := args.cache / f"{kind}.json").is_file()]
-    used = folder / "recipe.toml"
-    text = (used if used.is_file() else _recipe_path(args)).read_text(encoding="utf-8")
-    facts = card_facts(out, text, training, data, sum(p.numel() for p in network.parameters()))
-    card, _ = write_card(out, facts)
-    print(f"{out}: step {training['steps']}, {facts['nbytes']} bytes, SHA-256 {facts['sha256']}; card {card}")
-
-
-def _recipe_path(args: argparse.Namespace) -> Path:
-    from nvcodec.models.training.recipe import find_recipe
-
-    return find_recipe(args.recipe)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    facts = export(recipe, path, folder, args.cache, out)
+    records, card = facts["training"]["records"], out.with_suffix(".md")
+    print(f"{out}: learned from {records} records, {facts['nbytes']} bytes, SHA-256 {facts['sha256']}; card {card}")
 
 
 def _seconds(text: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -17,10 +17,10 @@ from nvcodec.models.conditional.picture import Blocks, Statistics
 from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
 from nvcodec.models.quality import STEPS
 from nvcodec.models.training.bases import SIZES, make_bases, typical_rates
-from nvcodec.models.training.group import Group
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.records import CLIPS, STILLS
+from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import CLASSES, BlockBases, dct_columns
 
 COARSE, FINE, TINY, TINY_CHROMA = range(4)
@@ -41,9 +41,12 @@ class Tally:
         self.samples = np.zeros(len(SIZES) * CLASSES)
         self.symbols = [np.zeros((2, RATE_CLASSES, n, LARGEST_SYMBOL + 1)) for n in SIZES]
 
-    @property
-    def arrays(self) -> list[np.ndarray]:
-        """Everything, for `Group.add`."""
+    def add(self, other: Tally) -> None:
+        """Take the sums of another."""
+        for mine, theirs in zip(self._arrays(), other._arrays(), strict=True):
+            mine += theirs
+
+    def _arrays(self) -> list[np.ndarray]:
         return [*self.covariance, self.samples, *self.symbols]
 
     def add_residuals(self, statistics: Statistics, quality: int) -> None:
@@ -117,40 +120,38 @@ def rates_of(counts: np.ndarray, smoothing: float) -> np.ndarray:
 def learn_bases(
     pieces: Pieces,
     counts: BasesCounts,
-    group: Group,
-    pool: Executor,
+    workers: Workers,
     stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> BlockBases | None:
-    """Both rounds, the pieces shared among the processes; None when stopped on the way."""
+    """Both rounds; None when stopped on the way. Sums are made in the order of the pieces, whoever encodes them."""
     columns = [np.stack([dct_columns(t)] * CLASSES) for t in range(len(SIZES))]
     rates = [typical_rates(n) for n in SIZES]
     for number in range(ROUNDS):
         part = ROUNDS - number
         jobs = [(CLIPS, n) for n in range(-(-counts.clips // part))]
         jobs += [(STILLS, n) for n in range(-(-counts.stills // part)) if pieces.has(STILLS)]
-        tally, bases = Tally(), make_bases(columns, rates)
-        own, last, stopped = jobs[group.rank :: group.world], time.monotonic(), False
-        for done, (kind, n) in enumerate(own):
-            stopped = stop()
-            if stopped:
-                break
-            _tally(tally, pieces, kind, n, counts.frames, bases, pool)
+        tally, bases, last, done = Tally(), make_bases(columns, rates), time.monotonic(), 0
+        arguments = ((pieces, kind, n, counts.frames, bases) for kind, n in jobs)
+        for one in workers.map(tally_piece, arguments, stop):
+            tally.add(one)
+            done += 1
             if time.monotonic() - last > REPORT_SECONDS:
-                say(f"transforms, round {number + 1} of {ROUNDS}: {done + 1} of {len(own)} sequences")
+                say(f"transforms, round {number + 1} of {ROUNDS}: {done} of {len(jobs)} pieces")
                 last = time.monotonic()
-        if group.any(stopped):
+        learned = list(workers.map(Tally.columns, [(tally, columns)], stop)) if done == len(jobs) else []
+        if not learned:
             return None
-        group.add(tally.arrays)
-        columns, rates = tally.columns(columns), tally.rates()
+        columns, rates = learned[0], tally.rates()
     return make_bases(columns, rates)
 
 
-def _tally(
-    tally: Tally, pieces: Pieces, kind: str, number: int, frames: int, bases: BlockBases, pool: Executor
-) -> None:
-    piece, statistics = pieces.draw(kind, number, frames), Statistics()
-    for unit in decide(piece, bases, pool, statistics):
-        tally.add_residuals(statistics, piece.quality)
-        for _, _, blocks, symbols in unit.frames:
-            tally.add_symbols(blocks, symbols)
+def tally_piece(pieces: Pieces, kind: str, number: int, frames: int, bases: BlockBases) -> Tally:
+    """What one piece adds, encoded with one thread."""
+    tally, piece, statistics = Tally(), pieces.draw(kind, number, frames), Statistics()
+    with ThreadPoolExecutor(1) as pool:
+        for unit in decide(piece, bases, pool, statistics):
+            tally.add_residuals(statistics, piece.quality)
+            for _, _, blocks, symbols in unit.frames:
+                tally.add_symbols(blocks, symbols)
+    return tally

@@ -1,97 +1,125 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a cache of clips to a trained network: transforms, records, training. Each keeps its result in the run's folder,
-and what is there is not done again.
+"""From a cache of clips to what a weight file holds: transforms, records, contexts. Each keeps its result in the run's
+folder, and what is there is not done again.
 
-    CACHE ─► bases.safetensors ─► records/*.npz ─► state.pt
+    CACHE ─► bases.safetensors ─► records/*.npz ─► learned.safetensors
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
-from nvcodec.errors import UsageError
+import numpy as np
+
 from nvcodec.models import zoo
-from nvcodec.models.conditional.network import NetworkConfig
-from nvcodec.models.conditional.weights import Weights, load_weights
+from nvcodec.models.conditional.weights import Learned, load_weights
 from nvcodec.models.training.bases import load_bases, save_bases
-from nvcodec.models.training.group import Group
-from nvcodec.models.training.loop import Training
+from nvcodec.models.training.learned import (
+    Held,
+    LearnedFacts,
+    digest_of,
+    frames_of,
+    load_learned,
+    save_learned,
+)
 from nvcodec.models.training.recipe import Recipe
-from nvcodec.models.training.records import complete
+from nvcodec.models.training.records import CLIPS, HELD_OUT, STILLS, complete, load_records, recorded
+from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import BlockBases
 
-BASES = "bases.safetensors"
-RECORDS = "records"
+BASES, RECORDS, LEARNED = "bases.safetensors", "records", "learned.safetensors"
 _FOR_BASES, _FOR_RECORDS = 1, 2  # purposes of pieces
 
 
-def train(
-    recipe: Recipe,
-    cache: Path,
-    run: Path,
-    device: str,
-    group: Group,
-    threads: int,
-    stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> None:
-    """Do what is left in a run's folder, until ``stop()`` is true. Threads: of the encoder, in this process.
+def missing(recipe: Recipe, run: Path) -> str:
+    """What a run's folder lacks next; empty when it is all there."""
+    if not (run / BASES).exists():
+        return "transforms"
+    if not complete(recipe.records, run / RECORDS):
+        return "records"
+    return "" if result(recipe, run) else "contexts"
 
-    The cache is only looked into, and the encoder only imported, while there is something to encode.
+
+def result(recipe: Recipe, run: Path) -> tuple[Learned, LearnedFacts] | None:
+    """What was learned from the records that are in a run's folder; None when nothing was yet."""
+    return load_learned(run / LEARNED, digest_of(recorded(recipe.records, run / RECORDS)))
+
+
+def train(
+    recipe: Recipe, cache: Path, run: Path, processes: int, stop: Callable[[], bool], say: Callable[[str], None]
+) -> None:
+    """Do what is left in a run's folder, until ``stop()`` is true. processes: that encode; 0: in this one.
+
+    The cache is only looked into while there is something to encode.
     """
     run.mkdir(parents=True, exist_ok=True)
-    start = _start(recipe) if recipe.start_from and not (run / "state.pt").exists() else None
-    with ThreadPoolExecutor(max(1, min(2, threads)), "pictures") as pool:
-        bases = _bases(recipe, cache, run, start, group, pool, stop, say)
-        if bases is None:
+    with Workers(processes) as workers:
+        bases = _bases(recipe, cache, run, workers, stop, say)
+        if bases is None or not _record(recipe, cache, run, bases, workers, stop, say):
             return
-        if not complete(recipe.records, run / RECORDS):
-            from nvcodec.models.training.pieces import Pieces
-            from nvcodec.models.training.recording import record
-
-            say("records of clips ...")
-            pieces = Pieces(cache, recipe.seed, _FOR_RECORDS)
-            if not record(pieces, bases, recipe.records, run / RECORDS, group, pool, stop, say):
-                return
-    network = start.network if start is not None else None
-    Training(recipe, run, device, say, group, network).fit(stop=stop)
-
-
-def _start(recipe: Recipe) -> Weights:
-    weights = load_weights(zoo.find(recipe.start_from).path)
-    wanted = NetworkConfig(**recipe.network)
-    if weights.network.config != wanted:
-        there = ", ".join(f"{key} {value}" for key, value in weights.network.config.to_dict().items())
-        asked = ", ".join(f"{key} {value}" for key, value in asdict(wanted).items())
-        raise UsageError(f"start_from {recipe.start_from}: its network ({there}) does not fit the recipe's ({asked})")
-    return weights
+    if result(recipe, run) is None:
+        _learn(recipe, run, stop, say)
 
 
 def _bases(
-    recipe: Recipe,
-    cache: Path,
-    run: Path,
-    start: Weights | None,
-    group: Group,
-    pool: ThreadPoolExecutor,
-    stop: Callable[[], bool],
-    say: Callable[[str], None],
+    recipe: Recipe, cache: Path, run: Path, workers: Workers, stop: Callable[[], bool], say: Callable[[str], None]
 ) -> BlockBases | None:
     """The transforms of a run, learned or taken from other weights; None when stopped on the way."""
     path = run / BASES
     if path.exists():
         return load_bases(path)
-    if start is not None:
-        bases: BlockBases | None = start.bases
+    if recipe.start_from:
+        say(f"transforms of {recipe.start_from}")
+        bases: BlockBases | None = load_weights(zoo.find(recipe.start_from).path).bases
     else:
         from nvcodec.models.training.components import learn_bases
         from nvcodec.models.training.pieces import Pieces
 
         say("transforms from clips ...")
-        bases = learn_bases(Pieces(cache, recipe.seed, _FOR_BASES), recipe.bases, group, pool, stop, say)
-    if bases is not None and group.rank == 0:
+        bases = learn_bases(Pieces(cache, recipe.seed, _FOR_BASES), recipe.bases, workers, stop, say)
+    if bases is not None:
         save_bases(path, bases)
     return bases
+
+
+def _record(
+    recipe: Recipe,
+    cache: Path,
+    run: Path,
+    bases: BlockBases,
+    workers: Workers,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> bool:
+    """Records of clips; False when stopped on the way."""
+    if complete(recipe.records, run / RECORDS):
+        return True
+    from nvcodec.models.training.pieces import Pieces
+    from nvcodec.models.training.recording import record
+
+    say("records of clips ...")
+    pieces = Pieces(cache, recipe.seed, _FOR_RECORDS)
+    return record(pieces, bases, recipe.records, run / RECORDS, workers, stop, say)
+
+
+def _learn(recipe: Recipe, run: Path, stop: Callable[[], bool], say: Callable[[str], None]) -> None:
+    """Code all records, in random order: the last videos must not all be of one kind."""
+    from nvcodec.models.training.learn import learn, validate
+
+    folder = run / RECORDS
+    digest = digest_of(recorded(recipe.records, folder))
+    sequences, held = (
+        [sequence for path in recorded(recipe.records, folder, kinds) for sequence in load_records(path)]
+        for kinds in ((CLIPS, STILLS), (HELD_OUT,))
+    )
+    order = np.random.default_rng(recipe.seed).permutation(len(sequences))
+    say(f"contexts from {len(sequences)} records ...")
+    learned = learn([sequences[int(n)] for n in order], say, stop)
+    if learned is None:
+        return
+    facts = LearnedFacts(
+        len(sequences), frames_of(sequences), Held(len(held), frames_of(held), *validate(held, learned))
+    )
+    save_learned(run / LEARNED, learned, facts, digest)
+    say(f"held out: {facts.held_out}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from nvcodec.models.conditional.frame_coder import Window
-from nvcodec.models.training.group import Group
 from nvcodec.models.training.pieces import Piece, Pieces, decide
 from nvcodec.models.training.recipe import RecordCounts
 from nvcodec.models.training.records import (
@@ -24,6 +23,7 @@ from nvcodec.models.training.records import (
     save_records,
     shards,
 )
+from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import BlockBases
 
 REPORT_SECONDS = 30
@@ -51,34 +51,35 @@ def record(
     bases: BlockBases,
     counts: RecordCounts,
     folder: Path,
-    group: Group,
-    pool: Executor,
+    workers: Workers,
     stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> bool:
-    """Record what is not there yet, the files shared among the processes; False when stopped on the way."""
+    """Record what is not there yet, file by file; False when stopped on the way, which loses the files under way."""
     folder.mkdir(exist_ok=True)
-    own = [shard for shard in shards(counts)[group.rank :: group.world] if pieces.has(shard[0])]
-    own = [shard for shard in own if not record_path(folder, *shard[:2]).exists()]
+    missing = [s for s in shards(counts) if pieces.has(s[0]) and not record_path(folder, *s[:2]).exists()]
     begin = last = time.monotonic()
-    total, done, stopped = sum(len(shard[2]) for shard in own), 0, False
-    for kind, index, numbers in own:
+    total, done = sum(len(numbers) for _, _, numbers in missing), 0
+    arguments = ((pieces, kind, n, counts.frames, bases) for kind, _, numbers in missing for n in numbers)
+    made = workers.map(draw_and_record, arguments, stop)
+    for kind, index, numbers in missing:
         sequences: list[Sequence] = []
-        for number in numbers:
-            stopped = stop()
-            if stopped:
-                break
-            sequences += record_piece(pieces.draw(kind, number, counts.frames), bases, pool)
+        for _ in numbers:
+            piece = next(made, None)
+            if piece is None:
+                return False
+            sequences += piece
             done += 1
             if time.monotonic() - last > REPORT_SECONDS:
                 last = time.monotonic()
                 left = (last - begin) / done * (total - done)
-                say(f"records: {done} of {total} sequences  left {left / 60:.0f} min")
-        if stopped:
-            break
+                say(f"records: {done} of {total} pieces  left {left / 60:.0f} min")
         save_records(record_path(folder, kind, index), sequences)
-    if group.any(stopped):
-        return False
-    if group.rank == 0:
-        mark_complete(counts, folder)
+    mark_complete(counts, folder)
     return True
+
+
+def draw_and_record(pieces: Pieces, kind: str, number: int, frames: int, bases: BlockBases) -> list[Sequence]:
+    """The sequences of a numbered piece, encoded with one thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return record_piece(pieces.draw(kind, number, frames), bases, pool)

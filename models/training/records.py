@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the network learns from: the encoder's decisions and symbols for many pieces of the training clips.
+"""What the entropy coder learns from: the encoder's decisions and symbols for many pieces of the training clips.
 
 They are kept in the run's folder, some sequences to a file, as plain arrays: ``frames`` (F, 8) int32 with a row for
 each frame (sequence, rows, columns, number, level, kept, first and second reference, -1 for none), and all frames'
@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.network import LATENTS
 from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.kernels.residual import SAMPLES as LATENTS
 from nvcodec.models.training.recipe import RecordCounts
 
 CLIPS, STILLS, HELD_OUT = "clips", "stills", "held-out"

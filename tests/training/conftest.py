@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,22 @@ from synthetic_training import recipe_text, write_cache
 from nvcodec.models.training import components
 from nvcodec.models.training.bases import save_bases
 from nvcodec.models.training.components import learn_bases
-from nvcodec.models.training.group import Group
 from nvcodec.models.training.phases import BASES, RECORDS
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import load_recipe
 from nvcodec.models.training.recording import record
+from nvcodec.models.training.workers import Workers
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two panned clips and one still."""
+    """Eight panned clips, of which one is held out, and one still."""
     return write_cache(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
 def recipe_path(tmp_path: Path) -> Path:
-    """Three steps of a tiny network."""
+    """Few pieces."""
     path = tmp_path / "tiny.toml"
     path.write_text(recipe_text())
     return path
@@ -36,13 +35,13 @@ def recipe_path(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with transforms and records, and no network yet."""
+    """A run's folder with transforms and records from which nothing was learned yet."""
     run = tmp_path_factory.mktemp("encoded")
     (run / "tiny.toml").write_text(recipe_text())
     recipe = load_recipe(run / "tiny.toml")
-    with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
+    with Workers(0) as workers, pytest.MonkeyPatch.context() as patch:
         patch.setattr(components, "LEAST_SAMPLES", 0.1)  # few blocks are good enough here
-        rest = (Group(), pool, lambda: False, lambda line: None)
+        rest = (workers, lambda: False, lambda line: None)
         bases = learn_bases(Pieces(cache, 1, 1), recipe.bases, *rest)
         assert bases is not None
         save_bases(run / BASES, bases)
@@ -52,6 +51,6 @@ def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_folder(encoded: Path, tmp_path: Path) -> Path:
-    """A copy of `encoded` that may be trained in."""
+    """A copy of `encoded` that may be changed."""
     shutil.copytree(encoded, tmp_path / "run")
     return tmp_path / "run"

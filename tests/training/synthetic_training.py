@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Panned textures as cache files and as videos, and a recipe for a tiny network."""
+"""Panned textures as cache files and as videos, and a recipe of few pieces."""
 
 from __future__ import annotations
 
@@ -11,22 +11,19 @@ import numpy as np
 
 from nvcodec.datasets.training_cache import CachedClip, save_clip
 
-WIDTHS = {"hidden": 16, "memory": 8, "blocks": 1}
 TABLES = {
-    "network": WIDTHS,
     "bases": {"clips": 2, "stills": 1, "frames": 3},
     "records": {"clips": 6, "stills": 2, "held_out": 1, "frames": 4},
 }
+SPEEDS = {"a": (4, 2), "b": (-2, 0), "c": (0, 4), "d": (2, 2), "e": (0, 0), "f": (-4, 2), "g": (2, -2), "h": (6, 0)}
+HELD = "g"  # of these, by its place in the order of names
 
 
-def recipe_text(steps: int = 3, **keys: object) -> str:
-    """A recipe of one stage for a tiny network."""
-    settings = {"name": "tiny", "precision": "float32", **keys}
-    top = "".join(f"{key} = {value!r}\n".replace("'", '"') for key, value in settings.items())
-    tables = "".join(
-        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items()) for name, table in TABLES.items()
-    )
-    return f"{top}\n{tables}\n[[stage]]\nsteps = {steps}\nbatch = 2\nlr = 4e-3\nlr_end = 2e-3\n"
+def recipe_text(**keys: object) -> str:
+    """A recipe of few pieces."""
+    top = "".join(f"{key} = {value!r}\n".replace("'", '"') for key, value in {"name": "tiny", **keys}.items())
+    tables = (f"[{name}]\n" + "".join(f"{key} = {n}\n" for key, n in table.items()) for name, table in TABLES.items())
+    return top + "\n" + "\n".join(tables)
 
 
 def texture(height: int, width: int, seed: int, detail: int) -> np.ndarray:
@@ -60,10 +57,10 @@ def cached_clip(
 
 
 def write_cache(folder: Path) -> Path:
-    """A training cache of two panned clips and one still."""
+    """A training cache of eight panned clips and one still."""
     for kind in ("train", "stills"):
         (folder / kind).mkdir(parents=True)
-    for name, speed in (("a", (4, 2)), ("b", (-2, 0))):
+    for name, speed in SPEEDS.items():
         save_clip(folder / "train" / f"{name}.npz", cached_clip(name, speed=speed))
     save_clip(folder / "stills" / "s.npz", cached_clip("s", 1, size=(160, 176)))
     return folder

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,10 @@ from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels.residual import rate_class
 from nvcodec.models.training.bases import SIZES, load_bases, make_bases, save_bases, typical_rates
 from nvcodec.models.training.components import Tally, learn_bases, principal_components, rates_of
-from nvcodec.models.training.group import Group
 from nvcodec.models.training.phases import BASES
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import BasesCounts
+from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import CLASSES, dct_columns
 
 
@@ -125,6 +124,18 @@ def test_files_that_are_no_transforms(encoded: Path, tmp_path: Path) -> None:
 
 
 def test_a_stop_leaves_nothing(cache: Path) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        pieces = Pieces(cache, 1)
-        assert learn_bases(pieces, BasesCounts(2, 0, 2), Group(), pool, lambda: True, lambda line: None) is None
+    with Workers(0) as workers:
+        pieces, calls = Pieces(cache, 1), iter(range(99))
+        for stop in (lambda: True, lambda: next(calls) == 2):
+            assert learn_bases(pieces, BasesCounts(2, 0, 2), workers, stop, lambda line: None) is None
+
+
+def test_transforms_do_not_depend_on_how_many_processes_encode(cache: Path) -> None:
+    made = []
+    for processes in (1, 2):
+        with Workers(processes) as workers:
+            found = learn_bases(Pieces(cache, 1), BasesCounts(3, 1, 2), workers, lambda: False, lambda line: None)
+            assert found is not None
+            made.append(found)
+    for kind in ("pictures", "rates"):
+        assert all(np.array_equal(a, b) for a, b in zip(*(getattr(bases, kind) for bases in made), strict=True))

@@ -12,10 +12,12 @@ import pytest
 from nvcodec.errors import UsageError
 from nvcodec.models.training.card import add_results, card_facts, main, write_card
 
-SESSION = {"processes": 2, "device": "cpu", "machine": "x86_64", "commit": "abc123", "torch": "2.8", "from_step": 0}
+SESSION = {"processes": 2, "cpu": "Some CPU", "machine": "x86_64", "commit": "abc123", "minutes": 40.7}
+PARAMETERS = {"slots": 1000, "mixing weights": 234000, "basis entries": 999567}
 TRAINING = {
-    "steps": 90,
-    "steps_planned": 100,
+    "records": 380,
+    "frames": 3240,
+    "held_out": {"records": 16, "frames": 192, "decisions_bits": 617312, "latents_bits": 3247064},
     "seed": 7,
     "minutes": 81.4,
     "commit": None,
@@ -42,7 +44,7 @@ def weights(tmp_path: Path) -> Path:
     """A file with a card that has no results yet."""
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"weights" * 100)
-    write_card(path, card_facts(path, 'name = "model"\n', TRAINING, DATA, 1234567))
+    write_card(path, card_facts(path, 'name = "model"\n', TRAINING, DATA, PARAMETERS))
     return path
 
 
@@ -55,18 +57,32 @@ def test_card_holds_the_facts(weights: Path) -> None:
     for words in (
         digest,
         "700 bytes",
-        "1,234,567",
+        "1,234,567 (1,000 slots, 234,000 mixing weights, 999,567 basis entries)",
         "Apache-2.0",
-        "90 of 100",
+        "380 records of 3240 frames",
+        "617,312 bits of decisions and 3,247,064 of latents in 16 records of 192 frames",
         "| seed | 7 |",
         "81 minutes",
         "`abc123`",
     ):
         assert words in text
-    for words in ("2 processes on cpu", "12 videos from 4 sources", "f00d", "me/mine", 'name = "model"', "## Limits"):
+    for words in (
+        "2 processes on Some CPU",
+        "12 videos from 4 sources",
+        "f00d",
+        "me/mine",
+        'name = "model"',
+        "## Limits",
+    ):
         assert words in text
-    assert text.count("2 processes on cpu") == 1
+    assert text.count("2 processes on Some CPU") == 1
     assert "None measured yet" in text
+
+
+def test_card_without_records_held_out(weights: Path) -> None:
+    nothing = {"records": 0, "frames": 0, "decisions_bits": 0, "latents_bits": 0}
+    write_card(weights, card_facts(weights, "", {**TRAINING, "held_out": nothing}, DATA, PARAMETERS))
+    assert "| held out | no records |" in weights.with_suffix(".md").read_text()
 
 
 def test_results_are_added_and_replaced(weights: Path, tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ import pytest
 from synthetic_training import recipe_text
 
 from nvcodec.errors import UsageError
-from nvcodec.models.training.recipe import SHIPPED, find_recipe, load_recipe
-
-STAGE = "[[stage]]\nsteps = 10\nbatch = 2\nlr = 1e-3\nlr_end = 1e-4\n"
+from nvcodec.models.training.recipe import SHIPPED, BasesCounts, Recipe, RecordCounts, find_recipe, load_recipe
 
 
 def load(tmp_path: Path, text: str):
@@ -24,49 +22,31 @@ def load(tmp_path: Path, text: str):
 def test_recipes_that_ship_load_by_name(path: Path) -> None:
     recipe = load_recipe(find_recipe(path.stem))
     assert recipe.name == path.stem
-    assert recipe.steps == sum(stage.steps for stage in recipe.stages) > 0
+    assert recipe.records.held_out > 0
 
 
-def test_stages_follow_each_other(tmp_path: Path) -> None:
-    recipe = load(tmp_path, 'name = "x"\n' + STAGE + STAGE.replace("batch = 2", "batch = 5"))
-    assert recipe.steps == 20
-    assert recipe.stage_at(9) == (recipe.stages[0], 0.9)
-    assert recipe.stage_at(10) == (recipe.stages[1], 0.0)
-    assert recipe.stage_at(20) == (recipe.stages[1], 1.0)
+def test_the_default_model_is_made_of_the_defaults() -> None:
+    recipe = load_recipe(find_recipe("conditional-s"))
+    assert recipe == Recipe("conditional-s")
+    assert (recipe.bases, recipe.records) == (BasesCounts(90, 150, 6), RecordCounts(260, 120, 16, 12))
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('name = "x"\n', "at least one [[stage]]"),
-        ('name = "x"\nstage = 3\n', "at least one [[stage]]"),
-        ('name = "x"\nstage = [3]\n', "at least one [[stage]]"),
-        (STAGE, "name is missing"),
-        ('name = ""\n' + STAGE, "name is empty"),
-        ("name = 3\n" + STAGE, "name is 3: str wanted"),
-        ('name = "x"\nlearning_rate = 1\n' + STAGE, "unknown key learning_rate"),
-        ('name = "x"\nstages = []\n' + STAGE, "unknown key stages"),
-        ('name = "x"\nseed = "one"\n' + STAGE, "seed is 'one': int wanted"),
-        ('name = "x"\nseed = -1\n' + STAGE, "seed is -1"),
-        ('name = "x"\nema = 1.0\n' + STAGE, "ema is 1.0"),
-        ('name = "x"\nema = nan\n' + STAGE, "ema is nan"),
-        ('name = "x"\nseed = true\n' + STAGE, "seed is True: int wanted"),
-        ('name = "x"\nprecision = "float16"\n' + STAGE, "precision is 'float16': float32 or bfloat16"),
-        ('name = "x"\nprocesses = 0\n' + STAGE, "processes is 0: 1 to 1024"),
-        ('name = "x"\n' + STAGE.replace("lr = 1e-3\n", ""), "stage.lr is missing"),
-        ('name = "x"\n' + STAGE + "momentum = 1\n", "unknown key stage.momentum"),
-        ('name = "x"\n' + STAGE.replace("steps = 10", "steps = 0"), "stage.steps is 0: at least 1"),
-        ('name = "x"\n' + STAGE.replace("batch = 2", "batch = 2.5"), "stage.batch is 2.5: int wanted"),
-        ('name = "x"\nnetwork = 5\n' + STAGE, "network is 5"),
-        ('name = "x"\n[network]\nlayers = 5\n' + STAGE, "unknown key network.layers"),
-        ('name = "x"\n[network]\nhidden = 0\n' + STAGE, "network.hidden is 0"),
-        ('name = "x"\n[network]\nhidden = "wide"\n' + STAGE, "network.hidden is 'wide'"),
-        ('name = "x"\n[network]\nhidden = 1000\nmemory = 500\n' + STAGE, "network: fan-in"),
-        ('name = "x"\nbases = 5\n' + STAGE, "bases is 5: a table wanted"),
-        ('name = "x"\n[bases]\nclips = 0\n' + STAGE, "bases.clips is 0: 1 to"),
-        ('name = "x"\n[bases]\nframe = 3\n' + STAGE, "unknown key bases.frame"),
-        ('name = "x"\n[records]\nframes = 1\n' + STAGE, "records.frames is 1: 2 to 64"),
-        ('name = "x"\n[records]\nclips = "all"\n' + STAGE, "records.clips is 'all': int wanted"),
+        ("seed = 1", "name is missing"),
+        ('name = ""\n', "name is empty"),
+        ("name = 3", "name is 3: str wanted"),
+        ('name = "x"\nlearning_rate = 1\n', "unknown key learning_rate"),
+        ('name = "x"\nstage = []\n', "unknown key stage"),
+        ('name = "x"\nseed = "one"\n', "seed is 'one': int wanted"),
+        ('name = "x"\nseed = -1\n', "seed is -1"),
+        ('name = "x"\nseed = true\n', "seed is True: int wanted"),
+        ('name = "x"\nbases = 5\n', "bases is 5: a table wanted"),
+        ('name = "x"\n[bases]\nclips = 0\n', "bases.clips is 0: 1 to"),
+        ('name = "x"\n[bases]\nframe = 3\n', "unknown key bases.frame"),
+        ('name = "x"\n[records]\nframes = 1\n', "records.frames is 1: 2 to 64"),
+        ('name = "x"\n[records]\nclips = "all"\n', "records.clips is 'all': int wanted"),
         ('name = "x\n', "not TOML"),
     ],
 )
@@ -88,5 +68,11 @@ def test_missing_and_binary_recipes(tmp_path: Path) -> None:
         find_recipe("no-such-recipe")
 
 
+@pytest.mark.parametrize("key", ["precision", "ema", "clip_norm", "processes", "network", "stage", "batch"])
+def test_settings_of_the_network_that_is_gone_are_unknown(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UsageError, match=rf"unknown key {key} \(known: name, seed, start_from\)"):
+        load(tmp_path, f'name = "x"\n{key} = 1\n')
+
+
 def test_tiny_recipe_of_these_tests_loads(tmp_path: Path) -> None:
-    assert load(tmp_path, recipe_text(processes=2)).processes == 2
+    assert load(tmp_path, recipe_text(seed=2)).records.clips == 6

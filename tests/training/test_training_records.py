@@ -15,12 +15,12 @@ from nvcodec.errors import UsageError
 from nvcodec.models.conditional.picture import Reference, rebuild
 from nvcodec.models.training import records as module
 from nvcodec.models.training.bases import load_bases
-from nvcodec.models.training.group import Group
 from nvcodec.models.training.phases import BASES, RECORDS
 from nvcodec.models.training.pieces import Piece, Pieces, decide
 from nvcodec.models.training.recipe import RecordCounts
 from nvcodec.models.training.recording import record, record_piece
 from nvcodec.models.training.records import CLIPS, Sequence, complete, load_records, recorded, save_records
+from nvcodec.models.training.workers import Workers
 
 QUIET = (lambda: False, lambda line: None)
 
@@ -50,9 +50,9 @@ def test_sequences_begin_with_keyframes_and_refer_to_kept_frames(sequences: list
             assert all(r < place and sequence[r].kept for r in frame.references)
             assert frame.symbols.shape == (np.count_nonzero(frame.arrays["coded"]), 384)
     group, low_delay = sequences[:2]
-    assert [frame.number for frame in group] == [0, 8, 4, 2, 1, 3, 6, 5, 7, 10, 9]
-    assert [group[r].number for r in group[4].references] == [0, 2]
-    assert not group[4].kept
+    assert [frame.number for frame in group] == [0, 8, 4, 2, 6, 1, 3, 5, 7, 10, 9]
+    assert [group[r].number for r in group[5].references] == [0, 2]
+    assert not group[5].kept
     assert all(frame.kept for frame in low_delay)
 
 
@@ -110,16 +110,17 @@ def test_files_that_are_no_records(
 
 
 def test_recording_stops_and_goes_on_where_it_was(
-    cache: Path, encoded: Path, pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHARD", 2)
     bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1), RecordCounts(5, 0, 0, 2)
     calls = iter(range(99))
-    assert not record(pieces, bases, counts, tmp_path / "r", Group(), pool, lambda: next(calls) == 3, lambda line: None)
+    here = Workers(0)
+    assert not record(pieces, bases, counts, tmp_path / "r", here, lambda: next(calls) == 3, lambda line: None)
     assert [path.name for path in recorded(counts, tmp_path / "r")] == ["clips-0000.npz"]
     assert not complete(counts, tmp_path / "r")
     before = (tmp_path / "r" / "clips-0000.npz").stat().st_mtime_ns
-    assert record(pieces, bases, counts, tmp_path / "r", Group(), pool, *QUIET)
+    assert record(pieces, bases, counts, tmp_path / "r", here, *QUIET)
     assert complete(counts, tmp_path / "r")
     assert (tmp_path / "r" / "clips-0000.npz").stat().st_mtime_ns == before
     paths = recorded(counts, tmp_path / "r", (CLIPS,))
@@ -127,20 +128,14 @@ def test_recording_stops_and_goes_on_where_it_was(
     assert not complete(RecordCounts(6, 0, 0, 2), tmp_path / "r")
 
 
-def test_each_process_records_its_share(
-    cache: Path, encoded: Path, pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SHARD", 1)
-    monkeypatch.setattr(Group, "any", lambda self, flag: flag)
-    bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1), RecordCounts(3, 1, 0, 2)
-    names = []
-    for rank in range(2):
-        group = Group()
-        group.rank, group.world = rank, 2
-        assert record(pieces, bases, counts, tmp_path / str(rank), group, pool, *QUIET)
-        names.append({path.name for path in recorded(counts, tmp_path / str(rank))})
-    assert not names[0] & names[1]
-    assert names[0] | names[1] == {"clips-0000.npz", "clips-0001.npz", "clips-0002.npz", "stills-0000.npz"}
+def test_processes_record_what_one_records(cache: Path, encoded: Path, tmp_path: Path) -> None:
+    bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1, 2), RecordCounts(6, 2, 1, 4)
+    with Workers(2) as workers:
+        assert record(pieces, bases, counts, tmp_path / "r", workers, *QUIET)
+    for path in recorded(counts, tmp_path / "r"):
+        with np.load(path) as mine, np.load(encoded / RECORDS / path.name) as theirs:
+            assert mine.files == theirs.files
+            assert all(np.array_equal(mine[name], theirs[name]) for name in mine.files), path.name
 
 
 def test_records_of_a_run_are_in_its_folder(encoded: Path) -> None:
@@ -148,5 +143,6 @@ def test_records_of_a_run_are_in_its_folder(encoded: Path) -> None:
     assert {path.name for path in (encoded / RECORDS).iterdir()} == {
         "clips-0000.npz",
         "complete.json",
+        "held-out-0000.npz",
         "stills-0000.npz",
     }

@@ -70,7 +70,7 @@ def test_every_clip_comes_before_one_comes_again() -> None:
 
 def test_same_number_same_piece(cache: Path) -> None:
     pieces, again, other = Pieces(cache, 1, 2), Pieces(cache, 1, 2), Pieces(cache, 1, 1)
-    assert (pieces.has(CLIPS), pieces.has(STILLS), pieces.has(HELD_OUT)) == (True, True, False)
+    assert all(pieces.has(kind) for kind in (CLIPS, STILLS, HELD_OUT))
     drawn = [pieces.draw(CLIPS, n, 4) for n in range(30)]
     for n in (7, 0, 29):
         piece = again.draw(CLIPS, n, 4)
