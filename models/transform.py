@@ -46,7 +46,11 @@ def dct_columns(transform: int) -> np.ndarray:
     columns, order, offset, total = [], [], 0, sum(s * s for s in sides)
     for number, n in enumerate(sides):
         k, x = np.arange(n)[:, None], np.arange(n)[None]
-        dct = np.sqrt(2 / max(n, 1)) * np.cos(np.pi * (2 * x + 1) * k / (2 * max(n, 1))) * np.where(k == 0, np.sqrt(0.5), 1)
+        dct = (
+            np.sqrt(2 / max(n, 1))
+            * np.cos(np.pi * (2 * x + 1) * k / (2 * max(n, 1)))
+            * np.where(k == 0, np.sqrt(0.5), 1)
+        )
         for a in range(n):
             for b in range(n):
                 column = np.zeros(total)

@@ -132,7 +132,9 @@ class FrameCoder:
 
         frames: of the unit; first_number: of its first frame. Raises DamagedStreamError for what cannot be right.
         """
-        header = FrameHeader.from_bytes(payload, 0 if payload and payload[0] & INTRA_FLAG else len(self.window.kept), frames)
+        header = FrameHeader.from_bytes(
+            payload, 0 if payload and payload[0] & INTRA_FLAG else len(self.window.kept), frames
+        )
         number = first_number + header.place
         if any(self.window.kept[slot].number == number for slot in header.references):
             raise DamagedStreamError(f"frame {number} refers to a frame of the same time")

@@ -161,6 +161,7 @@ class Statistics:
 
 CODED_BITS = (6.5, 1.6)  # of a coefficient in rough estimates, and of each doubling
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
+LEAST_BITS = 4.0  # of a block with latents
 BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
 
 
@@ -236,7 +237,17 @@ def _choose_motion(
         search.coarse_search(small, reference.quarter, sad_price / 8, coarse)
         field_before = before.vectors[number]
         search.search(
-            y, reference.planes[0], coarse, field_before, sad_price, BIT_PRICE, prices, per_unit, effort.split, whole[number], quarters[number]
+            y,
+            reference.planes[0],
+            coarse,
+            field_before,
+            sad_price,
+            BIT_PRICE,
+            prices,
+            per_unit,
+            effort.split,
+            whole[number],
+            quarters[number],
         )
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
@@ -264,8 +275,14 @@ def _settle_inter(
     samples[:, 256:] *= CHROMA_WEIGHT
     inverse = np.float32(residual.STEP_SCALE / step)
     errors = (samples * samples).sum(1) * inverse * inverse
+    # where even nothing costs next to nothing, nothing it is
+    worth = errors > BIT_PRICE * LEAST_BITS
+    places, samples, errors = places[worth], samples[worth], errors[worth]
     parts = (samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA])
-    coefficients = tuple(p @ (a[0].T * inverse) for p, a in zip(parts, bases.analysis, strict=True))
+    coefficients = tuple(
+        (p.reshape(-1, p.shape[-1]) @ (a[0].T * inverse)).reshape(p.shape)
+        for p, a in zip(parts, bases.analysis, strict=True)
+    )
     search.settle_inter(
         coefficients, errors, bases.rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
         blocks.tiny, symbols,

@@ -33,8 +33,8 @@ MAX_UNIT_FRAMES = 64
 # levels by which frames differ from the quality asked for (a level is 0.38 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
-LOW_DELAY_OFFSETS = (0, -6, -2, -6)
-GROUP_OFFSETS = (0, -6, -9, -12)  # by depth in the group
+LOW_DELAY_OFFSETS = (0, -8, -3, -8)
+GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
 EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(3, True, False), "slow": Effort(6, True, True)}
 

@@ -118,7 +118,8 @@ def load_weights(path: Path) -> Weights:
             _twice(tensors["start.plain"]),
         )
         bases = bases_of(
-            tuple(tensors[f"bases.{kind}"] for kind in _TRANSFORMS), tuple(tensors[f"rates.{kind}"] for kind in _TRANSFORMS)
+            tuple(tensors[f"bases.{kind}"] for kind in _TRANSFORMS),
+            tuple(tensors[f"rates.{kind}"] for kind in _TRANSFORMS),
         )
         _check(start, bases)
         return Weights(metadata["name"], hashlib.sha256(content).digest(), start, bases)

@@ -168,7 +168,12 @@ def compensate(first, second, pred, vectors, begin, end, out_y, out_u, out_v):
             for k in range(parts):
                 br, bc = 2 * r + (k >> 1), 2 * c + (k & 1)
                 top, left, half = 8 * br, 8 * bc, size // 2
-                x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
+                x0, y0, x1, y1 = (
+                    vectors[0, br, bc, 0],
+                    vectors[0, br, bc, 1],
+                    vectors[1, br, bc, 0],
+                    vectors[1, br, bc, 1],
+                )
                 if kind & FIRST:
                     luma_block(first[0], PAD, top, left, size, x0, y0, a)
                 if kind & SECOND:

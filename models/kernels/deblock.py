@@ -11,7 +11,8 @@ from nvcodec.compiled import compiled
 # tables 8-12 of H.265: beta and tc by QP (tc also by 2 more at intra edges)
 BETA = np.array([0] * 16 + list(range(6, 19)) + list(range(20, 66, 2)), np.int32)
 TC = np.array(
-    [0] * 18 + [1] * 9 + [2] * 4 + [3] * 4 + [4] * 3 + [5, 5, 6, 6, 7, 8, 9, 10, 11, 13, 14, 16, 18, 20, 22, 24], np.int32
+    [0] * 18 + [1] * 9 + [2] * 4 + [3] * 4 + [4] * 3 + [5, 5, 6, 6, 7, 8, 9, 10, 11, 13, 14, 16, 18, 20, 22, 24],
+    np.int32,
 )
 
 

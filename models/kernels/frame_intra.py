@@ -139,9 +139,7 @@ def rebuild_intra(y, u, v, pred, coded, fine, tiny, modes, symbols, step, bases)
                 continue
             for q in range(4):
                 i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
-                rebuild_square(
-                    y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual, scratch, out
-                )
+                rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual, scratch, out)
 
 
 PRICE_ENTRIES = 256
@@ -224,7 +222,11 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
         for i in range(size):
             for j in range(size):
                 difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
-        rough = _tiny_cost(difference, prices, per_unit) if units == 1 else hadamard_cost(difference, size, prices, per_unit)
+        rough = (
+            _tiny_cost(difference, prices, per_unit)
+            if units == 1
+            else hadamard_cost(difference, size, prices, per_unit)
+        )
         cost = rough + price * mode_bits(mode, likely)
         k = len(best) - 1
         if cost >= costs[k]:
@@ -286,9 +288,7 @@ def encode_intra(
                 continue
             row, column = 4 * r, 4 * c
             likely_modes(modes, pred, row, column, likely)
-            _rank_modes(
-                source[0], y, ready, row, column, 4, likely, price, prices, per_unit, scratch, out, best, costs
-            )
+            _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, per_unit, scratch, out, best, costs)
             coarse_cost, coarse_mode = np.float32(1e30), 0
             for k in range(tried):
                 mode = best[k]
@@ -330,7 +330,20 @@ def encode_intra(
                     a, b = i + (part >> 1), j + (part & 1)
                     likely_modes(modes, pred, a, b, likely)
                     _rank_modes(
-                        source[0], y, ready, a, b, 1, likely, price, prices, per_unit, scratch, out, tiny_best, tiny_costs
+                        source[0],
+                        y,
+                        ready,
+                        a,
+                        b,
+                        1,
+                        likely,
+                        price,
+                        prices,
+                        per_unit,
+                        scratch,
+                        out,
+                        tiny_best,
+                        tiny_costs,
                     )
                     best_cost, best_mode = np.float32(1e30), 0
                     for k in range(len(tiny_best)):
@@ -383,9 +396,7 @@ def encode_intra(
                 for k in range(FINE_SAMPLES):
                     fine_symbols[4 * k + q] = part_symbols[k]
                 synthesise(fine_symbols, step, True, quarters, bases, first_class, residual)
-                rebuild_square(
-                    y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out
-                )
+                rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
                 if fine_cost > coarse_cost:
                     break
             mark(ready, row, column, 4, 0)
@@ -405,7 +416,9 @@ def encode_intra(
                 if symbols[r, c, k]:
                     any_symbol = 1
             coded[r, c] = any_symbol
-            synthesise(symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, which, residual)
+            synthesise(
+                symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, which, residual
+            )
             for q in range(4 if fine[r, c] else 1):
                 i, j, units = row, column, 4
                 if fine[r, c]:
@@ -415,9 +428,7 @@ def encode_intra(
 
 
 @compiled
-def collect_residuals(
-    source, planes, pred, coded, fine, tiny, modes, symbols, step, bases, weight, residuals, classes
-):
+def collect_residuals(source, planes, pred, coded, fine, tiny, modes, symbols, step, bases, weight, residuals, classes):
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
     planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes (M,)

@@ -170,7 +170,9 @@ def code_latents(
                     rows[0] = kind * (8 + BANDS) + e
                     rows[1] = kind * (8 + BANDS) + 8 + band
                     expected = max(west, 0) + max(north, 0) + 2 * one + two
-                    expected = 0 if expected < 4 else 1 if expected < 8 else 2 if expected < 14 else 3 if expected < 24 else 4
+                    expected = (
+                        0 if expected < 4 else 1 if expected < 8 else 2 if expected < 14 else 3 if expected < 24 else 4
+                    )
                     value = _code_symbol(
                         coder, buffer, slots, weights, plain, kind, rows, chosen, inputs, expected,
                         np.int64(symbols[r, c, n]),

@@ -13,6 +13,7 @@ from nvcodec.models.kernels.residual import quantise
 from nvcodec.models.kernels.syntax import MAX_VECTOR, MERGE, merge_candidates, predict_vector
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
+GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
 
 
 @compiled
@@ -40,7 +41,11 @@ def coarse_search(current, reference, price, out):
         for c in range(out.shape[1]):
             top, left = max(0, min(4 * r - 2, rows - 8)), max(0, min(4 * c - 2, columns - 8))
             height, width = min(8, rows), min(8, columns)
-            best = 1 << 30
+            best = 0
+            for i in range(height):
+                for j in range(width):
+                    best += abs(current[top + i, left + j] - reference[top + i, left + j])
+            out[r, c, 0] = out[r, c, 1] = 0
             for dy in range(max(-COARSE_RANGE, -top), min(COARSE_RANGE, rows - height - top) + 1):
                 for dx in range(max(-COARSE_RANGE, -left), min(COARSE_RANGE, columns - width - left) + 1):
                     cost = np.int64(price * (abs(dx) + abs(dy)))
@@ -93,13 +98,30 @@ def _fraction_cost(current, reference, top, left, size, x, y, prices, per_unit, 
 
 @compiled
 def _refine(
-    current, reference, top, left, size, starts, count, near, sad_price, price, prices, per_unit, rounds, block, difference, out
+    current,
+    reference,
+    top,
+    left,
+    size,
+    starts,
+    count,
+    near,
+    sad_price,
+    price,
+    prices,
+    per_unit,
+    rounds,
+    block,
+    difference,
+    out,
 ):
     """The best vector around a few starting ones; out: x, y, cost (float64)."""
     best, bx, by = 1e30, 0, 0
     for k in range(count):
         x, y = (starts[k, 0] + 2) >> 2, (starts[k, 1] + 2) >> 2
-        cost = _whole_cost(current, reference, top, left, size, x, y) + sad_price * vector_bits(4 * x - near[0], 4 * y - near[1])
+        cost = _whole_cost(current, reference, top, left, size, x, y) + sad_price * vector_bits(
+            4 * x - near[0], 4 * y - near[1]
+        )
         if cost < best:
             best, bx, by = cost, x, y
     for _ in range(rounds):
@@ -115,15 +137,24 @@ def _refine(
     bx, by = 4 * bx, 4 * by
     best = _fraction_cost(current, reference, top, left, size, bx, by, prices, per_unit, block, difference)
     best += price * vector_bits(bx - near[0], by - near[1])
-    for stride in (2, 1):
-        cx, cy = bx, by
-        for i in range(-1, 2):
-            for j in range(-1, 2):
-                if i == 0 and j == 0:
-                    continue
-                x, y = cx + stride * j, cy + stride * i
+    if best > price * GOOD_ENOUGH:
+        for stride in (2, 1):
+            # the better of left and right, of up and down, and what both together give
+            cx, cy, dx, dy = bx, by, 0, 0
+            across = down = 1e30
+            for n in range(5):
+                if n < 2:
+                    x, y = cx + (stride if n else -stride), cy
+                elif n < 4:
+                    x, y = cx, cy + (stride if n == 3 else -stride)
+                else:
+                    x, y = cx + dx, cy + dy
                 cost = _fraction_cost(current, reference, top, left, size, x, y, prices, per_unit, block, difference)
                 cost += price * vector_bits(x - near[0], y - near[1])
+                if n < 2 and cost < across:
+                    across, dx = cost, x - cx
+                elif 2 <= n < 4 and cost < down:
+                    down, dy = cost, y - cy
                 if cost < best:
                     best, bx, by = cost, x, y
     out[0] = min(max(bx, -MAX_VECTOR), MAX_VECTOR)
@@ -161,17 +192,53 @@ def search(current, reference, coarse, before, sad_price, price, prices, per_uni
                 near[1] = sorted_middle(starts[3, 1], starts[4, 1], starts[5, 1])
             elif count > 3:
                 near[0], near[1] = starts[3, 0], starts[3, 1]
-            _refine(current, reference, 16 * r, 16 * c, 16, starts, count, near, sad_price, price, prices, per_unit, 12, block, difference, found)
+            _refine(
+                current,
+                reference,
+                16 * r,
+                16 * c,
+                16,
+                starts,
+                count,
+                near,
+                sad_price,
+                price,
+                prices,
+                per_unit,
+                12,
+                block,
+                difference,
+                found,
+            )
             whole[r, c] = found
             if not split:
+                continue
+            if found[2] < price * GOOD_ENOUGH:
+                for k in range(4):
+                    i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
+                    quarters[i, j, 0], quarters[i, j, 1], quarters[i, j, 2] = found[0], found[1], found[2] / 4
                 continue
             near[0], near[1] = np.int32(found[0]), np.int32(found[1])
             starts[count] = near
             for k in range(4):
                 i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
                 _refine(
-                    current, reference, 8 * i, 8 * j, 8, starts, count + 1, near, sad_price, price, prices, per_unit, 2, block,
-                    difference, quarters[i, j],
+                    current,
+                    reference,
+                    8 * i,
+                    8 * j,
+                    8,
+                    starts,
+                    count + 1,
+                    near,
+                    sad_price,
+                    price,
+                    prices,
+                    per_unit,
+                    2,
+                    block,
+                    difference,
+                    quarters[i, j],
                 )
 
 
@@ -197,8 +264,23 @@ def _mix_cost(current, top, left, size, a, b, kind, prices, per_unit, difference
 
 @compiled
 def choose_blocks(
-    current, first, second, references, whole, quarters, split, refine, price, prices, per_unit, last_pred, last_vectors,
-    scale, pred, merged, vectors,
+    current,
+    first,
+    second,
+    references,
+    whole,
+    quarters,
+    split,
+    refine,
+    price,
+    prices,
+    per_unit,
+    last_pred,
+    last_vectors,
+    scale,
+    pred,
+    merged,
+    vectors,
 ):
     """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
 
@@ -225,7 +307,9 @@ def choose_blocks(
                     luma_block(first, PAD, top, left, 16, found[k, 0], found[k, 1], a)
                 if kind & SECOND:
                     luma_block(second, PAD, top, left, 16, found[k, 2], found[k, 3], b)
-                cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (0.5 + min(k + 1, count - 1))
+                cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (
+                    0.5 + min(k + 1, count - 1)
+                )
                 if cost < best:
                     best, best_kind, best_merge = cost, kind, k + 1
             # new vectors: into the first, the second, both
@@ -238,7 +322,9 @@ def choose_blocks(
                 luma_block(first if ref == 0 else second, PAD, top, left, 16, x, y, a if ref == 0 else b)
             for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
                 total = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
-                cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (3.5 + total)
+                cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (
+                    3.5 + total
+                )
                 if cost < best:
                     best, best_kind, best_merge = cost, kind, 0
             if refine and references > 1:
@@ -282,10 +368,17 @@ def choose_blocks(
                             if kind & (1 << ref):
                                 x, y = quarters[ref, i, j, 0], quarters[ref, i, j, 1]
                                 total += vector_bits(
-                                    np.int32(x - quarters[ref, i, 2 * c, 0]) if k & 1 else np.int32(x - whole[ref, r, c, 0]),
-                                    np.int32(y - quarters[ref, i, 2 * c, 1]) if k & 1 else np.int32(y - whole[ref, r, c, 1]),
+                                    np.int32(x - quarters[ref, i, 2 * c, 0])
+                                    if k & 1
+                                    else np.int32(x - whole[ref, r, c, 0]),
+                                    np.int32(y - quarters[ref, i, 2 * c, 1])
+                                    if k & 1
+                                    else np.int32(y - whole[ref, r, c, 1]),
                                 )
-                        costs[kind] += _mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, per_unit, difference) + price * total
+                        costs[kind] += (
+                            _mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, per_unit, difference)
+                            + price * total
+                        )
                 for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
                     extra = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
                     cost = costs[kind] + price * (4.5 + 0.5 * extra)

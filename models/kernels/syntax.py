@@ -164,7 +164,9 @@ def _code_mode(coder, buffer, contexts, modes, pred, mr, mc, units):
     for k in range(3):
         if likely[k] == mode:
             rank = k
-    if code_bit(coder, buffer, contexts, MODE_KNOWN + (0 if units == 4 else 1 if units == 2 else 2), 1 if rank < 3 else 0):
+    if code_bit(
+        coder, buffer, contexts, MODE_KNOWN + (0 if units == 4 else 1 if units == 2 else 2), 1 if rank < 3 else 0
+    ):
         rank = code_bit(coder, buffer, contexts, MODE_INDEX, 1 if rank > 0 else 0)
         if rank:
             rank += code_bit(coder, buffer, contexts, MODE_INDEX + 1, 1 if mode == likely[2] else 0)
@@ -203,8 +205,24 @@ def _code_vector(coder, buffer, contexts, pred, vectors, ref, vr, vc, size):
 
 @compiled
 def code_blocks(
-    coder, buffer, contexts, inter, references, pred, merged, coded, fine, tiny, energy, modes, vectors, last_pred,
-    last_merged, last_coded, last_vectors, scale,
+    coder,
+    buffer,
+    contexts,
+    inter,
+    references,
+    pred,
+    merged,
+    coded,
+    fine,
+    tiny,
+    energy,
+    modes,
+    vectors,
+    last_pred,
+    last_merged,
+    last_coded,
+    last_vectors,
+    scale,
 ):
     """Write or read the decisions of all blocks of a frame.
 
@@ -233,7 +251,11 @@ def code_blocks(
                     which = 0
                     wanted = np.int64(merged[r, c]) - 1
                     while which < count - 1 and code_bit(
-                        coder, buffer, contexts, MERGE_INDEX + (4 if n_merged else 0) + which, 1 if wanted > which else 0
+                        coder,
+                        buffer,
+                        contexts,
+                        MERGE_INDEX + (4 if n_merged else 0) + which,
+                        1 if wanted > which else 0,
                     ):
                         which += 1
                     kind = np.int64(kinds[which])
@@ -251,7 +273,9 @@ def code_blocks(
                     elif references < 2:
                         kind = FIRST
                     else:
-                        n = (1 if left and pred[r, c - 1] == BOTH else 0) + (1 if above and pred[r - 1, c] == BOTH else 0)
+                        n = (1 if left and pred[r, c - 1] == BOTH else 0) + (
+                            1 if above and pred[r - 1, c] == BOTH else 0
+                        )
                         if code_bit(coder, buffer, contexts, IS_BOTH + n, 1 if kind == BOTH else 0):
                             kind = BOTH
                         else:
@@ -284,7 +308,9 @@ def code_blocks(
             if kind == INTRA:
                 vectors[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = 0
             group = 2 if kind == INTRA else 0 if is_merged else 1
-            coded[r, c] = code_bit(coder, buffer, contexts, CODED + 4 * (3 * group + n_coded) + before, np.int64(coded[r, c]))
+            coded[r, c] = code_bit(
+                coder, buffer, contexts, CODED + 4 * (3 * group + n_coded) + before, np.int64(coded[r, c])
+            )
             group = 0 if kind == INTRA else 2 if split else 1
             if coded[r, c] or kind == INTRA:
                 fine[r, c] = code_bit(coder, buffer, contexts, FINE + 3 * group + n_fine, np.int64(fine[r, c]))

@@ -112,9 +112,7 @@ class ConditionalDecoder:
         from nvcodec.models.conditional.sequence import VideoDecoder
 
         announce()
-        self._decoder = VideoDecoder(
-            zoo.load(model.name, model.sha256), video.height, video.width, threads=threads
-        )
+        self._decoder = VideoDecoder(zoo.load(model.name, model.sha256), video.height, video.width, threads=threads)
         self.timings = self._decoder.timings
 
     def read(self, payload: bytes, keyframe: bool) -> Any:

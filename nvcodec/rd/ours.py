@@ -71,8 +71,10 @@ def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str |
         model = models[model_name]
     own = inspect.getsourcefile(type(codec))
     code = code_digest(CODING_PACKAGES, [Path(own)] if own else [])
-    return f"nvcodec {package_version('nvcodec')} code {code[:12]}", model.sha256.hex() if model else None, tuple(
-        getattr(codec, "profiles", ())
+    return (
+        f"nvcodec {package_version('nvcodec')} code {code[:12]}",
+        model.sha256.hex() if model else None,
+        tuple(getattr(codec, "profiles", ())),
     )
 
 
