@@ -17,7 +17,8 @@ class BlockBases:
     """Basis pictures of all classes, and what the encoder needs beside them; four arrays each, for the coarse, fine and
     tiny transform and the tiny one of chroma (sizes n = 384, 96, 16, 32).
 
-    pictures: (4, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (4, n, n) float32, coefficients =
+    pictures: (4, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (4, n, n) float32,
+    coefficients =
     analysis @ weighted samples; rates: (2, 8, n, 3) float32, bits of symbols in inter and intra blocks (`quantise`).
     """
 

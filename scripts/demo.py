@@ -34,7 +34,8 @@ FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # complete: x264 and x265 are in it
 QUALITY = 8
 SIZE_TOLERANCE = 0.005  # an anchor whose file is this close to ours (relative) is close enough
 MAX_ANCHOR_ENCODES = 8
-# Their own groups of pictures, as ours; no keyframes but the first and those at cuts; tuned for the metric in the table.
+# Their own groups of pictures, as ours; no keyframes but the first and those at cuts; tuned for the metric in the
+# table.
 ANCHORS = {
     "x264 medium": ("libx264", "-x264-params", "keyint=infinite", "264"),
     "x265 medium": ("libx265", "-x265-params", "keyint=-1:log-level=none", "265"),

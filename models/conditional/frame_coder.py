@@ -62,7 +62,7 @@ class FrameHeader:
         references = tuple(slot for slot in slots if slot != NO_REFERENCE)
         if place >= frames:
             raise DamagedStreamError(f"a frame at place {place} of a unit of {frames}")
-        if slots[0] == NO_REFERENCE and slots[1] != NO_REFERENCE or bool(references) == intra:
+        if (slots[0] == NO_REFERENCE and slots[1] != NO_REFERENCE) or bool(references) == intra:
             raise DamagedStreamError("a frame's references do not fit its kind")
         if any(slot >= window for slot in references):
             raise DamagedStreamError(f"a frame refers to one before the {window} that are there")
@@ -99,7 +99,8 @@ class Window:
 
 
 def stretch(distances: tuple[int, ...], last_distances: tuple[int, ...]) -> np.ndarray:
-    """(2,) int64, 256ths by which another frame's vectors fit this frame's distances to its references; 0: not at all."""
+    """(2,) int64, 256ths by which another frame's vectors fit this frame's distances to its references; 0:
+    not at all."""
     scale = np.zeros(2, np.int64)
     for n in range(min(len(distances), len(last_distances))):
         exact = (512 * distances[n] + abs(last_distances[n])) // (2 * abs(last_distances[n]))

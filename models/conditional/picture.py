@@ -181,7 +181,7 @@ def choose(
     picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; newest: the one
     coded last, whose vectors are candidates, stretched by scale (2,) 256ths.
     """
-    y, u, v = picture
+    y = picture[0]
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
     blocks, symbols = Blocks(rows, columns), np.zeros((rows, columns, residual.SAMPLES), np.int16)
     step = int(STEPS[level])
@@ -253,7 +253,8 @@ def _choose_motion(
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
     search.choose_blocks(
-        y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split, effort.refine, BIT_PRICE, prices,
+        y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split,
+        effort.refine, BIT_PRICE, prices,
         per_unit,         before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.vectors,
     )  # fmt: skip
 

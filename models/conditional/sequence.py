@@ -66,7 +66,8 @@ def plan_low_delay(number: int, quality: int) -> Plan:
 
 
 def plan_group(begin: int, end: int, before: int | None, quality: int) -> list[list[Plan]]:
-    """Frames begin + 1 to end after a keyframe, in coding order; ``before``: where the group before began. Frames of one
+    """Frames begin + 1 to end after a keyframe, in coding order; ``before``: where the group before began. Frames of
+    one
     inner list do not need each other."""
     offset = GROUP_OFFSETS[0]
     waves = [[Plan(end, _level(quality, offset), (begin,) if before is None else (begin, before), True)]]

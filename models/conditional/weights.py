@@ -36,7 +36,8 @@ _TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma")
 class Learned:
     """What the entropy coder knows, and goes on learning from every bit it codes.
 
-    contexts: (B, 2, CONTEXTS, 2) int32 of decisions in intra and inter frames, B being BANDS at the start of a video and
+    contexts: (B, 2, CONTEXTS, 2) int32 of decisions in intra and inter frames, B being BANDS at the start of a video
+    and
     1 while coding; slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
     """
 

@@ -121,7 +121,8 @@ def ready_map(pred):
 
 @compiled
 def rebuild_intra(y, u, v, pred, coded, fine, tiny, modes, symbols, step, bases):
-    """Reconstruct all intra blocks of a frame in raster order, in place. The quarters of a fine block share the class of
+    """Reconstruct all intra blocks of a frame in raster order, in place. The quarters of a fine block share the
+    class of
     basis of the first one's mode."""
     scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
     residual = np.empty(SAMPLES, np.int32)
@@ -257,13 +258,15 @@ def _all_differences(source, planes, row, column, units, weight, out):
 
 @compiled
 def encode_intra(
-    source, planes, pred, coded, fine, tiny, modes, symbols, step, price, bases, analysis, rates, prices, per_unit, weight,
+    source, planes, pred, coded, fine, tiny, modes, symbols, step, price, bases, analysis, rates, prices,
+    per_unit, weight,
     tried,
 ):  # fmt: skip
     """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
 
     source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; step: sixteenths;
-    price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices, per_unit: of `hadamard_cost`; weight:
+    price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices, per_unit: of `hadamard_cost`;
+    weight:
     of chroma; tried: how many modes of each size are tried in full.
     """
     y, u, v = planes
@@ -431,7 +434,8 @@ def encode_intra(
 def collect_residuals(source, planes, pred, coded, fine, tiny, modes, symbols, step, bases, weight, residuals, classes):
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
-    planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes (M,)
+    planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes
+    (M,)
     uint8 their class of basis (+ 4 fine, 8 tiny luma, 12 tiny chroma), as many as there is room for.
     """
     y, u, v = planes

@@ -14,8 +14,43 @@ from nvcodec.compiled import compiled
 PLANAR, MEAN, HORIZONTAL, VERTICAL = 0, 1, 10, 26
 MODES = 35
 _ANGLES = np.array(
-    [0, 0, 32, 26, 21, 17, 13, 9, 5, 2, 0, -2, -5, -9, -13, -17, -21, -26, -32, -26, -21, -17, -13, -9, -5, -2, 0, 2, 5]
-    + [9, 13, 17, 21, 26, 32],
+    [
+        0,
+        0,
+        32,
+        26,
+        21,
+        17,
+        13,
+        9,
+        5,
+        2,
+        0,
+        -2,
+        -5,
+        -9,
+        -13,
+        -17,
+        -21,
+        -26,
+        -32,
+        -26,
+        -21,
+        -17,
+        -13,
+        -9,
+        -5,
+        -2,
+        0,
+        2,
+        5,
+        9,
+        13,
+        17,
+        21,
+        26,
+        32,
+    ],
     np.int32,
 )
 _INVERSE = np.array(
@@ -29,10 +64,12 @@ def border(plane, ready, unit, row, column, units, out):
     """Samples around a block: out[0] the corner, out[1 ..] those above from left to right (2 size), out[2 size + 1 ..]
     those on the left from the top (2 size).
 
-    ready: (4R, 4C) uint8, which 4x4 luma squares are reconstructed; unit: their size in this plane, 4 or 2; row, column,
-    units: place and size of the block in squares. What is not ready repeats its neighbour; all are 128 where nothing is.
+    ready: (4R, 4C) uint8, which 4x4 luma squares are reconstructed; unit: their size in this plane, 4 or 2; row,
+    column,
+    units: place and size of the block in squares. What is not ready repeats its neighbour; all are 128 where nothing
+    is.
     """
-    size, n = unit * units, 2 * unit * units
+    n = 2 * unit * units
     top, left = unit * row, unit * column
     above = before = 0
     if row > 0:

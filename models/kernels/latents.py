@@ -101,7 +101,8 @@ def code_latents(
     """Write or read the latents of all coded blocks of a frame.
 
     slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..63; pred, coded,
-    fine, energy: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with when reading; last_*: of the
+    fine, energy: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with when
+    reading; last_*: of the
     frame coded last.
     """
     chosen, inputs = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
@@ -131,12 +132,14 @@ def code_latents(
                 small = fine[r, c] == 1 and tiny[2 * r + i, 2 * c + j] == 1
                 transform = 0 if not fine[r, c] else 2 if small else 1
                 kind = transform + intra
-                qq = q if fine[r, c] else -1
                 one = two = activity = 0
                 before = -1
-                if last_coded[r, c] and last_fine[r, c] == fine[r, c]:
-                    if not fine[r, c] or last_tiny[2 * r + i, 2 * c + j] == tiny[2 * r + i, 2 * c + j]:
-                        before = 1
+                if (
+                    last_coded[r, c]
+                    and last_fine[r, c] == fine[r, c]
+                    and (not fine[r, c] or last_tiny[2 * r + i, 2 * c + j] == tiny[2 * r + i, 2 * c + j])
+                ):
+                    before = 1
                 for k in range(96 if fine[r, c] else 384):
                     if left == 0:
                         break

@@ -4,7 +4,8 @@
 A 16x16 block has 384 samples: 256 luma, 64 U, 64 V, each row by row. It is coded as a whole (coarse: 384
 coefficients) or by its 8x8 quarters (fine: 96 each; coefficient k of quarter q is number 4 k + q). A quarter is in turn
 transformed as a whole, or (tiny) as four 4x4 luma blocks of 16 coefficients and one block of 4x4 U and V of 32: its
-coefficient 6 k + s is number k of luma block s, 6 k + 4 + j number 2 k + j of chroma. Basis pictures are int16 in units of 2^-14, steps are in sixteenths of a sample value.
+coefficient 6 k + s is number k of luma block s, 6 k + 4 + j number 2 k + j of chroma. Basis pictures are int16 in
+units of 2^-14, steps are in sixteenths of a sample value.
 """
 
 from __future__ import annotations

@@ -167,7 +167,8 @@ def search(current, reference, coarse, before, sad_price, price, prices, per_uni
     """Motion of each 16x16 block and, if ``split``, of its quarters towards one reference.
 
     current: (H, W) uint8; reference: padded luma; coarse: (R, C, 2) of `coarse_search`; before: (2R, 2C, 2) an earlier
-    field, to begin with; sad_price, price: absolute difference and squared steps that a bit is worth; prices, per_unit: of
+    field, to begin with; sad_price, price: absolute difference and squared steps that a bit is worth; prices,
+    per_unit: of
     `hadamard_cost`; whole: (R, C, 3) float64 x, y, cost; quarters:
     (2R, 2C, 3) float64.
     """
@@ -284,7 +285,8 @@ def choose_blocks(
 ):
     """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
 
-    first, second: padded luma of the references; whole: (2, R, C, 3) and quarters: (2, 2R, 2C, 3) of `search`; refine: whether to move the vectors of a block with two references together; price:
+    first, second: padded luma of the references; whole: (2, R, C, 3) and quarters: (2, 2R, 2C, 3) of `search`;
+    refine: whether to move the vectors of a block with two references together; price:
     squared steps that a bit is worth; last_*, scale: as in `merge_candidates`. Fills in pred, merged, vectors.
     """
     rows, columns = pred.shape

@@ -51,7 +51,8 @@ def merge_candidates(pred, vectors, r, c, last_pred, last_vectors, scale, kinds,
     """Motion of up to MERGE different candidates for block (r, c); returns how many.
 
     kinds: (MERGE,) what each is predicted from; found: (MERGE, 4) x0 y0 x1 y1. last_*: the field of the newest
-    reference (last_pred all INTRA where there is none); scale: (2,) int, 256ths by which its vectors into first and second
+    reference (last_pred all INTRA where there is none); scale: (2,) int, 256ths by which its vectors into first and
+    second
     reference are stretched for this frame's (0: not usable).
     """
     count = 0
@@ -227,7 +228,8 @@ def code_blocks(
     """Write or read the decisions of all blocks of a frame.
 
     inter: whether the frame may be predicted from others; references: 1 or 2 of them; pred, merged, coded, fine,
-    energy: (R, C) uint8; tiny: (2R, 2C) uint8; modes: (4R, 4C) uint8; vectors: (2, 2R, 2C, 2) int32. When reading, all are filled in (they may start with
+    energy: (R, C) uint8; tiny: (2R, 2C) uint8; modes: (4R, 4C) uint8; vectors: (2, 2R, 2C, 2) int32. When reading,
+    all are filled in (they may start with
     anything); the encoder's ``merged`` is 0 or 1 + candidate.
     """
     reading = coder[5] != 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the entropy coder knows when a video begins: it codes all records, and what its contexts have learned is kept."""
+"""What the entropy coder knows when a video begins: it codes all records, and what its contexts have
+learned is kept."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def learn(sequences: list[Sequence], say: Callable[[str], None], stop: Callable[
             bits = code_sequence(sequence, learned, band_of(sequence), mean)
             decisions, latents = decisions + bits[0], latents + bits[1]
         say(
-            f"contexts, pass {number + 1} of {PASSES}: decisions {decisions / 8e6:.2f} MB, latents {latents / 8e6:.2f} MB"
+            f"contexts, pass {number + 1} of {PASSES}: decisions {decisions / 8e6:.2f} MB, "
+            f"latents {latents / 8e6:.2f} MB"
         )
     learned.contexts = mean.contexts()
     learned.slots[:, 1] = np.minimum(learned.slots[:, 1], START_COUNT)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conditional codec behind the `Codec` protocol: a unit is one frame (low delay) or a group of 8 (random access)."""
+"""The conditional codec behind the `Codec` protocol: a unit is one frame (low delay) or a group of 8
+(random access)."""
 
 from __future__ import annotations
 

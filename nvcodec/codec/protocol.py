@@ -93,7 +93,8 @@ class SequenceDecoder(Protocol):
 
 
 class AheadDecoder(SequenceDecoder, Protocol):
-    """A decoder whose work comes in two parts: ``read`` (in order, from any one thread) may run ahead of ``rebuild``."""
+    """A decoder whose work comes in two parts: ``read`` (in order, from any one thread) may run ahead of
+    ``rebuild``."""
 
     def read(self, payload: bytes, keyframe: bool) -> Any: ...
 

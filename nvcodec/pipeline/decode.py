@@ -127,7 +127,7 @@ class RecordDecoder:
 
         def rebuild() -> Iterable[Frame]:
             for job in islice(waiting, _UNITS_AHEAD - len(begun)):
-                begun.append(reader.submit(decoder.read, *job))
+                begun.append(reader.submit(decoder.read, job[0], job[1]))
             return decoder.rebuild(begun.popleft().result())  # type: ignore[no-any-return]
 
         return [rebuild] * len(jobs)

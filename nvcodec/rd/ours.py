@@ -54,7 +54,8 @@ def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: st
 
 
 def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str | None, tuple[str, ...]]:
-    """(version with a hash of the code that decides the bytes, SHA-256 of the weights, profiles), without loading torch."""
+    """(version with a hash of the code that decides the bytes, SHA-256 of the weights, profiles), without
+    loading torch."""
     from nvcodec.cli.version import package_version
     from nvcodec.codec.protocol import EncodeSettings
     from nvcodec.codec.registry import get_codec

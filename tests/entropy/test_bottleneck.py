@@ -9,8 +9,8 @@ import torch
 from compressai.entropy_models import EntropyBottleneck
 
 from nvcodec.entropy.bottleneck import bottleneck_tables
-from nvcodec.entropy.tables import TableSet
 from nvcodec.entropy.density import FactorizedDensity
+from nvcodec.entropy.tables import TableSet
 
 CHANNELS = 6
 
