@@ -187,15 +187,6 @@ def test_any_bytes_give_values_in_range_for_as_long_as_they_are_asked(payload: b
     assert reader.state[binary.POSITION] < 5 + 200 * 64
 
 
-def test_flags_are_read_in_place() -> None:
-    flags = np.random.default_rng(5).integers(0, 2, 300).astype(np.uint8)
-    coder = Coder()
-    binary.code_flags(coder.state, coder.buffer, coder.contexts, 4, flags)
-    reader, found = Coder(coder.finish()), np.full(300, 9, np.uint8)
-    binary.code_flags(reader.state, reader.buffer, reader.contexts, 4, found)
-    assert np.array_equal(found, flags)
-
-
 def test_the_bytes_are_pinned() -> None:
     """A coder that writes other bytes needs another syntax version."""
     steps: list[Step] = []

@@ -168,7 +168,6 @@ def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> No
 # --- damage
 
 
-@pytest.mark.xfail(strict=True, reason="VideoDecoder goes on after damage: IndexError, or wrong frames")
 def test_after_damage_nothing_is_decoded_before_a_keyframe(weights: Weights) -> None:
     """The part that reads has seen a frame of the damaged unit that the part that makes pictures has not."""
     encoder = VideoEncoder(weights, 48, 64, 40, profile="ld", threads=1)

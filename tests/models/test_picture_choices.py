@@ -146,7 +146,6 @@ def test_a_frame_coder_reads_what_it_wrote(weights: Weights, pool: ThreadPoolExe
         kept.append(Reference(planes, blocks, 36, number))
 
 
-@pytest.mark.xfail(strict=True, reason="vectors that are refined together are not limited, unlike those of the search")
 def test_refined_vectors_stay_within_the_limit() -> None:
     """In a wide picture whose first block lies 1024 samples to the right in both references: one step too far."""
     columns = 70
