@@ -3,31 +3,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from nvcodec.models.kernels import restore
+
 # of a chroma sample's error, as luma's is 1: what PSNR-YUV 6:1:1 gains (measured: 1.35 and 3.0 cost 2% of rate)
 CHROMA_WEIGHT = 2.2
-CLASSES = 4  # of residuals: inter, and intra of three kinds of mode (see `frame_intra.transform_class`)
+# classes of residuals: inter, intra without direction, and intra by angle, upright and flat (see
+# `frame_intra.CLASS_OF_MODE`); flat ones are upright ones on their side
+ANGLES = 5
+LEARNED_CLASSES = 2 + ANGLES
+CLASSES = LEARNED_CLASSES + ANGLES
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Taps of the restoration in the loop, in 256ths (see `nvcodec.models.kernels.restore`).
+
+    luma: (RANGES, BANKS, CLASSES, LUMA_TAPS), chroma: (RANGES, BANKS, 2, CLASSES, CHROMA_TAPS) int16.
+    """
+
+    luma: np.ndarray
+    chroma: np.ndarray
+
+
+def no_filters() -> Filters:
+    """Filters that change nothing."""
+    first = (restore.RANGES, restore.BANKS)
+    return Filters(
+        np.zeros((*first, restore.CLASSES, restore.LUMA_TAPS), np.int16),
+        np.zeros((*first, 2, restore.CLASSES, restore.CHROMA_TAPS), np.int16),
+    )
 
 
 @dataclass(frozen=True)
 class BlockBases:
-    """Basis pictures of all classes, and what the encoder needs beside them; four arrays each, for the coarse, fine and
-    tiny transform and the tiny one of chroma (sizes n = 384, 96, 16, 32).
+    """Basis pictures of all classes, and what the encoder needs beside them; five arrays each, for the coarse, fine and
+    tiny transform, the tiny one of chroma, and the large one (sizes n = 384, 96, 16, 32, 384), whose "samples" are the
+    lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters of restoration.
 
-    pictures: (4, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (4, n, n) float32,
-    coefficients =
-    analysis @ weighted samples; rates: (2, 8, n, 3) float32, bits of symbols in inter and intra blocks (`quantise`).
+    pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (CLASSES, n, n) float32,
+    coefficients = analysis @ weighted samples; rates: (2, 8, n, 3) float32, bits of symbols in inter and intra blocks (`quantise`).
     """
 
-    pictures: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-    analysis: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-    rates: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    pictures: tuple[np.ndarray, ...]
+    analysis: tuple[np.ndarray, ...]
+    rates: tuple[np.ndarray, ...]
+    filters: Filters = field(default_factory=no_filters)
 
 
-SIDES = ((16, 8, 8), (8, 4, 4), (4,), (0, 4, 4))  # of the components of each transform
+SIDES = ((16, 8, 8), (8, 4, 4), (4,), (0, 4, 4), (16, 8, 8))  # of the components of each transform
 
 
 def sample_weights(transform: int) -> np.ndarray:
@@ -45,6 +72,7 @@ def dct_columns(transform: int) -> np.ndarray:
     """Orthonormal columns of separable cosines of the components, ordered by frequency: to begin with."""
     sides = SIDES[transform]
     columns, order, offset, total = [], [], 0, sum(s * s for s in sides)
+    large = transform == len(SIDES) - 1  # its samples are cosines already
     for number, n in enumerate(sides):
         k, x = np.arange(n)[:, None], np.arange(n)[None]
         dct = (
@@ -55,16 +83,32 @@ def dct_columns(transform: int) -> np.ndarray:
         for a in range(n):
             for b in range(n):
                 column = np.zeros(total)
-                column[offset : offset + n * n] = np.outer(dct[a], dct[b]).ravel()
+                column[offset : offset + n * n] = np.outer(*((np.eye(n) if large else dct)[[a, b]])).ravel()
                 columns.append(column)
                 order.append((a * a + b * b) / (n * n) * 16 + (2 if number else 0))
         offset += n * n
     return np.stack(columns, 1)[:, np.argsort(order, kind="stable")]
 
 
-def bases_of(pictures: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...]) -> BlockBases:
-    """Bases from their pictures, whose columns are orthonormal in the weighted domain but for rounding."""
+def turned(transform: int) -> np.ndarray:
+    """(n,) where each sample of a transform's block is found when the block lies on its side."""
+    numbers, first = [], 0
+    for n in SIDES[transform]:
+        numbers.append(first + np.arange(n * n).reshape(n, n).T.ravel())
+        first += n * n
+    return np.concatenate(numbers)
+
+
+def bases_of(
+    learned: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...], filters: Filters | None = None
+) -> BlockBases:
+    """Bases from the pictures (LEARNED_CLASSES, n, n) of the learned classes, whose columns are orthonormal in the
+    weighted domain but for rounding."""
+    pictures = tuple(
+        np.ascontiguousarray(np.concatenate([p, p[LEARNED_CLASSES - ANGLES :, :, turned(kind)]]))
+        for kind, p in enumerate(learned)
+    )
     analysis = tuple(
         np.ascontiguousarray(p * (sample_weights(kind) / (1 << 14)), np.float32) for kind, p in enumerate(pictures)
     )
-    return BlockBases(pictures, analysis, rates)  # type: ignore[arg-type]
+    return BlockBases(pictures, analysis, rates, filters or no_filters())

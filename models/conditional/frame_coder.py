@@ -21,7 +21,7 @@ from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import BANDS, Learned, Weights
 from nvcodec.models.kernels.latents import code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies
-from nvcodec.models.kernels.syntax import code_blocks
+from nvcodec.models.kernels.syntax import code_banks, code_blocks
 from nvcodec.models.quality import LEVELS
 
 WINDOW = 12  # frames kept for reference
@@ -122,7 +122,7 @@ class FrameCoder:
     def encode(self, header: FrameHeader, number: int, blocks: Blocks, symbols: np.ndarray) -> bytes:
         """The payload of a frame, from its decisions (whose energies are filled in here) and symbols (R, C, 384)."""
         with timed(self.timings, "entropy coding"):
-            energies(blocks.coded, symbols, blocks.energy)
+            energies(blocks.coded, blocks.large, symbols, blocks.energy)
             buffer = np.empty(4096 + MAX_NBYTES_PER_BLOCK * self.rows * self.columns, np.uint8)
             coder = binary.start_writing(buffer)
             self._code(coder, buffer, header, number, blocks, symbols)
@@ -187,13 +187,14 @@ def code_frame(
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
     code_blocks(
         coder, buffer, learned.contexts[band, int(inter)], inter, len(frame.distances), now.pred, now.merged, now.coded,
-        now.fine, now.tiny, now.energy, now.modes, now.vectors, newest.blocks.pred, before.merged, before.coded,
+        now.fine, now.tiny, now.energy, now.large, now.modes, now.vectors, newest.blocks.pred, before.merged, before.coded,
         newest.blocks.vectors, stretch(frame.distances, newest.distances),
     )  # fmt: skip
+    code_banks(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.banks)
     position = int(coder[binary.POSITION])
     code_latents(
         coder, buffer, learned.slots, learned.weights, learned.plain, level, now.pred, now.coded, now.fine, now.tiny,
-        now.energy, now.modes, frame.symbols, before.coded, before.fine, before.tiny, last.symbols,
+        now.energy, now.large, now.modes, frame.symbols, before.coded, before.fine, before.tiny, before.large, last.symbols,
     )  # fmt: skip
     return position
 

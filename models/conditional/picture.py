@@ -15,10 +15,11 @@ from functools import cached_property
 
 import numpy as np
 
-from nvcodec.models.kernels import compensation, deblock, frame_intra, residual, search
+from nvcodec.models.kernels import compensation, deblock, frame_intra, residual, restore, search
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.models.quality import STEPS, deblocking_qp
-from nvcodec.models.transform import CHROMA_WEIGHT, BlockBases
+from nvcodec.models.kernels.syntax import SHARED, WHOLE
+from nvcodec.models.quality import LEVELS, STEPS, deblocking_qp
+from nvcodec.models.transform import CHROMA_WEIGHT, CLASSES, BlockBases
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -55,14 +56,19 @@ class Blocks:
     merged: np.ndarray = field(init=False)
     coded: np.ndarray = field(init=False)
     fine: np.ndarray = field(init=False)
+    banks: np.ndarray = field(init=False)
     tiny: np.ndarray = field(init=False)
     energy: np.ndarray = field(init=False)
+    large: np.ndarray = field(init=False)
     modes: np.ndarray = field(init=False)
     vectors: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         shape = (self.rows, self.columns)
-        self.pred, self.merged, self.coded, self.fine, self.energy = (np.zeros(shape, np.uint8) for _ in range(5))
+        self.pred, self.merged, self.coded, self.fine, self.energy, self.large = (
+            np.zeros(shape, np.uint8) for _ in range(6)
+        )
+        self.banks = np.zeros(((self.rows + 1) // 2, (self.columns + 1) // 2), np.uint8)
         self.tiny = np.zeros((2 * self.rows, 2 * self.columns), np.uint8)
         self.modes = np.full((4 * self.rows, 4 * self.columns), 1, np.uint8)
         self.vectors = np.zeros((2, 2 * self.rows, 2 * self.columns, 2), np.int32)
@@ -79,10 +85,11 @@ def rebuild(
         _predict(blocks, references, inside, pool)
         _add_residuals(blocks, symbols, step, inside, bases, pool)
     frame_intra.rebuild_intra(
-        *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step, bases.pictures
-    )
-    _finish(planes, blocks, level)
-    return planes
+        *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, step,
+        bases.pictures,
+    )  # fmt: skip
+    _deblock(planes, blocks, level)
+    return _restore(planes, blocks, level, bases, pool)
 
 
 def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: Executor) -> None:
@@ -101,14 +108,16 @@ def _add_residuals(
         pool,
         blocks.rows,
         lambda begin, end: residual.add_inter_residuals(
-            *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, symbols, step, bases.pictures, begin, end
-        ),
+            *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, symbols, step, bases.pictures,
+            begin, end,
+        ),  # fmt: skip
     )
 
 
 def _by_rows(pool: Executor, rows: int, work: Callable[[int, int], None]) -> None:
-    """Do independent work on both halves of a frame's block rows at once."""
-    jobs = [pool.submit(work, begin, end) for begin, end in ((0, rows // 2), (rows // 2, rows))]
+    """Do independent work on both halves of a frame's block rows at once; units of 2 x 2 blocks stay whole."""
+    half = rows // 4 * 2
+    jobs = [pool.submit(work, begin, end) for begin, end in ((0, half), (half, rows))]
     for job in jobs:
         job.result()
 
@@ -128,11 +137,57 @@ def _inside(planes: Planes) -> Planes:
     return planes[0][PAD:-PAD, PAD:-PAD], planes[1][half:-half, half:-half], planes[2][half:-half, half:-half]
 
 
-def _finish(planes: Planes, blocks: Blocks, level: int) -> None:
+def _deblock(planes: Planes, blocks: Blocks, level: int) -> None:
     y, u, v = _inside(planes)
-    deblock.deblock(y, u, v, blocks.pred, blocks.coded, blocks.fine, blocks.vectors, deblocking_qp(level))
+    deblock.deblock(y, u, v, blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, deblocking_qp(level))
     for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
         compensation.extend_edges(plane, pad)
+
+
+def _restore(planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool: Executor) -> Planes:
+    """Planes filtered by the banks that the blocks say, with borders."""
+    if not blocks.banks.any():
+        return planes
+    restored = empty_planes(blocks.rows, blocks.columns)
+    _filter(planes, blocks.banks, level, bases, pool, restored)
+    for plane, pad in zip(restored, (PAD, PAD // 2, PAD // 2), strict=True):
+        compensation.extend_edges(plane, pad)
+    return restored
+
+
+def _filter(
+    planes: Planes, banks: np.ndarray, level: int, bases: BlockBases, pool: Executor, restored: Planes
+) -> None:
+    step, quality_range = int(STEPS[level]), level * restore.RANGES // LEVELS
+    taps = bases.filters.luma[quality_range], bases.filters.chroma[quality_range]
+    rows, columns = (planes[0].shape[0] - 2 * PAD) // 16, (planes[0].shape[1] - 2 * PAD) // 16
+    classes = np.empty((4 * rows, 4 * columns), np.uint8)
+
+    def work(begin: int, end: int) -> None:
+        restore.classify(planes[0], step, 2 * begin, min(2 * end, rows), classes)
+        restore.restore(*planes, classes, banks, *taps, restore.clip_of(step), begin, end, *restored)
+
+    _by_rows(pool, len(banks), work)
+
+
+def _choose_banks(
+    picture: Planes, planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool: Executor
+) -> None:
+    """For each unit the bank after which error and price of bits are least."""
+    step = float(STEPS[level]) / residual.STEP_SCALE
+    costs = np.zeros((1 + restore.BANKS, *blocks.banks.shape))
+    costs[1:] = BIT_PRICE * step * step * BANK_BITS
+    trial = planes
+    for bank in range(1 + restore.BANKS):
+        if bank:
+            trial = empty_planes(blocks.rows, blocks.columns) if bank == 1 else trial
+            _filter(planes, np.full_like(blocks.banks, bank), level, bases, pool, trial)
+        for part in range(3):
+            errors = np.zeros(blocks.banks.shape, np.int64)
+            pad, unit = (PAD, restore.UNIT) if part == 0 else (PAD // 2, restore.UNIT // 2)
+            restore.squared_errors(picture[part], trial[part], pad, unit, errors)
+            costs[bank] += errors * (CHROMA_WEIGHT**2 if part else 1.0)
+    blocks.banks[:] = costs.argmin(0)
 
 
 @dataclass(frozen=True)
@@ -146,7 +201,7 @@ class Effort:
 
 @dataclass
 class Statistics:
-    """Residuals kept for `nvc train`: weighted, and the class of each (+ 4 fine, 8 tiny luma, 12 tiny chroma)."""
+    """Residuals kept for `nvc train`: weighted, and the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma)."""
 
     residuals: list[np.ndarray] = field(default_factory=list)
     classes: list[np.ndarray] = field(default_factory=list)
@@ -161,6 +216,7 @@ class Statistics:
 
 CODED_BITS = (6.5, 1.6)  # of a coefficient in rough estimates, and of each doubling
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
+BANK_BITS = 2.0  # more of a unit that is filtered
 LEAST_BITS = 4.0  # of a block with latents
 BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
 
@@ -195,21 +251,22 @@ def choose(
     prices = frame_intra.price_list(step / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
     before = tuple(plane.copy() for plane in inside) if statistics is not None else None
     frame_intra.encode_intra(
-        picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step, BIT_PRICE,
-        bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes,
+        picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
+        step, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes,
     )  # fmt: skip
     if statistics is not None:
         room = 20 * rows * columns
         residuals, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
-            picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.modes, symbols, step,
+            picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, step,
             bases.pictures, np.float32(CHROMA_WEIGHT), residuals, classes,
         )  # fmt: skip
         statistics.residuals.append(residuals[:kept])
         statistics.classes.append(classes[:kept])
-    residual.energies(blocks.coded, symbols, blocks.energy)
-    _finish(planes, blocks, level)
-    return blocks, symbols, planes
+    residual.energies(blocks.coded, blocks.large, symbols, blocks.energy)
+    _deblock(planes, blocks, level)
+    _choose_banks(picture, planes, blocks, level, bases, pool)
+    return blocks, symbols, _restore(planes, blocks, level, bases, pool)
 
 
 def _choose_motion(
@@ -255,7 +312,7 @@ def _choose_motion(
     search.choose_blocks(
         y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split,
         effort.refine, BIT_PRICE, prices,
-        per_unit,         before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.vectors,
+        per_unit, before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.vectors,
     )  # fmt: skip
 
 
@@ -278,24 +335,58 @@ def _settle_inter(
     errors = (samples * samples).sum(1) * inverse * inverse
     # where even nothing costs next to nothing, nothing it is
     worth = errors > BIT_PRICE * LEAST_BITS
+    costs = np.zeros((blocks.rows, blocks.columns), np.float32)
+    costs[places[:, 0], places[:, 1]] = errors
     places, samples, errors = places[worth], samples[worth], errors[worth]
     parts = (samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA])
     coefficients = tuple(
         (p.reshape(-1, p.shape[-1]) @ (a[0].T * inverse)).reshape(p.shape)
-        for p, a in zip(parts, bases.analysis, strict=True)
+        for p, a in zip(parts, bases.analysis[:4], strict=True)
     )
     search.settle_inter(
         coefficients, errors, bases.rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
-        blocks.tiny, symbols,
+        blocks.tiny, symbols, costs,
     )  # fmt: skip
+    _settle_units(picture, predicted, costs, inverse, bases, blocks, symbols, statistics)
     if statistics is not None:
+        whole = blocks.large[places[:, 0], places[:, 1]] == WHOLE
+        places, samples = places[~whole], samples[~whole]
+        parts = tuple(part[~whole] for part in parts)
         coded, fine = (a[places[:, 0], places[:, 1]] > 0 for a in (blocks.coded, blocks.fine))
         statistics.add(samples[coded & ~fine], 0)
         tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)
         tiny = tiny[places[:, 0], places[:, 1]].reshape(-1, 4) > 0
-        statistics.add(parts[1][(coded & fine)[:, None] & ~tiny], 4)
-        statistics.add(parts[2][tiny].reshape(-1, 16), 8)
-        statistics.add(parts[3][tiny], 12)
+        statistics.add(parts[1][(coded & fine)[:, None] & ~tiny], CLASSES)
+        statistics.add(parts[2][tiny].reshape(-1, 16), 2 * CLASSES)
+        statistics.add(parts[3][tiny], 3 * CLASSES)
+
+
+def _settle_units(
+    picture: Planes,
+    predicted: Planes,
+    costs: np.ndarray,
+    inverse: np.float32,
+    bases: BlockBases,
+    blocks: Blocks,
+    symbols: np.ndarray,
+    statistics: Statistics | None,
+) -> None:
+    """The large transform for units with one motion, where it is cheaper."""
+    units = np.argwhere((blocks.large[::2, ::2] == SHARED) & (blocks.pred[::2, ::2] > 0)) * 2
+    errors = np.array([costs[r : r + 2, c : c + 2].sum() for r, c in units])
+    units = units[errors > BIT_PRICE * LEAST_BITS] if len(units) else units
+    if not len(units):
+        return
+    cosines, errors = np.empty((len(units), residual.SAMPLES), np.float32), np.empty(len(units), np.float32)
+    for n, (r, c) in enumerate(units):
+        errors[n] = frame_intra.unit_cosines(picture, predicted, r, c, np.float32(CHROMA_WEIGHT), cosines[n])
+    lost = np.maximum(errors - (cosines * cosines).sum(1), 0) * inverse * inverse
+    search.settle_units(
+        cosines @ (bases.analysis[4][0].T * inverse), lost, costs, bases.rates[4][0], BIT_PRICE, units, blocks.pred,
+        blocks.merged, blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
+    )  # fmt: skip
+    if statistics is not None:
+        statistics.add(cosines[blocks.large[units[:, 0], units[:, 1]] == WHOLE], 4 * CLASSES)
 
 
 def _sample_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,10 +14,11 @@ from safetensors.numpy import load, save_file
 
 from nvcodec.errors import UnsupportedError
 from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT_ROWS
+from nvcodec.models.kernels.restore import MAX_TAP
 from nvcodec.models.kernels.syntax import CONTEXTS
-from nvcodec.models.transform import CLASSES, SIDES, BlockBases, bases_of
+from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, no_filters
 
-FORMAT = "nvc-conditional-3"
+FORMAT = "nvc-conditional-4"
 MAX_NBYTES = 64 << 20
 BANDS = 4  # of quality levels, each with contexts of decisions of its own to begin with
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
@@ -29,7 +30,7 @@ _STORED = {
     "start.weights": np.int32,
     "start.plain": np.uint16,
 }
-_TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma")
+_TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma", "large")
 
 
 @dataclass
@@ -81,8 +82,9 @@ def save_weights(path: Path, name: str, start: Learned, bases: BlockBases) -> No
         "start.plain": np.ascontiguousarray(start.plain[:, 1], np.uint16),
     }
     for kind, pictures, rates in zip(_TRANSFORMS, bases.pictures, bases.rates, strict=True):
-        tensors[f"bases.{kind}"] = np.ascontiguousarray(pictures)  # written as memory lies
+        tensors[f"bases.{kind}"] = np.ascontiguousarray(pictures[:LEARNED_CLASSES])  # written as memory lies
         tensors[f"rates.{kind}"] = np.ascontiguousarray(rates, np.float32)
+    tensors |= {"filters.luma": bases.filters.luma, "filters.chroma": bases.filters.chroma}
     save_file(tensors, path, metadata={"format": FORMAT, "name": name})
     _sort_header(Path(path))
 
@@ -118,11 +120,10 @@ def load_weights(path: Path) -> Weights:
             tensors["start.weights"],
             _twice(tensors["start.plain"]),
         )
-        bases = bases_of(
-            tuple(tensors[f"bases.{kind}"] for kind in _TRANSFORMS),
-            tuple(tensors[f"rates.{kind}"] for kind in _TRANSFORMS),
-        )
-        _check(start, bases)
+        pictures, rates = (tuple(tensors[f"{part}.{kind}"] for kind in _TRANSFORMS) for part in ("bases", "rates"))
+        filters = Filters(tensors["filters.luma"], tensors["filters.chroma"])
+        _check(start, pictures, rates, filters)
+        bases = bases_of(pictures, rates, filters)
         return Weights(metadata["name"], hashlib.sha256(content).digest(), start, bases)
     except OSError as error:
         raise UnsupportedError(f"weights {path}: {error.strerror}") from error
@@ -135,7 +136,9 @@ def _twice(probabilities: np.ndarray) -> np.ndarray:
     return np.stack([probabilities.astype(np.int32)] * 2, -1)
 
 
-def _check(start: Learned, bases: BlockBases) -> None:
+def _check(
+    start: Learned, pictures: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...], filters: Filters
+) -> None:
     """Compiled code does not look at bounds: whatever it indexes must have the size and range it expects."""
     shapes = (start.contexts.shape, start.slots.shape, start.weights.shape, start.plain.shape)
     if shapes != ((BANDS, 2, CONTEXTS, 2), (SLOTS, 2), (WEIGHT_ROWS, INPUTS), (PLAIN_CONTEXTS, 2)):
@@ -144,9 +147,12 @@ def _check(start: Learned, bases: BlockBases) -> None:
         raise ValueError("weights of the mixing network beyond their range")
     if start.slots[:, 1].max() > START_COUNT:
         raise ValueError(f"slots that learned more than {START_COUNT} times")
-    for sides, pictures, rates in zip(SIDES, bases.pictures, bases.rates, strict=True):
+    for taps, expected in ((filters.luma, no_filters().luma), (filters.chroma, no_filters().chroma)):
+        if taps.shape != expected.shape or taps.dtype != np.int16 or np.abs(taps.astype(np.int64)).max() > MAX_TAP:
+            raise ValueError(f"filters of shape {taps.shape}")
+    for sides, picture, rate in zip(SIDES, pictures, rates, strict=True):
         n = sum(side * side for side in sides)
-        if pictures.shape != (CLASSES, n, n) or pictures.dtype != np.int16:
-            raise ValueError(f"basis pictures of shape {pictures.shape}")
-        if rates.shape != (2, 8, n, 3) or rates.dtype != np.float32:
-            raise ValueError(f"rates of shape {rates.shape}")
+        if picture.shape != (LEARNED_CLASSES, n, n) or picture.dtype != np.int16:
+            raise ValueError(f"basis pictures of shape {picture.shape}")
+        if rate.shape != (2, 8, n, 3) or rate.dtype != np.float32:
+            raise ValueError(f"rates of shape {rate.shape}")

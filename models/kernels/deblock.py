@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled
+from nvcodec.models.kernels.syntax import WHOLE
 
 # tables 8-12 of H.265: beta and tc by QP (tc also by 2 more at intra edges)
 BETA = np.array([0] * 16 + list(range(6, 19)) + list(range(20, 66, 2)), np.int32)
@@ -17,7 +18,7 @@ TC = np.array(
 
 
 @compiled
-def edge_strengths(pred, coded, fine, vectors, vertical, out):
+def edge_strengths(pred, coded, fine, large, vectors, vertical, out):
     """Strength 0 to 2 of the edge before each 8x8 block, (2R, 2C) uint8; vertical: edges between columns."""
     rows, columns = 2 * pred.shape[0], 2 * pred.shape[1]
     for r in range(rows):
@@ -25,6 +26,8 @@ def edge_strengths(pred, coded, fine, vectors, vertical, out):
             out[r, c] = 0
             r2, c2 = (r, c - 1) if vertical else (r - 1, c)
             if r2 < 0 or c2 < 0:
+                continue
+            if large[r >> 1, c >> 1] == WHOLE and r >> 2 == r2 >> 2 and c >> 2 == c2 >> 2:
                 continue
             br, bc, br2, bc2 = r >> 1, c >> 1, r2 >> 1, c2 >> 1
             inside = br == br2 and bc == bc2
@@ -88,14 +91,14 @@ def _luma_edge(p, beta, tc):
 
 
 @compiled
-def deblock(y, u, v, pred, coded, fine, vectors, qp):
+def deblock(y, u, v, pred, coded, fine, large, vectors, qp):
     """Filter a frame's planes in place; qp: that of H.265 for the frame's step."""
     rows, columns = 2 * pred.shape[0], 2 * pred.shape[1]
     strengths = np.empty((rows, columns), np.uint8)
     lines = np.empty((4, 8), np.int32)
     beta = BETA[min(qp, 51)]
     for vertical in (True, False):
-        edge_strengths(pred, coded, fine, vectors, vertical, strengths)
+        edge_strengths(pred, coded, fine, large, vectors, vertical, strengths)
         for r in range(rows):
             for c in range(columns):
                 strength = strengths[r, c]

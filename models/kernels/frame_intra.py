@@ -7,15 +7,10 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled
-from nvcodec.models.kernels.intra import MODES, border, predict, smooth, wants_smooth
-from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, synthesise
-from nvcodec.models.kernels.syntax import likely_modes
-
-
-@compiled
-def transform_class(mode):
-    """Which basis an intra mode uses: 1 no direction, 2 leaning to horizontal, 3 leaning to vertical (0 is inter)."""
-    return 1 if mode < 2 else 2 if mode < 18 else 3
+from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
+from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, add_unit, LARGE_CHROMA_COSINES, LARGE_COSINES, synthesise, synthesise_large, transform_class
+from nvcodec.models.kernels.syntax import WHOLE, begins_unit, coding_order, likely_modes
+from nvcodec.models.transform import CLASSES
 
 
 @compiled
@@ -58,9 +53,7 @@ def predict_luma(y, ready, row, column, units, mode, scratch, out):
     border(y, ready, 4, row, column, units, scratch[0])
     if wants_smooth(mode, size):
         smooth(scratch[0], size, scratch[1])
-        predict(scratch[1], size, mode, out)
-    else:
-        predict(scratch[0], size, mode, out)
+    predict_luma_from(scratch, size, mode, out)
     paste(y, 4 * row, 4 * column, size, out)
 
 
@@ -69,7 +62,7 @@ def predict_chroma(plane, ready, row, column, units, mode, scratch, out):
     """Write the prediction of the chroma of a square of 4x4 luma units into a chroma plane."""
     size = 2 * units
     border(plane, ready, 2, row, column, units, scratch[0])
-    predict(scratch[0], size, mode, out)
+    predict(scratch[0], size, mode, True, out)
     paste(plane, 2 * row, 2 * column, size, out)
 
 
@@ -120,27 +113,50 @@ def ready_map(pred):
 
 
 @compiled
-def rebuild_intra(y, u, v, pred, coded, fine, tiny, modes, symbols, step, bases):
-    """Reconstruct all intra blocks of a frame in raster order, in place. The quarters of a fine block share the
-    class of
-    basis of the first one's mode."""
-    scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
+def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, step, bases):
+    """Reconstruct all intra blocks of a frame in coding order, in place."""
+    scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     residual = np.empty(SAMPLES, np.int32)
+    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
     ready = ready_map(pred)
-    for r in range(pred.shape[0]):
-        for c in range(pred.shape[1]):
-            if pred[r, c]:
-                continue
-            if coded[r, c]:
-                which = transform_class(modes[4 * r, 4 * c])
-                quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-                synthesise(symbols[r, c], step, fine[r, c], quarters, bases, which, residual)
-            if not fine[r, c]:
-                rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual, scratch, out)
-                continue
-            for q in range(4):
-                i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
-                rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual, scratch, out)
+    order = coding_order(*pred.shape)
+    for number in range(len(order)):
+        r, c = order[number]
+        if pred[r, c]:
+            continue
+        if large[r, c] == WHOLE:
+            if r % 2 == 0 and c % 2 == 0:
+                if coded[r, c]:
+                    mode = modes[4 * r, 4 * c]
+                    synthesise_large(symbols[r, c], step, False, mode, bases, residual, between, unit)
+                rebuild_unit(y, u, v, ready, r, c, modes, coded[r, c], unit, scratch, out)
+            continue
+        if coded[r, c]:
+            quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
+            synthesise(symbols[r, c], step, False, fine[r, c], quarters, squares, bases, residual)
+        if not fine[r, c]:
+            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual, scratch, out)
+            continue
+        for q in range(4):
+            i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
+            rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual, scratch, out)
+
+
+@compiled
+def _predict_all(y, u, v, ready, row, column, units, mode, scratch, out):
+    """Write the prediction of a square of 4x4 units into all planes."""
+    predict_luma(y, ready, row, column, units, mode, scratch, out)
+    predict_chroma(u, ready, row, column, units, mode, scratch, out)
+    predict_chroma(v, ready, row, column, units, mode, scratch, out)
+
+
+@compiled
+def rebuild_unit(y, u, v, ready, r, c, modes, coded, residual, scratch, out):
+    """Predict a large unit, add its residual (3, 32, 32) and mark it ready."""
+    _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c], scratch, out)
+    if coded:
+        add_unit(y, u, v, r, c, residual)
+    mark(ready, 4 * r, 4 * c, 8, 1)
 
 
 PRICE_ENTRIES = 256
@@ -160,7 +176,7 @@ def price_list(step: float, price: float, first: float = 5.5, growth: float = 1.
 
 @compiled
 def hadamard_cost(block, size, prices, per_unit):
-    """Rough cost, in squared steps, of coding a difference (int32, ``size`` 8 or 16) that is predicted this way."""
+    """Rough cost, in squared steps, of coding a difference (int32, ``size`` 8, 16 or 32) that is predicted this way."""
     total = np.float32(0)
     m = np.empty((8, 8), np.int32)
     for top in range(0, size, 8):
@@ -217,9 +233,9 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
         smooth(scratch[0], size, scratch[1])
     for k in range(len(costs)):
         costs[k] = 1e30
-    difference = np.empty((16, 16), np.int32)
+    difference = np.empty((32, 32), np.int32)
     for mode in range(MODES):
-        predict(scratch[1] if wants_smooth(mode, size) else scratch[0], size, mode, out)
+        predict_luma_from(scratch, size, mode, out)
         for i in range(size):
             for j in range(size):
                 difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
@@ -258,9 +274,8 @@ def _all_differences(source, planes, row, column, units, weight, out):
 
 @compiled
 def encode_intra(
-    source, planes, pred, coded, fine, tiny, modes, symbols, step, price, bases, analysis, rates, prices,
-    per_unit, weight,
-    tried,
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, step, price, bases, analysis, rates, prices,
+    per_unit, weight, tried,
 ):  # fmt: skip
     """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
 
@@ -270,7 +285,7 @@ def encode_intra(
     of chroma; tried: how many modes of each size are tried in full.
     """
     y, u, v = planes
-    scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
+    scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     likely = np.empty(3, np.int32)
     best, costs = np.zeros(tried, np.int32), np.empty(tried, np.float64)
     tiny_best, tiny_costs = np.zeros(max(1, tried - 1), np.int32), np.empty(max(1, tried - 1), np.float64)
@@ -283,201 +298,310 @@ def encode_intra(
     coefficients = np.empty(SAMPLES, np.float32)
     residual = np.empty(SAMPLES, np.int32)
     quarters = np.zeros((2, 2), np.uint8)
+    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
+    unit_symbols, unit_mode, in_unit = np.zeros(384, np.int16), np.zeros(1, np.int32), False
+    unit_cost = separate = np.float32(0)
     ready = ready_map(pred)
     inverse = np.float32(STEP_SCALE / step)
-    for r in range(pred.shape[0]):
-        for c in range(pred.shape[1]):
-            if pred[r, c]:
-                continue
-            row, column = 4 * r, 4 * c
-            likely_modes(modes, pred, row, column, likely)
-            _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, per_unit, scratch, out, best, costs)
-            coarse_cost, coarse_mode = np.float32(1e30), 0
+    order = coding_order(*pred.shape)
+    for number in range(len(order)):
+        r, c = order[number]
+        if r % 2 == 0 and c % 2 == 0:
+            in_unit = False
+        if pred[r, c]:
+            continue
+        if begins_unit(r, c, *pred.shape):
+            unit_cost = separate = np.float32(0)
+            in_unit = not (pred[r, c + 1] or pred[r + 1, c] or pred[r + 1, c + 1])
+            if in_unit:
+                unit_cost = try_unit(
+                    source, planes, ready, pred, modes, 4 * r, 4 * c, inverse, price, analysis[4], rates[4][1], prices,
+                    per_unit, weight, best, costs, scratch, out, unit_symbols, unit_mode,
+                )  # fmt: skip
+        elif in_unit and separate >= unit_cost:
+            continue
+        row, column = 4 * r, 4 * c
+        squares = modes[row : row + 4, column : column + 4]
+        likely_modes(modes, pred, row, column, likely)
+        _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, per_unit, scratch, out, best, costs)
+        coarse_cost, coarse_mode = np.float32(1e30), 0
+        for k in range(tried):
+            mode = best[k]
+            _predict_all(y, u, v, ready, row, column, 4, mode, scratch, out)
+            _all_differences(source, planes, row, column, 4, weight, block)
+            which = transform_class(False, mode)
+            _transform(analysis[0][which], block, inverse, coefficients)
+            cost = quantise(coefficients, rates[0][1], price, trial)
+            cost += price * mode_bits(mode, likely)
+            if cost < coarse_cost:
+                coarse_cost, coarse_mode = cost, mode
+                copy(trial, coarse_symbols)
+        # its quarters, each as a whole or as four 4x4 squares
+        fine_cost = np.float32(price)
+        for k in range(SAMPLES):
+            fine_symbols[k] = 0
+        for q in range(4):
+            i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
+            likely_modes(modes, pred, i, j, likely)
+            _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, per_unit, scratch, out, best, costs)
+            whole_cost, whole_mode = np.float32(1e30), 0
             for k in range(tried):
                 mode = best[k]
-                predict_luma(y, ready, row, column, 4, mode, scratch, out)
-                predict_chroma(u, ready, row, column, 4, mode, scratch, out)
-                predict_chroma(v, ready, row, column, 4, mode, scratch, out)
-                _all_differences(source, planes, row, column, 4, weight, block)
-                which = transform_class(mode)
-                _transform(analysis[0][which], block, inverse, coefficients)
-                cost = quantise(coefficients, rates[0][1], price, trial)
+                _predict_all(y, u, v, ready, i, j, 2, mode, scratch, out)
+                _all_differences(source, planes, i, j, 2, weight, quarter)
+                which = transform_class(False, mode)
+                _transform(analysis[1][which], quarter, inverse, coefficients[:FINE_SAMPLES])
+                cost = quantise(coefficients[:FINE_SAMPLES], rates[1][1], price, trial_part)
                 cost += price * mode_bits(mode, likely)
-                if cost < coarse_cost:
-                    coarse_cost, coarse_mode = cost, mode
-                    copy(trial, coarse_symbols)
-            # its quarters, each as a whole or as four 4x4 squares
-            fine_cost, first_class = price, 0
-            for q in range(4):
-                i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
-                likely_modes(modes, pred, i, j, likely)
-                _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, per_unit, scratch, out, best, costs)
-                whole_cost, whole_mode = np.float32(1e30), 0
-                for k in range(tried):
-                    mode = best[k]
-                    predict_luma(y, ready, i, j, 2, mode, scratch, out)
-                    predict_chroma(u, ready, i, j, 2, mode, scratch, out)
-                    predict_chroma(v, ready, i, j, 2, mode, scratch, out)
-                    _all_differences(source, planes, i, j, 2, weight, quarter)
-                    which = first_class if q else transform_class(mode)
-                    _transform(analysis[1][which], quarter, inverse, coefficients[:FINE_SAMPLES])
-                    cost = quantise(coefficients[:FINE_SAMPLES], rates[1][1], price, trial_part)
+                if cost < whole_cost:
+                    whole_cost, whole_mode = cost, mode
+                    copy(trial_part, part_symbols)
+            parts_cost = price
+            quarters[q >> 1, q & 1] = 1
+            for part in range(4):
+                a, b = i + (part >> 1), j + (part & 1)
+                likely_modes(modes, pred, a, b, likely)
+                _rank_modes(
+                    source[0],
+                    y,
+                    ready,
+                    a,
+                    b,
+                    1,
+                    likely,
+                    price,
+                    prices,
+                    per_unit,
+                    scratch,
+                    out,
+                    tiny_best,
+                    tiny_costs,
+                )
+                best_cost, best_mode = np.float32(1e30), 0
+                for k in range(len(tiny_best)):
+                    mode = tiny_best[k]
+                    predict_luma(y, ready, a, b, 1, mode, scratch, out)
+                    _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
+                    which = transform_class(False, mode)
+                    _transform(analysis[2][which], luma, inverse, coefficients[:TINY])
+                    cost = quantise(coefficients[:TINY], rates[2][1], price, trial_luma)
                     cost += price * mode_bits(mode, likely)
-                    if cost < whole_cost:
-                        whole_cost, whole_mode = cost, mode
-                        copy(trial_part, part_symbols)
-                parts_cost = price
-                quarters[q >> 1, q & 1] = 1
-                tiny_class = first_class
-                for part in range(4):
-                    a, b = i + (part >> 1), j + (part & 1)
-                    likely_modes(modes, pred, a, b, likely)
-                    _rank_modes(
-                        source[0],
-                        y,
-                        ready,
-                        a,
-                        b,
-                        1,
-                        likely,
-                        price,
-                        prices,
-                        per_unit,
-                        scratch,
-                        out,
-                        tiny_best,
-                        tiny_costs,
-                    )
-                    best_cost, best_mode = np.float32(1e30), 0
-                    for k in range(len(tiny_best)):
-                        mode = tiny_best[k]
-                        predict_luma(y, ready, a, b, 1, mode, scratch, out)
-                        _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
-                        which = tiny_class if q or part else transform_class(mode)
-                        _transform(analysis[2][which], luma, inverse, coefficients[:TINY])
-                        cost = quantise(coefficients[:TINY], rates[2][1], price, trial_luma)
-                        cost += price * mode_bits(mode, likely)
-                        if cost < best_cost:
-                            best_cost, best_mode = cost, mode
-                            copy(trial_luma, luma_symbols)
-                    parts_cost += best_cost
-                    if q == 0 and part == 0:
-                        tiny_class = transform_class(best_mode)
-                    modes[a, b] = best_mode
-                    for k in range(SAMPLES):
-                        one[k] = 0
-                    for k in range(TINY):
-                        tiny_symbols[6 * k + part] = luma_symbols[k]
-                        one[4 * (6 * k + part) + q] = luma_symbols[k]
-                    synthesise(one, step, True, quarters, bases, tiny_class, residual)
-                    predict_luma(y, ready, a, b, 1, best_mode, scratch, out)
-                    _add_luma(y, a, b, 1, residual)
-                    ready[a, b] = 1
-                    if parts_cost > whole_cost:
-                        break
-                mark(ready, i, j, 2, 0)
-                if parts_cost < whole_cost:
-                    predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
-                    predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
-                    _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
-                    _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
-                    _transform(analysis[3][tiny_class], chroma, inverse, coefficients[:TINY_CHROMA])
-                    parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
-                    for k in range(TINY_CHROMA):
-                        tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
-                if parts_cost < whole_cost:
-                    copy(tiny_symbols, part_symbols)
-                    fine_cost += parts_cost
-                    if q == 0:
-                        first_class = tiny_class
-                else:
-                    quarters[q >> 1, q & 1] = 0
-                    mark(modes, i, j, 2, whole_mode)
-                    fine_cost += whole_cost
-                    if q == 0:
-                        first_class = transform_class(whole_mode)
-                for k in range(FINE_SAMPLES):
-                    fine_symbols[4 * k + q] = part_symbols[k]
-                synthesise(fine_symbols, step, True, quarters, bases, first_class, residual)
-                rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
-                if fine_cost > coarse_cost:
+                    if cost < best_cost:
+                        best_cost, best_mode = cost, mode
+                        copy(trial_luma, luma_symbols)
+                parts_cost += best_cost
+                modes[a, b] = best_mode
+                for k in range(SAMPLES):
+                    one[k] = 0
+                for k in range(TINY):
+                    tiny_symbols[6 * k + part] = luma_symbols[k]
+                    one[4 * (6 * k + part) + q] = luma_symbols[k]
+                synthesise(one, step, False, True, quarters, squares, bases, residual)
+                predict_luma(y, ready, a, b, 1, best_mode, scratch, out)
+                _add_luma(y, a, b, 1, residual)
+                ready[a, b] = 1
+                if parts_cost > whole_cost:
                     break
-            mark(ready, row, column, 4, 0)
-            fine[r, c] = 1 if fine_cost < coarse_cost else 0
-            for q in range(4):
-                i, j = q >> 1, q & 1
-                tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
-            if fine[r, c]:
-                copy(fine_symbols, symbols[r, c])
-                which = first_class
+            mark(ready, i, j, 2, 0)
+            if parts_cost < whole_cost:
+                predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
+                predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
+                _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
+                _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
+                _transform(analysis[3][transform_class(False, modes[i, j])], chroma, inverse, coefficients[:TINY_CHROMA])
+                parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
+                for k in range(TINY_CHROMA):
+                    tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
+            if parts_cost < whole_cost:
+                copy(tiny_symbols, part_symbols)
+                fine_cost += parts_cost
             else:
-                copy(coarse_symbols, symbols[r, c])
-                mark(modes, row, column, 4, coarse_mode)
-                which = transform_class(coarse_mode)
-            any_symbol = 0
-            for k in range(SAMPLES):
-                if symbols[r, c, k]:
-                    any_symbol = 1
-            coded[r, c] = any_symbol
-            synthesise(
-                symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, which, residual
-            )
-            for q in range(4 if fine[r, c] else 1):
-                i, j, units = row, column, 4
-                if fine[r, c]:
-                    i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
-                small = tiny[i >> 1, j >> 1]
-                rebuild_square(y, u, v, ready, i, j, units, small, modes, True, residual, scratch, out)
+                quarters[q >> 1, q & 1] = 0
+                mark(modes, i, j, 2, whole_mode)
+                fine_cost += whole_cost
+            for k in range(FINE_SAMPLES):
+                fine_symbols[4 * k + q] = part_symbols[k]
+            synthesise(fine_symbols, step, False, True, quarters, squares, bases, residual)
+            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
+            if fine_cost > coarse_cost:
+                break
+        mark(ready, row, column, 4, 0)
+        fine[r, c] = 1 if fine_cost < coarse_cost else 0
+        for q in range(4):
+            i, j = q >> 1, q & 1
+            tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
+        if fine[r, c]:
+            copy(fine_symbols, symbols[r, c])
+        else:
+            copy(coarse_symbols, symbols[r, c])
+            mark(modes, row, column, 4, coarse_mode)
+        any_symbol = 0
+        for k in range(SAMPLES):
+            if symbols[r, c, k]:
+                any_symbol = 1
+        coded[r, c] = any_symbol
+        synthesise(
+            symbols[r, c], step, False, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], squares, bases,
+            residual,
+        )  # fmt: skip
+        for q in range(4 if fine[r, c] else 1):
+            i, j, units = row, column, 4
+            if fine[r, c]:
+                i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
+            small = tiny[i >> 1, j >> 1]
+            rebuild_square(y, u, v, ready, i, j, units, small, modes, True, residual, scratch, out)
+        separate += min(fine_cost, coarse_cost)
+        if in_unit and (separate >= unit_cost or (r % 2 and c % 2)):
+            top, left = r & ~1, c & ~1
+            if separate >= unit_cost:
+                mark(ready, 4 * top, 4 * left, 8, 0)
+                any_symbol = 0
+                for k in range(SAMPLES):
+                    if unit_symbols[k]:
+                        any_symbol = 1
+                for i in range(top, top + 2):
+                    for j in range(left, left + 2):
+                        for k in range(SAMPLES):
+                            symbols[i, j, k] = 0
+                copy(unit_symbols, symbols[top, left])
+                mark(coded, top, left, 2, any_symbol)
+                mark(fine, top, left, 2, 0)
+                mark(large, top, left, 2, WHOLE)
+                mark(tiny, 2 * top, 2 * left, 4, 0)
+                mark(modes, 4 * top, 4 * left, 8, unit_mode[0])
+                synthesise_large(unit_symbols, step, False, unit_mode[0], bases, residual, between, unit)
+                rebuild_unit(y, u, v, ready, top, left, modes, any_symbol, unit, scratch, out)
 
 
 @compiled
-def collect_residuals(source, planes, pred, coded, fine, tiny, modes, symbols, step, bases, weight, residuals, classes):
+def try_unit(
+    source, planes, ready, pred, modes, row, column, inverse, price, analysis, rates, prices, per_unit, weight, best,
+    costs, scratch, out, symbols, mode_found,
+):  # fmt: skip
+    """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps; its symbols (384,) and mode (1,)."""
+    y, u, v = planes
+    likely = np.empty(3, np.int32)
+    cosines, coefficients = np.empty(SAMPLES, np.float32), np.empty(SAMPLES, np.float32)
+    trial = np.empty(SAMPLES, np.int16)
+    likely_modes(modes, pred, row, column, likely)
+    _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, per_unit, scratch, out, best, costs)
+    best_cost = np.float32(1e30)
+    for k in range(len(best)):
+        mode = best[k]
+        _predict_all(y, u, v, ready, row, column, 8, mode, scratch, out)
+        total = unit_cosines(source, planes, row >> 2, column >> 2, weight, cosines)
+        kept = np.float32(0)
+        for n in range(SAMPLES):
+            kept += cosines[n] * cosines[n]
+        _transform(analysis[transform_class(False, mode)], cosines, inverse, coefficients)
+        cost = quantise(coefficients, rates, price, trial) + max(total - kept, np.float32(0)) * inverse * inverse
+        cost += price * (mode_bits(mode, likely) + 1)
+        if cost < best_cost:
+            best_cost, mode_found[0] = cost, mode
+            copy(trial, symbols)
+    return best_cost
+
+
+@compiled
+def to_cosines(samples, size, cosines, out):
+    """The lowest cosines (size/2)^2, row by row, of (size, size) float32 samples."""
+    half = size // 2
+    between = np.zeros((half, size), np.float32)
+    for k in range(half):
+        for i in range(size):
+            factor = np.float32(cosines[k, i]) * np.float32(1 / 1024)
+            for j in range(size):
+                between[k, j] += factor * samples[i, j]
+    for k in range(half):
+        for m in range(half):
+            total = np.float32(0)
+            for j in range(size):
+                total += between[k, j] * np.float32(cosines[m, j])
+            out[half * k + m] = total * np.float32(1 / 1024)
+
+
+@compiled
+def unit_cosines(source, planes, r, c, weight, out):
+    """Weighted lowest cosines (384,) of what planes leave of a unit; returns the squared error of all of it."""
+    luma, chroma = np.empty((32, 32), np.float32), np.empty((16, 16), np.float32)
+    total = np.float32(0)
+    for part in range(3):
+        size, factor = (32, np.float32(1)) if part == 0 else (16, weight)
+        samples = luma if part == 0 else chroma
+        top, left = (16 * r, 16 * c) if part == 0 else (8 * r, 8 * c)
+        plane, picture = planes[part], source[part]
+        for i in range(size):
+            for j in range(size):
+                d = factor * (np.float32(picture[top + i, left + j]) - np.float32(plane[top + i, left + j]))
+                samples[i, j] = d
+                total += d * d
+        if part == 0:
+            to_cosines(samples, 32, LARGE_COSINES, out[:256])
+        else:
+            to_cosines(samples, 16, LARGE_CHROMA_COSINES, out[192 + 64 * part : 256 + 64 * part])
+    return total
+
+
+@compiled
+def collect_residuals(source, planes, pred, coded, fine, tiny, large, modes, symbols, step, bases, weight, residuals, classes):
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
     planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes
-    (M,)
-    uint8 their class of basis (+ 4 fine, 8 tiny luma, 12 tiny chroma), as many as there is room for.
+    (M,) uint8 their class of basis (+ CLASSES x the transform), as many as there is room for.
     """
     y, u, v = planes
-    scratch, out = np.empty((2, 65), np.int32), np.empty((16, 16), np.int32)
+    scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     residual, samples = np.zeros(SAMPLES, np.int32), np.empty(SAMPLES, np.float32)
     ready = ready_map(pred)
     saved = 0
-    for r in range(pred.shape[0]):
-        for c in range(pred.shape[1]):
-            if pred[r, c]:
-                continue
-            which = transform_class(modes[4 * r, 4 * c])
-            quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-            synthesise(symbols[r, c], step, fine[r, c], quarters, bases, which, residual)
-            for q in range(4 if fine[r, c] else 1):
-                i, j, units = 4 * r, 4 * c, 4
-                if fine[r, c]:
-                    i, j, units = 4 * r + 2 * (q >> 1), 4 * c + 2 * (q & 1), 2
-                small = tiny[i >> 1, j >> 1] == 1
-                for part in range(4 if small else 1):
-                    a, b, size = (i + (part >> 1), j + (part & 1), 1) if small else (i, j, units)
-                    predict_luma(y, ready, a, b, size, modes[a, b], scratch, out)
-                    if small:
-                        _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), samples)
-                        saved = _keep(residuals, classes, saved, samples[:TINY], 8 + which)
-                        _add_luma(y, a, b, 1, residual)
-                        ready[a, b] = 1
-                mark(ready, i, j, units, 0)
-                predict_chroma(u, ready, i, j, units, modes[i, j], scratch, out)
-                predict_chroma(v, ready, i, j, units, modes[i, j], scratch, out)
+    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
+    order = coding_order(*pred.shape)
+    for number in range(len(order)):
+        r, c = order[number]
+        if pred[r, c]:
+            continue
+        if large[r, c] == WHOLE:
+            if r % 2 == 0 and c % 2 == 0:
+                _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c], scratch, out)
+                unit_cosines(source, planes, r, c, weight, samples)
+                which = transform_class(False, modes[4 * r, 4 * c])
+                saved = _keep(residuals, classes, saved, samples, 4 * CLASSES + which)
+                synthesise_large(symbols[r, c], step, False, modes[4 * r, 4 * c], bases, residual, between, unit)
+                add_unit(y, u, v, r, c, unit)
+                mark(ready, 4 * r, 4 * c, 8, 1)
+            continue
+        quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
+        synthesise(symbols[r, c], step, False, fine[r, c], quarters, squares, bases, residual)
+        for q in range(4 if fine[r, c] else 1):
+            i, j, units = 4 * r, 4 * c, 4
+            if fine[r, c]:
+                i, j, units = 4 * r + 2 * (q >> 1), 4 * c + 2 * (q & 1), 2
+            small = tiny[i >> 1, j >> 1] == 1
+            for part in range(4 if small else 1):
+                a, b, size = (i + (part >> 1), j + (part & 1), 1) if small else (i, j, units)
+                predict_luma(y, ready, a, b, size, modes[a, b], scratch, out)
                 if small:
-                    _difference(source[1], u, 2 * i, 2 * j, 4, weight, samples)
-                    _difference(source[2], v, 2 * i, 2 * j, 4, weight, samples[16:])
-                    saved = _keep(residuals, classes, saved, samples[:TINY_CHROMA], 12 + which)
-                else:
-                    _all_differences(source, planes, i, j, units, weight, samples)
-                    n = SAMPLES if units == 4 else FINE_SAMPLES
-                    saved = _keep(residuals, classes, saved, samples[:n], (0 if units == 4 else 4) + which)
-                    _add_luma(y, i, j, units, residual)
-                _add_chroma(u, i, j, units, residual, 256)
-                _add_chroma(v, i, j, units, residual, 320)
-                mark(ready, i, j, units, 1)
+                    _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), samples)
+                    which = transform_class(False, modes[a, b])
+                    saved = _keep(residuals, classes, saved, samples[:TINY], 2 * CLASSES + which)
+                    _add_luma(y, a, b, 1, residual)
+                    ready[a, b] = 1
+            mark(ready, i, j, units, 0)
+            predict_chroma(u, ready, i, j, units, modes[i, j], scratch, out)
+            predict_chroma(v, ready, i, j, units, modes[i, j], scratch, out)
+            which = transform_class(False, modes[i, j])
+            if small:
+                _difference(source[1], u, 2 * i, 2 * j, 4, weight, samples)
+                _difference(source[2], v, 2 * i, 2 * j, 4, weight, samples[16:])
+                saved = _keep(residuals, classes, saved, samples[:TINY_CHROMA], 3 * CLASSES + which)
+            else:
+                _all_differences(source, planes, i, j, units, weight, samples)
+                n = SAMPLES if units == 4 else FINE_SAMPLES
+                saved = _keep(residuals, classes, saved, samples[:n], (0 if units == 4 else CLASSES) + which)
+                _add_luma(y, i, j, units, residual)
+            _add_chroma(u, i, j, units, residual, 256)
+            _add_chroma(v, i, j, units, residual, 320)
+            mark(ready, i, j, units, 1)
     return saved
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prediction of a block from the samples around it: the 35 modes of H.265 (ITU-T H.265, 8.4.4.2).
 
-Mode 0 is planar, 1 the mean, 2 to 34 angles. Unlike there the mean and the straight modes do not smooth their first row
-and column, and chroma always follows luma.
+Mode 0 is planar, 1 the mean, 2 to 34 angles, with H.266's interpolation and its mixing with the other side's samples.
+Chroma always follows luma.
 """
 
 from __future__ import annotations
@@ -57,6 +57,16 @@ _INVERSE = np.array(
     [0] * 11 + [-4096, -1638, -910, -630, -482, -390, -315, -256, -315, -390, -482, -630, -910, -1638, -4096] + [0] * 9,
     np.int32,
 )
+
+
+# filters of 32nds of a sample (ITU-T H.266, table 24 with 8.4.5.2.13)
+_HALF = [
+    (0, 64, 0, 0), (-1, 63, 2, 0), (-2, 62, 4, 0), (-2, 60, 7, -1), (-2, 58, 10, -2), (-3, 57, 12, -2), (-4, 56, 14, -2),
+    (-4, 55, 15, -2), (-4, 54, 16, -2), (-5, 53, 18, -2), (-6, 52, 20, -2), (-6, 49, 24, -3), (-6, 46, 28, -4),
+    (-5, 44, 29, -4), (-4, 42, 30, -4), (-4, 39, 33, -4), (-4, 36, 36, -4),
+]  # fmt: skip
+CUBIC = np.array([*_HALF, *(taps[::-1] for taps in _HALF[15:0:-1])], np.int32)
+SMOOTHING = np.array([(16 - (k >> 1), 32 - (k >> 1), 16 + (k >> 1), k >> 1) for k in range(32)], np.int32)
 
 
 @compiled
@@ -122,15 +132,27 @@ def wants_smooth(mode, size):
     if mode == PLANAR:
         return True
     distance = min(abs(mode - HORIZONTAL), abs(mode - VERTICAL))
-    return distance > (7 if size == 8 else 1)
+    return distance > (7 if size == 8 else 1 if size == 16 else 0)
 
 
 @compiled
-def predict(samples, size, mode, out):
-    """A block (size, size) of out (int32) from its border, in one of the 35 modes."""
+def predict_luma_from(borders, size, mode, out):
+    """As `predict`, from the border as it is, borders[0], or smoothed, borders[1], as the mode wants it."""
+    wanted = wants_smooth(mode, size)
+    straight = mode == PLANAR or mode == 2 or mode == 18 or mode == 34  # nothing to interpolate
+    predict(borders[1] if wanted and straight else borders[0], size, mode, not wanted, out)
+
+
+@compiled
+def predict(samples, size, mode, sharp, out):
+    """A block (size, size) of out (int32) from its border, in one of the 35 modes.
+
+    sharp: angles between samples are interpolated by a cubic filter, otherwise by a smoothing one (ITU-T H.266,
+    8.4.5.2.13); what is far from one side is drawn towards the samples of the other near them (8.4.5.2.15).
+    """
     n = 2 * size
+    log2 = _log2(size)
     if mode == PLANAR:
-        shift = 2 if size == 2 else 3 if size == 4 else 4 if size == 8 else 5
         right, bottom = samples[1 + size], samples[1 + n + size]
         for y in range(size):
             for x in range(size):
@@ -140,36 +162,87 @@ def predict(samples, size, mode, out):
                     + (size - 1 - y) * samples[1 + x]
                     + (y + 1) * bottom
                     + size
-                ) >> shift
-        return
-    if mode == MEAN:
+                ) >> (log2 + 1)
+    elif mode == MEAN:
         total = size
         for i in range(size):
             total += samples[1 + i] + samples[1 + n + i]
-        shift = 2 if size == 2 else 3 if size == 4 else 4 if size == 8 else 5
         for y in range(size):
             for x in range(size):
-                out[y, x] = total >> shift
+                out[y, x] = total >> (log2 + 1)
+    else:
+        _predict_angle(samples, size, log2, mode, sharp, out)
         return
+    if size > 2:
+        scale = (2 * log2 - 2) >> 2
+        for y in range(size):
+            down = 32 >> ((2 * y) >> scale)
+            for x in range(size):
+                across = 32 >> ((2 * x) >> scale)
+                mixed = across * samples[1 + n + y] + down * samples[1 + x] + (64 - across - down) * out[y, x]
+                out[y, x] = (mixed + 32) >> 6
+
+
+@compiled
+def _predict_angle(samples, size, log2, mode, sharp, out):
+    n = 2 * size
     angle, upright = _ANGLES[mode], mode >= 18
     main, side = (0, n) if upright else (n, 0)
-    line = np.empty(3 * 16 + 1, np.int32)  # line[size + i]: sample i of the main side, 0 the corner
+    line = np.empty(3 * 32 + 2, np.int32)  # line[size + i]: sample i of the main side, 0 the corner
     line[size] = samples[0]
     for i in range(1, n + 1):
         line[size + i] = samples[main + i]
+    line[size + n + 1] = line[size + n]
     if angle < 0:
         last = (size * angle) >> 5
         inverse = _INVERSE[mode]
         for i in range(-1, last - 1, -1):
-            at = (i * inverse + 128) >> 8
+            at = min((i * inverse + 128) >> 8, size)
             line[size + i] = samples[0] if at == 0 else samples[side + at]
     for k in range(size):
         offset = (k + 1) * angle
         whole, part = offset >> 5, offset & 31
+        t0, t1, t2, t3 = CUBIC[part] if sharp else SMOOTHING[part]
         for i in range(size):
             at = size + 1 + i + whole
-            value = line[at] if part == 0 else ((32 - part) * line[at] + part * line[at + 1] + 16) >> 5
+            if part == 0:
+                value = line[at]
+            else:
+                value = (t0 * line[at - 1] + t1 * line[at] + t2 * line[at + 1] + t3 * line[at + 2] + 32) >> 6
+                value = min(max(value, 0), 255)
             if upright:
                 out[k, i] = value
             else:
                 out[i, k] = value
+    if angle < 0 or size == 2:
+        return
+    inverse, scale = 0, (2 * log2 - 2) >> 2
+    if angle:
+        inverse = (16384 + (angle >> 1)) // angle
+        scale = min(2, log2 - _log2(3 * inverse - 2) + 8)
+        if scale < 0:
+            return
+    for i in range(min(3 << scale, size)):
+        weight = 32 >> ((2 * i) >> scale)
+        reach = ((i + 1) * inverse + 256) >> 9
+        for k in range(size):
+            if angle:
+                towards = samples[side + 1 + k + reach]
+            else:
+                towards = samples[side + 1 + k] - samples[0] + samples[main + 1 + i]
+            value = out[k, i] if upright else out[i, k]
+            value = min(max((weight * towards + (64 - weight) * value + 32) >> 6, 0), 255)
+            if upright:
+                out[k, i] = value
+            else:
+                out[i, k] = value
+
+
+@compiled
+def _log2(value):
+    """Of a whole number, rounded down."""
+    result = 0
+    while value > 1:
+        value >>= 1
+        result += 1
+    return result

@@ -14,14 +14,17 @@ import numpy as np
 from nvcodec.compiled import compiled
 from nvcodec.entropy.binary import code_bit, code_magnitude, code_plain
 from nvcodec.entropy.mixing import code_mixed
-from nvcodec.models.kernels.frame_intra import transform_class
+from nvcodec.models.kernels.residual import transform_class
+from nvcodec.models.kernels.syntax import WHOLE, coding_order
+from nvcodec.models.transform import ANGLES, LEARNED_CLASSES
 
 BANDS = 48
-_KINDS = 6  # of transforms (coarse, fine, tiny) and of prediction (inter, intra)
+_TRANSFORMS = 4  # coarse, fine, tiny, large
+_KINDS = 2 * _TRANSFORMS  # and of prediction: inter, intra
 INPUTS = 7  # contexts asked for each bit, the last of them a constant
 # first slots of each context of "not zero"; those of "more than one" and "more than two" follow, in two sets alike
 _PLACE = 0  # transform and class of basis, energy, latent
-_AROUND = _PLACE + 12 * 8 * 384  # kind, band, neighbours in space, activity
+_AROUND = _PLACE + _TRANSFORMS * LEARNED_CLASSES * 8 * 384  # kind, band, neighbours in space, activity
 _BEFORE = _AROUND + _KINDS * BANDS * 6 * 4  # kind, band, the two latents before, energy
 _LEFT = _BEFORE + _KINDS * BANDS * 9 * 4  # kind, band, how many are still to come
 _LAST = _LEFT + _KINDS * BANDS * 18  # kind, band, in the last frame, neighbours in space
@@ -58,10 +61,17 @@ def band_of(transform, k):
 
 
 @compiled
-def _neighbour(coded, fine, tiny, symbols, r, c, q, k):
-    """Magnitude of latent k of quarter q (-1: of the whole block) of a block, or -1 where there is none alike."""
+def _neighbour(coded, fine, whole, large, symbols, r, c, q, k):
+    """Magnitude of latent k of quarter q (-1: of the whole block, or unit) of a block, or -1 where there is none alike.
+
+    whole: whether that of a unit is wanted.
+    """
     if r < 0 or c < 0 or not coded[r, c]:
         return -1
+    if whole != (large[r, c] == WHOLE):
+        return -1
+    if whole:
+        return abs(np.int64(symbols[r & ~1, c & ~1, k]))
     if q < 0:
         return -1 if fine[r, c] else abs(np.int64(symbols[r, c, k]))
     if not fine[r, c]:
@@ -86,7 +96,7 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, input
             magnitude = n
             break
     else:
-        context = MORE + 8 * (min(expected, 7) + (8 if kind >= 3 else 0))
+        context = MORE + 8 * (min(expected, 7) + (8 if kind >= _TRANSFORMS else 0))
         magnitude = 3 + code_magnitude(coder, buffer, plain, context, 7, magnitude - 3)
     if magnitude and code_plain(coder, buffer, 1 if value < 0 else 0, 1):
         return -magnitude
@@ -95,93 +105,97 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, input
 
 @compiled
 def code_latents(
-    coder, buffer, slots, weights, plain, level, pred, coded, fine, tiny, energy, modes, symbols, last_coded, last_fine,
-    last_tiny, last_symbols,
+    coder, buffer, slots, weights, plain, level, pred, coded, fine, tiny, energy, large, modes, symbols, last_coded,
+    last_fine, last_tiny, last_large, last_symbols,
 ):  # fmt: skip
     """Write or read the latents of all coded blocks of a frame.
 
     slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..63; pred, coded,
-    fine, energy: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with when
-    reading; last_*: of the
-    frame coded last.
+    fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with
+    when reading; last_*: of the frame coded last.
     """
     chosen, inputs = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
     rows = np.zeros(2, np.int64)
-    for r in range(pred.shape[0]):
-        for c in range(pred.shape[1]):
-            if not coded[r, c]:
-                continue
-            e = np.int64(energy[r, c])
-            left = -1
-            if e < EXACT_CLASSES:
-                count = np.int64(0)
-                if not coder[5]:
-                    for k in range(384):
-                        if symbols[r, c, k]:
-                            count += 1
-                    count -= _FIRST_COUNT[e]
-                node = np.int64(1)
-                for place in range(_COUNT_BITS[e] - 1, -1, -1):
-                    node = 2 * node + code_bit(coder, buffer, plain, COUNT + 32 * e + node, (count >> place) & 1)
-                left = _FIRST_COUNT[e] + node - (1 << _COUNT_BITS[e])
-            intra = 3 if pred[r, c] == 0 else 0
-            basis = transform_class(modes[4 * r, 4 * c]) if intra else 0
-            quarters = 4 if fine[r, c] else 1
-            for q in range(quarters):
-                i, j = q >> 1, q & 1
-                small = fine[r, c] == 1 and tiny[2 * r + i, 2 * c + j] == 1
-                transform = 0 if not fine[r, c] else 2 if small else 1
-                kind = transform + intra
-                one = two = activity = 0
-                before = -1
-                if (
-                    last_coded[r, c]
-                    and last_fine[r, c] == fine[r, c]
-                    and (not fine[r, c] or last_tiny[2 * r + i, 2 * c + j] == tiny[2 * r + i, 2 * c + j])
-                ):
-                    before = 1
-                for k in range(96 if fine[r, c] else 384):
-                    if left == 0:
-                        break
-                    n = 4 * k + q if fine[r, c] else k
-                    if not fine[r, c]:
-                        west = _neighbour(coded, fine, tiny, symbols, r, c - 1, -1, k)
-                        north = _neighbour(coded, fine, tiny, symbols, r - 1, c, -1, k)
-                    else:
-                        west = (
-                            abs(np.int64(symbols[r, c, 4 * k + q - 1]))
-                            if j
-                            else _neighbour(coded, fine, tiny, symbols, r, c - 1, q + 1, k)
-                        )
-                        north = (
-                            abs(np.int64(symbols[r, c, 4 * k + q - 2]))
-                            if i
-                            else _neighbour(coded, fine, tiny, symbols, r - 1, c, q + 2, k)
-                        )
-                    around = 5 if west < 0 and north < 0 else min(max(west, 0), 2) + min(max(north, 0), 2)
-                    past = 3 if before < 0 else min(abs(np.int64(last_symbols[r, c, n])), 2)
-                    band = band_of(transform, k)
-                    busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
-                    place = kind * BANDS + band
-                    chosen[0] = _PLACE + ((4 * transform + basis) * 8 + e) * 384 + n
-                    chosen[1] = _AROUND + (place * 6 + around) * 4 + busy
-                    chosen[2] = _BEFORE + (place * 9 + 3 * min(one, 2) + min(two, 2)) * 4 + (e >> 1)
-                    chosen[3] = _LEFT + place * 18 + (17 if left < 0 else min(left, 16))
-                    chosen[4] = _LAST + (place * 4 + past) * 3 + min(around % 5, 2)
-                    chosen[5] = _LEVEL + ((kind * 8 + (level >> 3)) * BANDS + band) * 4 + busy
-                    chosen[6] = _CONSTANT
-                    rows[0] = kind * (8 + BANDS) + e
-                    rows[1] = kind * (8 + BANDS) + 8 + band
-                    expected = max(west, 0) + max(north, 0) + 2 * one + two
-                    expected = (
-                        0 if expected < 4 else 1 if expected < 8 else 2 if expected < 14 else 3 if expected < 24 else 4
+    order = coding_order(*pred.shape)
+    for number in range(len(order)):
+        r, c = order[number]
+        whole = large[r, c] == WHOLE
+        if not coded[r, c] or (whole and (r % 2 or c % 2)):
+            continue
+        e = np.int64(energy[r, c])
+        left = -1
+        if e < EXACT_CLASSES:
+            count = np.int64(0)
+            if not coder[5]:
+                for k in range(384):
+                    if symbols[r, c, k]:
+                        count += 1
+                count -= _FIRST_COUNT[e]
+            node = np.int64(1)
+            for place in range(_COUNT_BITS[e] - 1, -1, -1):
+                node = 2 * node + code_bit(coder, buffer, plain, COUNT + 32 * e + node, (count >> place) & 1)
+            left = _FIRST_COUNT[e] + node - (1 << _COUNT_BITS[e])
+        intra = _TRANSFORMS if pred[r, c] == 0 else 0
+        quarters = 4 if fine[r, c] else 1
+        for q in range(quarters):
+            i, j = q >> 1, q & 1
+            small = fine[r, c] == 1 and tiny[2 * r + i, 2 * c + j] == 1
+            transform = 3 if whole else 0 if not fine[r, c] else 2 if small else 1
+            kind = transform + intra
+            basis = transform_class(intra == 0, modes[4 * r + 2 * i, 4 * c + 2 * j])
+            if basis >= LEARNED_CLASSES:
+                basis -= ANGLES
+            one = two = activity = 0
+            before = -1
+            if (
+                last_coded[r, c]
+                and whole == (last_large[r, c] == WHOLE)
+                and last_fine[r, c] == fine[r, c]
+                and (not fine[r, c] or last_tiny[2 * r + i, 2 * c + j] == tiny[2 * r + i, 2 * c + j])
+            ):
+                before = 1
+            for k in range(96 if fine[r, c] else 384):
+                if left == 0:
+                    break
+                n = 4 * k + q if fine[r, c] else k
+                if not fine[r, c]:
+                    west = _neighbour(coded, fine, whole, large, symbols, r, c - 1, -1, k)
+                    north = _neighbour(coded, fine, whole, large, symbols, r - 1, c, -1, k)
+                else:
+                    west = (
+                        abs(np.int64(symbols[r, c, 4 * k + q - 1]))
+                        if j
+                        else _neighbour(coded, fine, whole, large, symbols, r, c - 1, q + 1, k)
                     )
-                    value = _code_symbol(
-                        coder, buffer, slots, weights, plain, kind, rows, chosen, inputs, expected,
-                        np.int64(symbols[r, c, n]),
-                    )  # fmt: skip
-                    symbols[r, c, n] = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)
-                    two, one = one, abs(value)
-                    activity = activity - (activity >> 3) + 16 * min(one, 3)
-                    if value and left > 0:
-                        left -= 1
+                    north = (
+                        abs(np.int64(symbols[r, c, 4 * k + q - 2]))
+                        if i
+                        else _neighbour(coded, fine, whole, large, symbols, r - 1, c, q + 2, k)
+                    )
+                around = 5 if west < 0 and north < 0 else min(max(west, 0), 2) + min(max(north, 0), 2)
+                past = 3 if before < 0 else min(abs(np.int64(last_symbols[r, c, n])), 2)
+                band = band_of(transform, k)
+                busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
+                place = kind * BANDS + band
+                chosen[0] = _PLACE + ((LEARNED_CLASSES * transform + basis) * 8 + e) * 384 + n
+                chosen[1] = _AROUND + (place * 6 + around) * 4 + busy
+                chosen[2] = _BEFORE + (place * 9 + 3 * min(one, 2) + min(two, 2)) * 4 + (e >> 1)
+                chosen[3] = _LEFT + place * 18 + (17 if left < 0 else min(left, 16))
+                chosen[4] = _LAST + (place * 4 + past) * 3 + min(around % 5, 2)
+                chosen[5] = _LEVEL + ((kind * 8 + (level >> 3)) * BANDS + band) * 4 + busy
+                chosen[6] = _CONSTANT
+                rows[0] = kind * (8 + BANDS) + e
+                rows[1] = kind * (8 + BANDS) + 8 + band
+                expected = max(west, 0) + max(north, 0) + 2 * one + two
+                expected = (
+                    0 if expected < 4 else 1 if expected < 8 else 2 if expected < 14 else 3 if expected < 24 else 4
+                )
+                value = _code_symbol(
+                    coder, buffer, slots, weights, plain, kind, rows, chosen, inputs, expected,
+                    np.int64(symbols[r, c, n]),
+                )  # fmt: skip
+                symbols[r, c, n] = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)
+                two, one = one, abs(value)
+                activity = activity - (activity >> 3) + 16 * min(one, 3)
+                if value and left > 0:
+                    left -= 1

@@ -13,12 +13,16 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled
+from nvcodec.models.kernels.syntax import WHOLE
 
 SAMPLES, FINE_SAMPLES = 384, 96
 TINY, TINY_CHROMA = 16, 32
 BASIS_BITS = 14
 STEP_SCALE = 16
 MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
+# class of basis of each intra mode: 1 without direction, 2 to 6 upright from left to right, 7 to 11 the same on their side
+_UPRIGHT = [2] * 4 + [3] * 3 + [4] * 3 + [5] * 3 + [6] * 4  # modes 18 to 34
+CLASS_OF_MODE = np.array([1, 1, *(n + 5 for n in _UPRIGHT[:0:-1]), *_UPRIGHT], np.int64)
 
 
 @compiled
@@ -58,24 +62,109 @@ def _add_tiny(out, n, value, quarter, tiny, chroma):
 
 
 @compiled
-def synthesise(symbols, step, fine, tiny, bases, which, out):
-    """Residual (384,) int32 of one block: symbols (384,) int16, step in sixteenths, fine: 0 or 1, tiny: (2, 2) of its
-    quarters; bases: four int16 arrays (see `BlockBases`), of which class ``which`` is used."""
+def transform_class(inter, mode):
+    """Which basis the residual of a square uses: see `CLASS_OF_MODE`; 0 in inter blocks."""
+    return 0 if inter else CLASS_OF_MODE[mode]
+
+
+@compiled
+def synthesise(symbols, step, inter, fine, tiny, modes, bases, out):
+    """Residual (384,) int32 of one block: symbols (384,) int16, step in sixteenths, inter, fine: 0 or 1, tiny: (2, 2)
+    of its quarters, modes: (4, 4) of its squares; bases: four int16 arrays (see `BlockBases`)."""
     for n in range(SAMPLES):
         out[n] = 0
     for n in range(SAMPLES):
         if symbols[n]:
             value = np.int32(min(max(symbols[n] * step, -MAX_COEFFICIENT), MAX_COEFFICIENT))
             if not fine:
-                row = bases[0][which, n]
+                row = bases[0][transform_class(inter, modes[0, 0]), n]
                 for i in range(SAMPLES):
                     out[i] += value * row[i]
-            elif tiny[(n >> 1) & 1, n & 1]:
-                _add_tiny(out, n >> 2, value, n & 3, bases[2][which], bases[3][which])
+                continue
+            i, j = n & 2, 2 * (n & 1)
+            first = transform_class(inter, modes[i, j])
+            if tiny[i >> 1, j >> 1]:
+                part = (n >> 2) % 6
+                which = transform_class(inter, modes[i + (part >> 1), j + (part & 1)]) if part < 4 else first
+                _add_tiny(out, n >> 2, value, n & 3, bases[2][which], bases[3][first])
             else:
-                _add_picture(out, bases[1][which, n >> 2], value, n & 3)
+                _add_picture(out, bases[1][first, n >> 2], value, n & 3)
     for i in range(SAMPLES):
         out[i] = (out[i] + (1 << (BASIS_BITS + 3))) >> (BASIS_BITS + 4)
+
+
+def _cosines(n):
+    """(n/2, n) int32 the lower half of the orthonormal cosines of n samples, in units of 2^-10."""
+    k, x = np.arange(n // 2)[:, None], np.arange(n)[None]
+    cosines = np.sqrt(2 / n) * np.cos(np.pi * (2 * x + 1) * k / (2 * n)) * np.where(k == 0, np.sqrt(0.5), 1)
+    return np.round(cosines * (1 << 10)).astype(np.int32)
+
+
+# of the luma and chroma of a unit of 2 x 2 blocks: what the large transform keeps of it. (No entry is near a half.)
+LARGE_COSINES, LARGE_CHROMA_COSINES = _cosines(32), _cosines(16)
+
+
+@compiled
+def _from_cosines(values, size, cosines, between, out):
+    """Samples (size, size) from their lowest cosines, (size/2)^2 in sixteenths, row by row."""
+    half = size // 2
+    for i in range(size):
+        for j in range(half):
+            between[i, j] = 1 << 7
+    for k in range(half):
+        any_value = False
+        for j in range(half):
+            if values[half * k + j]:
+                any_value = True
+        if any_value:
+            for i in range(size):
+                for j in range(half):
+                    between[i, j] += cosines[k, i] * values[half * k + j]
+    for i in range(size):
+        for j in range(size):
+            out[i, j] = 1 << 15
+        for k in range(half):
+            value = between[i, k] >> 8
+            if value:
+                for j in range(size):
+                    out[i, j] += value * cosines[k, j]
+        for j in range(size):
+            out[i, j] >>= 16
+
+
+@compiled
+def synthesise_large(symbols, step, inter, mode, bases, values, between, out):
+    """Residual of a unit of 2 x 2 blocks: out (3, 32, 32) int32, of U and V (16, 16) of it; symbols (384,) int16."""
+    for n in range(SAMPLES):
+        values[n] = 0
+    which = transform_class(inter, mode)
+    for n in range(SAMPLES):
+        if symbols[n]:
+            value = np.int32(min(max(symbols[n] * step, -MAX_COEFFICIENT), MAX_COEFFICIENT))
+            row = bases[4][which, n]
+            for i in range(SAMPLES):
+                values[i] += value * row[i]
+    for i in range(SAMPLES):
+        values[i] = (values[i] + (1 << (BASIS_BITS - 1))) >> BASIS_BITS
+    _from_cosines(values[:256], 32, LARGE_COSINES, between, out[0])
+    _from_cosines(values[256:320], 16, LARGE_CHROMA_COSINES, between, out[1])
+    _from_cosines(values[320:], 16, LARGE_CHROMA_COSINES, between, out[2])
+
+
+@compiled
+def add_square(plane, top, left, size, residual):
+    """Add a residual to a square of a plane."""
+    for i in range(size):
+        for j in range(size):
+            plane[top + i, left + j] = min(max(np.int32(plane[top + i, left + j]) + residual[i, j], 0), 255)
+
+
+@compiled
+def add_unit(y, u, v, r, c, residual):
+    """Add the residual (3, 32, 32) of a unit whose first block is (r, c)."""
+    add_square(y, 16 * r, 16 * c, 32, residual[0])
+    add_square(u, 8 * r, 8 * c, 16, residual[1])
+    add_square(v, 8 * r, 8 * c, 16, residual[2])
 
 
 @compiled
@@ -92,15 +181,21 @@ def add_block(y, u, v, r, c, residual):
 
 
 @compiled
-def add_inter_residuals(y, u, v, pred, coded, fine, tiny, symbols, step, bases, begin, end):
-    """Add what was coded to the inter blocks of block rows begin..end-1 of a predicted frame."""
-    residual = np.empty(SAMPLES, np.int32)
+def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, step, bases, begin, end):
+    """Add what was coded to the inter blocks of block rows begin..end-1 (begin is even) of a predicted frame."""
+    residual, none = np.empty(SAMPLES, np.int32), np.zeros((4, 4), np.uint8)
+    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
     for r in range(begin, end):
         for c in range(pred.shape[1]):
-            if pred[r, c] and coded[r, c]:
-                synthesise(
-                    symbols[r, c], step, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], bases, 0, residual
-                )
+            if not pred[r, c] or not coded[r, c]:
+                continue
+            if large[r, c] == WHOLE:
+                if r % 2 == 0 and c % 2 == 0:
+                    synthesise_large(symbols[r, c], step, True, 0, bases, residual, between, unit)
+                    add_unit(y, u, v, r, c, unit)
+            else:
+                quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+                synthesise(symbols[r, c], step, True, fine[r, c], quarters, none, bases, residual)
                 add_block(y, u, v, r, c, residual)
 
 
@@ -159,7 +254,7 @@ def quantise(coefficients, rates, price, symbols):
 
 
 @compiled
-def energies(coded, symbols, out):
+def energies(coded, large, symbols, out):
     """Class of each coded block by how many of its symbols are not zero, 0 elsewhere: (R, C) uint8."""
     for r in range(coded.shape[0]):
         for c in range(coded.shape[1]):
@@ -170,3 +265,5 @@ def energies(coded, symbols, out):
                     if symbols[r, c, k]:
                         count += 1
                 out[r, c] = rate_class(count)
+                if large[r, c] == WHOLE:
+                    out[r, c] = out[r & ~1, c & ~1]

@@ -12,9 +12,9 @@ from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
 from nvcodec.models.kernels.residual import RATE_CLASSES
-from nvcodec.models.transform import CLASSES, BlockBases, bases_of, integer_basis
+from nvcodec.models.transform import LEARNED_CLASSES, BlockBases, bases_of, integer_basis
 
-SIZES = (384, 96, 16, 32)  # coefficients of the four transforms: coarse, fine, tiny, tiny chroma
+SIZES = (384, 96, 16, 32, 384)  # coefficients of the transforms: coarse, fine, tiny, tiny chroma, large
 _TYPICAL_NONZERO = (1, 2, 4, 7, 12, 24, 56, 140)  # in blocks of each rate class
 
 
@@ -30,7 +30,7 @@ def typical_rates(n: int) -> np.ndarray:
 
 
 def make_bases(columns: list[np.ndarray], rates: list[np.ndarray]) -> BlockBases:
-    """Transforms as the codec uses them from orthonormal columns (CLASSES, n, n)."""
+    """Transforms as the codec uses them from orthonormal columns (LEARNED_CLASSES, n, n)."""
     pictures = tuple(
         np.ascontiguousarray(np.stack([integer_basis(c, t) for c in columns[t]])) for t in range(len(SIZES))
     )
@@ -39,7 +39,7 @@ def make_bases(columns: list[np.ndarray], rates: list[np.ndarray]) -> BlockBases
 
 def save_bases(path: Path, bases: BlockBases) -> None:
     """Keep transforms in a file (whole or not at all)."""
-    tensors = {f"bases.{t}": pictures for t, pictures in enumerate(bases.pictures)}
+    tensors = {f"bases.{t}": pictures[:LEARNED_CLASSES] for t, pictures in enumerate(bases.pictures)}
     tensors |= {f"rates.{t}": rates for t, rates in enumerate(bases.rates)}
     partial = path.with_name(f".{path.name}.partial")
     # safetensors writes memory as it lies: rows first, or matrices come back transposed
@@ -55,7 +55,7 @@ def load_bases(path: Path) -> BlockBases:
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UsageError(f"{path}: not the transforms of a run ({str(error).splitlines()[0]}); remove it") from error
     for n, p, r in zip(SIZES, pictures, rates, strict=True):
-        if (p.shape, p.dtype) != ((CLASSES, n, n), np.int16) or (r.shape, r.dtype) != (
+        if (p.shape, p.dtype) != ((LEARNED_CLASSES, n, n), np.int16) or (r.shape, r.dtype) != (
             (2, RATE_CLASSES, n, 3),
             np.float32,
         ):

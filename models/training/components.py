@@ -15,30 +15,31 @@ from scipy.ndimage import gaussian_filter1d
 
 from nvcodec.models.conditional.picture import Blocks, Statistics
 from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
+from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import STEPS
 from nvcodec.models.training.bases import SIZES, make_bases, typical_rates
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.records import CLIPS, STILLS
 from nvcodec.models.training.workers import Workers
-from nvcodec.models.transform import CLASSES, BlockBases, dct_columns
+from nvcodec.models.transform import ANGLES, CLASSES, LEARNED_CLASSES, BlockBases, dct_columns, turned
 
-COARSE, FINE, TINY, TINY_CHROMA = range(4)
+COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)
 ROUNDS = 2
 REPORT_SECONDS = 30
 LEAST_SAMPLES = 4  # for each coefficient; a class with fewer keeps the components it had
 LARGEST_SYMBOL = 2  # told apart in the rates: 0, 1, more
 MOST_BITS = 14
 _NONZERO_LIMITS = (2, 3, 5, 9, 17, 33, 81)  # see `nvcodec.models.kernels.residual.rate_class`
-_SMOOTHING = (3.0, 1.5, 0.5, 0.7)  # of rates, along the coefficients of each transform
+_SMOOTHING = (3.0, 1.5, 0.5, 0.7, 3.0)  # of rates, along the coefficients of each transform
 
 
 class Tally:
     """Sums over coded pieces: covariances of residuals by class, and how often coefficients take which symbol."""
 
     def __init__(self) -> None:
-        self.covariance = [np.zeros((CLASSES, n, n)) for n in SIZES]
-        self.samples = np.zeros(len(SIZES) * CLASSES)
+        self.covariance = [np.zeros((LEARNED_CLASSES, n, n)) for n in SIZES]
+        self.samples = np.zeros((len(SIZES), LEARNED_CLASSES))
         self.symbols = [np.zeros((2, RATE_CLASSES, n, LARGEST_SYMBOL + 1)) for n in SIZES]
 
     def add(self, other: Tally) -> None:
@@ -56,8 +57,10 @@ class Tally:
             for which in np.unique(classes):
                 transform, kind = divmod(int(which), CLASSES)
                 rows = residuals[classes == which][:, : SIZES[transform]].astype(np.float64)
+                if kind >= LEARNED_CLASSES:
+                    kind, rows = kind - ANGLES, rows[:, turned(transform)]
                 self.covariance[transform][kind] += weight * (rows.T @ rows)
-                self.samples[which] += len(rows)
+                self.samples[transform, kind] += len(rows)
         statistics.residuals.clear()
         statistics.classes.clear()
 
@@ -66,7 +69,12 @@ class Tally:
         coded = blocks.coded > 0
         values = np.minimum(np.abs(symbols[coded]), LARGEST_SYMBOL)
         intra, fine = (blocks.pred[coded] == 0).astype(np.int64), blocks.fine[coded] > 0
-        self._count(COARSE, intra[~fine], values[~fine])
+        whole = blocks.large[coded] == WHOLE
+        self._count(COARSE, intra[~fine & ~whole], values[~fine & ~whole])
+        first = np.zeros((blocks.rows, blocks.columns), bool)
+        first[::2, ::2] = True
+        whole &= first[coded]
+        self._count(LARGE, intra[whole], values[whole])
         tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)[coded].reshape(-1, 4) > 0
         quarters = values.reshape(-1, 96, 4).transpose(0, 2, 1)  # (N, 4, 96)
         intra = np.repeat(intra[:, None], 4, 1)
@@ -82,12 +90,12 @@ class Tally:
             np.add.at(self.symbols[transform][..., symbol], (intra, rate_class), values == symbol)
 
     def columns(self, before: list[np.ndarray]) -> list[np.ndarray]:
-        """Principal components (CLASSES, n, n), columns by falling importance, of the four transforms; those before
+        """Principal components (LEARNED_CLASSES, n, n), columns by falling importance, of the four transforms; those before
         where there is too little to tell."""
         return [
             np.stack(
                 [
-                    principal_components(c) if self.samples[CLASSES * t + kind] >= LEAST_SAMPLES * len(c) else old
+                    principal_components(c) if self.samples[t, kind] >= LEAST_SAMPLES * len(c) else old
                     for kind, (c, old) in enumerate(zip(self.covariance[t], before[t], strict=True))
                 ]
             )
@@ -125,7 +133,7 @@ def learn_bases(
     say: Callable[[str], None],
 ) -> BlockBases | None:
     """Both rounds; None when stopped on the way. Sums are made in the order of the pieces, whoever encodes them."""
-    columns = [np.stack([dct_columns(t)] * CLASSES) for t in range(len(SIZES))]
+    columns = [np.stack([dct_columns(t)] * LEARNED_CLASSES) for t in range(len(SIZES))]
     rates = [typical_rates(n) for n in SIZES]
     for number in range(ROUNDS):
         part = ROUNDS - number

@@ -33,6 +33,8 @@ ARRAYS: dict[str, tuple[int, type]] = {
     "merged": (1, np.uint8),
     "coded": (1, np.uint8),
     "fine": (1, np.uint8),
+    "banks": (1, np.uint8),
+    "large": (1, np.uint8),
     "energy": (1, np.uint8),
     "tiny": (4, np.uint8),
     "modes": (16, np.uint8),
@@ -66,6 +68,7 @@ class RecordedFrame:
         blocks = Blocks(*self.shape)
         for name, array in self.arrays.items():
             setattr(blocks, name, array.astype(np.int32) if name == "vectors" else array)
+        blocks.banks = np.ascontiguousarray(blocks.banks[::2, ::2])  # recorded for each block
         return blocks
 
 

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Restoration in the loop: after deblocking each sample may be moved towards what learned filters make of its
+neighbours, which later frames are then predicted from.
+
+As in the adaptive loop filter of H.266 (8.8.5) a filter is chosen for each 4x4 square by how strong its texture is and
+in which direction it runs, works on clipped differences to the neighbours, and is switched for squares of 32x32. Unlike
+there filters are part of the model: three banks for each range of quality levels, so that a stream says only which bank
+(`code_blocks` does), and chroma looks at luma, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nvcodec.compiled import compiled
+from nvcodec.models.kernels.compensation import PAD
+
+UNIT = 32  # luma samples of a side of what is switched as one
+BANKS, RANGES = 3, 4  # banks to choose from, in ranges of quality levels
+ACTIVITIES, DIRECTIONS = 5, 9
+CLASSES = ACTIVITIES * DIRECTIONS
+TAP_BITS = 8
+MAX_TAP = 1 << 9  # 256ths
+# pairs of neighbours of a luma sample at opposite sides, (rows, columns) to one of them: a diamond of 7x7
+LUMA = np.array(
+    [(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0), (0, 3), (3, 0), (1, 2), (1, -2), (2, 1), (2, -1)], np.int64
+)
+# the same in chroma: a diamond of 5x5, then single luma neighbours of a chroma sample's place
+CHROMA = np.array([(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)], np.int64)
+ACROSS = np.array([(-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (2, 0), (1, 0)], np.int64)
+LUMA_TAPS, CHROMA_TAPS = len(LUMA), len(CHROMA) + len(ACROSS)
+# bounds of activity, in 64ths of the quantisation step
+ACTIVITY_BOUNDS = np.array([2, 5, 11, 24], np.int64)
+
+
+CLIP_PART = 32  # of the step in sixteenths: half a step
+
+
+@compiled
+def clip_of(step):
+    """Bound of the differences that filters see; step: sixteenths."""
+    return max(2, step // CLIP_PART)
+
+
+@compiled
+def classify(y, step, begin, end, out):
+    """Class of each 4x4 square of block rows begin..end-1, (4R, 4C) uint8; y: luma with borders; step: sixteenths."""
+    columns = out.shape[1]
+    cells = 2 * columns + 4
+    # sums over cells of 2x2 of second differences: vertical, horizontal, two diagonals; 2 cells beyond each side
+    sums = np.zeros((4, 4, cells), np.int32)  # of four rows of cells that a row of squares needs, [row, kind, cell]
+    first = PAD - 4
+    for row in range(4 * begin, 4 * end):
+        for line in range(4):
+            top = PAD + 4 * row - 2 + 2 * line
+            for cell in range(cells):
+                left = first + 2 * cell
+                v = h = d = e = 0
+                for k in range(2):
+                    i, j = top + k, left + k
+                    twice = 2 * np.int32(y[i, j])
+                    v += abs(twice - y[i - 1, j] - y[i + 1, j])
+                    h += abs(twice - y[i, j - 1] - y[i, j + 1])
+                    d += abs(twice - y[i - 1, j - 1] - y[i + 1, j + 1])
+                    e += abs(twice - y[i - 1, j + 1] - y[i + 1, j - 1])
+                sums[line, 0, cell], sums[line, 1, cell], sums[line, 2, cell], sums[line, 3, cell] = v, h, d, e
+        for column in range(columns):
+            v = h = d = e = np.int64(0)
+            for line in range(4):
+                for cell in range(2 * column + 1, 2 * column + 5):
+                    v += sums[line, 0, cell]
+                    h += sums[line, 1, cell]
+                    d += sums[line, 2, cell]
+                    e += sums[line, 3, cell]
+            straight = slanted = 0
+            more, less = (v, h) if v > h else (h, v)
+            more_slanted, less_slanted = (d, e) if d > e else (e, d)
+            direction = 0
+            if more * less_slanted > more_slanted * less:
+                straight = 1 if 2 * more > 4 * less else 0
+                if straight:
+                    direction = (1 if v > h else 3) + (1 if 2 * more > 9 * less else 0)
+            else:
+                slanted = 1 if 2 * more_slanted > 4 * less_slanted else 0
+                if slanted:
+                    direction = (5 if d > e else 7) + (1 if 2 * more_slanted > 9 * less_slanted else 0)
+            # 32 samples, two differences each
+            activity, strength = 0, 16 * (v + h)
+            while activity < ACTIVITIES - 1 and strength >= ACTIVITY_BOUNDS[activity] * step:
+                activity += 1
+            out[row, column] = activity * DIRECTIONS + direction
+
+
+@compiled
+def filter_luma(y, classes, taps, clip, row, column, height, width, out):
+    """Filter a square of luma at (row, column), its top left sample, up to UNIT wide.
+
+    y, out: planes with borders; classes: of `classify`; taps: (CLASSES, LUMA_TAPS) int16 of a bank; clip: bound of
+    differences.
+    """
+    total = np.empty(UNIT, np.int32)
+    for i in range(row, row + height):
+        at, kinds = y[PAD + i], classes[i >> 2]
+        for j in range(width):
+            total[j] = 1 << (TAP_BITS - 1)
+        for k in range(LUMA_TAPS):
+            dy, dx = LUMA[k]
+            above, below = y[PAD + i - dy], y[PAD + i + dy]
+            for square in range(width >> 2):
+                tap = np.int32(taps[kinds[(column >> 2) + square], k])
+                for n in range(4):
+                    j = PAD + column + 4 * square + n
+                    centre = np.int32(at[j])
+                    a, b = np.int32(above[j - dx]) - centre, np.int32(below[j + dx]) - centre
+                    total[4 * square + n] += tap * (min(max(a, -clip), clip) + min(max(b, -clip), clip))
+        for j in range(width):
+            x = PAD + column + j
+            out[PAD + i, x] = min(max(np.int32(at[x]) + (total[j] >> TAP_BITS), 0), 255)
+
+
+@compiled
+def filter_chroma(plane, y, classes, taps, clip, row, column, height, width, out):
+    """As `filter_luma`, of a chroma plane, in chroma samples; taps: (CLASSES, CHROMA_TAPS)."""
+    half = PAD // 2
+    for i in range(row, row + height):
+        for j in range(column, column + width):
+            tap = taps[classes[i >> 1, j >> 1]]
+            r, c = half + i, half + j
+            centre = np.int32(plane[r, c])
+            total = np.int32(1 << (TAP_BITS - 1))
+            for k in range(len(CHROMA)):
+                dy, dx = CHROMA[k]
+                a, b = np.int32(plane[r - dy, c - dx]) - centre, np.int32(plane[r + dy, c + dx]) - centre
+                total += tap[k] * (min(max(a, -clip), clip) + min(max(b, -clip), clip))
+            r2, c2 = PAD + 2 * i, PAD + 2 * j
+            here = np.int32(y[r2, c2])
+            for k in range(len(ACROSS)):
+                d = np.int32(y[r2 + ACROSS[k, 0], c2 + ACROSS[k, 1]]) - here
+                total += tap[len(CHROMA) + k] * min(max(d, -clip), clip)
+            out[r, c] = min(max(centre + (total >> TAP_BITS), 0), 255)
+
+
+@compiled
+def restore(y, u, v, classes, banks, luma_taps, chroma_taps, clip, begin, end, out_y, out_u, out_v):
+    """Filter units of rows begin..end-1 of units: y, u, v to out_*, planes with borders.
+
+    banks: (units down, units across) uint8, 0 leaves a unit as it is; luma_taps: (BANKS, CLASSES, LUMA_TAPS),
+    chroma_taps: (BANKS, 2, CLASSES, CHROMA_TAPS) int16.
+    """
+    height, width = y.shape[0] - 2 * PAD, y.shape[1] - 2 * PAD
+    for r in range(begin, end):
+        for c in range(banks.shape[1]):
+            top, left = UNIT * r, UNIT * c
+            down, across = min(UNIT, height - top), min(UNIT, width - left)
+            bank = np.int64(banks[r, c]) - 1
+            if bank < 0:
+                _copy(y, PAD + top, PAD + left, down, across, out_y)
+                _copy(u, (PAD + top) // 2, (PAD + left) // 2, down // 2, across // 2, out_u)
+                _copy(v, (PAD + top) // 2, (PAD + left) // 2, down // 2, across // 2, out_v)
+                continue
+            filter_luma(y, classes, luma_taps[bank], clip, top, left, down, across, out_y)
+            top, left, down, across = top // 2, left // 2, down // 2, across // 2
+            filter_chroma(u, y, classes, chroma_taps[bank, 0], clip, top, left, down, across, out_u)
+            filter_chroma(v, y, classes, chroma_taps[bank, 1], clip, top, left, down, across, out_v)
+
+
+@compiled
+def _copy(plane, top, left, height, width, out):
+    for i in range(top, top + height):
+        for j in range(left, left + width):
+            out[i, j] = plane[i, j]
+
+
+@compiled
+def squared_errors(picture, plane, pad, unit, out):
+    """Add the squared errors of a plane (with borders of ``pad``) in each unit to out."""
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            total = np.int64(0)
+            for i in range(unit * r, min(unit * (r + 1), picture.shape[0])):
+                for j in range(unit * c, min(unit * (c + 1), picture.shape[1])):
+                    d = np.int32(picture[i, j]) - np.int32(plane[pad + i, pad + j])
+                    total += d * d
+            out[r, c] += total
+
+
+@compiled
+def gather(picture_y, picture_u, picture_v, y, u, v, classes, clip, row, column, height, width, luma, chroma):
+    """Add one unit to sums for least squares, for training: luma (CLASSES, LUMA_TAPS + 1, LUMA_TAPS + 1) and chroma
+    (2, CLASSES, CHROMA_TAPS + 1, CHROMA_TAPS + 1) float64, products of features with each other and, last, the error.
+    """
+    x = np.empty(LUMA_TAPS + 1, np.float64)
+    for i in range(row, row + height):
+        for j in range(column, column + width):
+            r, c = PAD + i, PAD + j
+            centre = np.int32(y[r, c])
+            for k in range(LUMA_TAPS):
+                dy, dx = LUMA[k]
+                a, b = np.int32(y[r - dy, c - dx]) - centre, np.int32(y[r + dy, c + dx]) - centre
+                x[k] = min(max(a, -clip), clip) + min(max(b, -clip), clip)
+            x[LUMA_TAPS] = np.int32(picture_y[i, j]) - centre
+            sums = luma[classes[i >> 2, j >> 2]]
+            for k in range(LUMA_TAPS + 1):
+                for n in range(k, LUMA_TAPS + 1):
+                    sums[k, n] += x[k] * x[n]
+    x = np.empty(CHROMA_TAPS + 1, np.float64)
+    for part in range(2):
+        plane, picture = (u, picture_u) if part == 0 else (v, picture_v)
+        for i in range(row // 2, (row + height) // 2):
+            for j in range(column // 2, (column + width) // 2):
+                r, c = PAD // 2 + i, PAD // 2 + j
+                centre = np.int32(plane[r, c])
+                for k in range(len(CHROMA)):
+                    dy, dx = CHROMA[k]
+                    a, b = np.int32(plane[r - dy, c - dx]) - centre, np.int32(plane[r + dy, c + dx]) - centre
+                    x[k] = min(max(a, -clip), clip) + min(max(b, -clip), clip)
+                here = np.int32(y[PAD + 2 * i, PAD + 2 * j])
+                for k in range(len(ACROSS)):
+                    d = np.int32(y[PAD + 2 * i + ACROSS[k, 0], PAD + 2 * j + ACROSS[k, 1]]) - here
+                    x[len(CHROMA) + k] = min(max(d, -clip), clip)
+                x[CHROMA_TAPS] = np.int32(picture[i, j]) - centre
+                sums = chroma[part, classes[i >> 1, j >> 1]]
+                for k in range(CHROMA_TAPS + 1):
+                    for n in range(k, CHROMA_TAPS + 1):
+                        sums[k, n] += x[k] * x[n]
