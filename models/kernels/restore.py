@@ -33,7 +33,7 @@ LUMA_TAPS, CHROMA_TAPS = len(LUMA), len(CHROMA) + len(ACROSS)
 ACTIVITY_BOUNDS = np.array([2, 5, 11, 24], np.int64)
 
 
-CLIP_PART = 32  # of the step in sixteenths: half a step
+CLIP_PART = 64  # of the step in sixteenths: a quarter of a step
 
 
 @compiled
