@@ -38,6 +38,15 @@ def no_filters() -> Filters:
     )
 
 
+def check_filters(filters: Filters) -> None:
+    """Raises ValueError for filters that compiled code must not be given."""
+    for taps, expected in ((filters.luma, no_filters().luma), (filters.chroma, no_filters().chroma)):
+        if taps.shape != expected.shape or taps.dtype != np.int16:
+            raise ValueError(f"filters of shape {taps.shape}")
+        if np.abs(taps.astype(np.int64)).max() > restore.MAX_TAP:
+            raise ValueError(f"filters of more than {restore.MAX_TAP} 256ths")
+
+
 @dataclass(frozen=True)
 class BlockBases:
     """Basis pictures of all classes, and what the encoder needs beside them; five arrays each, for the coarse, fine and

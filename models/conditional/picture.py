@@ -201,8 +201,11 @@ class Effort:
 
 @dataclass
 class Statistics:
-    """Residuals kept for `nvc train`: weighted, and the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma)."""
+    """What is kept for `nvc train`: frames before restoration (level, picture, planes), and residuals: weighted, and the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma)."""
 
+    keep_residuals: bool = True
+    keep_frames: bool = False
+    frames: list[tuple[int, Planes, Planes]] = field(default_factory=list)
     residuals: list[np.ndarray] = field(default_factory=list)
     classes: list[np.ndarray] = field(default_factory=list)
 
@@ -243,28 +246,31 @@ def choose(
     step = int(STEPS[level])
     planes = empty_planes(rows, columns)
     inside = _inside(planes)
+    residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
         _choose_motion(y, level, references, newest, scale, blocks, effort, pool)
         _predict(blocks, references, inside, pool)
-        _settle_inter(picture, inside, step, bases, blocks, symbols, statistics)
+        _settle_inter(picture, inside, step, bases, blocks, symbols, residuals)
         _add_residuals(blocks, symbols, step, inside, bases, pool)
     prices = frame_intra.price_list(step / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
-    before = tuple(plane.copy() for plane in inside) if statistics is not None else None
+    before = tuple(plane.copy() for plane in inside) if residuals is not None else None
     frame_intra.encode_intra(
         picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
         step, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes,
     )  # fmt: skip
-    if statistics is not None:
+    if residuals is not None:
         room = 20 * rows * columns
-        residuals, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
+        samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
             picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, step,
-            bases.pictures, np.float32(CHROMA_WEIGHT), residuals, classes,
+            bases.pictures, np.float32(CHROMA_WEIGHT), samples, classes,
         )  # fmt: skip
-        statistics.residuals.append(residuals[:kept])
-        statistics.classes.append(classes[:kept])
+        residuals.residuals.append(samples[:kept])
+        residuals.classes.append(classes[:kept])
     residual.energies(blocks.coded, blocks.large, symbols, blocks.energy)
     _deblock(planes, blocks, level)
+    if statistics is not None and statistics.keep_frames:
+        statistics.frames.append((level, picture, planes))
     _choose_banks(picture, planes, blocks, level, bases, pool)
     return blocks, symbols, _restore(planes, blocks, level, bases, pool)
 

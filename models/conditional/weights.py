@@ -14,9 +14,8 @@ from safetensors.numpy import load, save_file
 
 from nvcodec.errors import UnsupportedError
 from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT_ROWS
-from nvcodec.models.kernels.restore import MAX_TAP
 from nvcodec.models.kernels.syntax import CONTEXTS
-from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, no_filters
+from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
 FORMAT = "nvc-conditional-4"
 MAX_NBYTES = 64 << 20
@@ -147,9 +146,7 @@ def _check(
         raise ValueError("weights of the mixing network beyond their range")
     if start.slots[:, 1].max() > START_COUNT:
         raise ValueError(f"slots that learned more than {START_COUNT} times")
-    for taps, expected in ((filters.luma, no_filters().luma), (filters.chroma, no_filters().chroma)):
-        if taps.shape != expected.shape or taps.dtype != np.int16 or np.abs(taps.astype(np.int64)).max() > MAX_TAP:
-            raise ValueError(f"filters of shape {taps.shape}")
+    check_filters(filters)
     for sides, picture, rate in zip(SIDES, pictures, rates, strict=True):
         n = sum(side * side for side in sides)
         if picture.shape != (LEARNED_CLASSES, n, n) or picture.dtype != np.int16:

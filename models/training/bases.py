@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
 from nvcodec.models.kernels.residual import RATE_CLASSES
-from nvcodec.models.transform import LEARNED_CLASSES, BlockBases, bases_of, integer_basis
+from nvcodec.models.transform import LEARNED_CLASSES, BlockBases, Filters, bases_of, check_filters, integer_basis
 
 SIZES = (384, 96, 16, 32, 384)  # coefficients of the transforms: coarse, fine, tiny, tiny chroma, large
 _TYPICAL_NONZERO = (1, 2, 4, 7, 12, 24, 56, 140)  # in blocks of each rate class
@@ -41,6 +41,7 @@ def save_bases(path: Path, bases: BlockBases) -> None:
     """Keep transforms in a file (whole or not at all)."""
     tensors = {f"bases.{t}": pictures[:LEARNED_CLASSES] for t, pictures in enumerate(bases.pictures)}
     tensors |= {f"rates.{t}": rates for t, rates in enumerate(bases.rates)}
+    tensors |= {"filters.luma": bases.filters.luma, "filters.chroma": bases.filters.chroma}
     partial = path.with_name(f".{path.name}.partial")
     # safetensors writes memory as it lies: rows first, or matrices come back transposed
     save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, partial)
@@ -52,6 +53,7 @@ def load_bases(path: Path) -> BlockBases:
     try:
         tensors = load_file(path)
         pictures, rates = (tuple(tensors[f"{kind}.{t}"] for t in range(len(SIZES))) for kind in ("bases", "rates"))
+        filters = Filters(tensors["filters.luma"], tensors["filters.chroma"])
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UsageError(f"{path}: not the transforms of a run ({str(error).splitlines()[0]}); remove it") from error
     for n, p, r in zip(SIZES, pictures, rates, strict=True):
@@ -60,4 +62,5 @@ def load_bases(path: Path) -> BlockBases:
             np.float32,
         ):
             raise UsageError(f"{path}: transforms of shape {p.shape} and rates of shape {r.shape}; remove it")
-    return bases_of(pictures, rates)
+    check_filters(filters)
+    return bases_of(pictures, rates, filters)

@@ -13,7 +13,7 @@ from nvcodec.errors import UsageError
 from nvcodec.models.conditional.weights import Weights, load_weights, save_weights
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.card import card_facts, commit, write_card
-from nvcodec.models.training.phases import BASES, missing, result
+from nvcodec.models.training.phases import FILTERED, missing, result
 from nvcodec.models.training.recipe import Recipe
 
 SESSIONS, RECIPE = "sessions.jsonl", "recipe.toml"
@@ -30,7 +30,7 @@ def export(recipe: Recipe, recipe_path: Path, run: Path, cache: Path, out: Path)
     learned, facts = found
     partial = out.with_name(f".{out.name}.partial")
     try:
-        save_weights(partial, out.stem, learned, load_bases(run / BASES))
+        save_weights(partial, out.stem, learned, load_bases(run / FILTERED))
         weights = load_weights(partial)  # as the codec will
         os.replace(partial, out)
     finally:

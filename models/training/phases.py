@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a cache of clips to what a weight file holds: transforms, records, contexts. Each keeps its result in the run's
+"""From a cache of clips to what a weight file holds: transforms, filters, records, contexts. Each keeps its result in the run's
 folder, and what is there is not done again.
 
-    CACHE ─► bases.safetensors ─► records/*.npz ─► learned.safetensors
+    CACHE ─► bases.safetensors ─► filtered.safetensors (both) ─► records/*.npz ─► learned.safetensors
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ from nvcodec.models.training.records import CLIPS, HELD_OUT, STILLS, complete, l
 from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import BlockBases
 
-BASES, RECORDS, LEARNED = "bases.safetensors", "records", "learned.safetensors"
-_FOR_BASES, _FOR_RECORDS = 1, 2  # purposes of pieces
+BASES, FILTERED, RECORDS, LEARNED = "bases.safetensors", "filtered.safetensors", "records", "learned.safetensors"
+_FOR_BASES, _FOR_RECORDS, _FOR_FILTERS = 1, 2, 3  # purposes of pieces
 
 
 def missing(recipe: Recipe, run: Path) -> str:
     """What a run's folder lacks next; empty when it is all there."""
     if not (run / BASES).exists():
         return "transforms"
+    if not (run / FILTERED).exists():
+        return "filters"
     if not complete(recipe.records, run / RECORDS):
         return "records"
     return "" if result(recipe, run) else "contexts"
@@ -56,6 +58,8 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     with Workers(processes) as workers:
         bases = _bases(recipe, cache, run, workers, stop, say)
+        if bases is not None:
+            bases = _filters(recipe, cache, run, bases, workers, stop, say)
         if bases is None or not _record(recipe, cache, run, bases, workers, stop, say):
             return
     if result(recipe, run) is None:
@@ -81,6 +85,33 @@ def _bases(
     if bases is not None:
         save_bases(path, bases)
     return bases
+
+
+def _filters(
+    recipe: Recipe,
+    cache: Path,
+    run: Path,
+    bases: BlockBases,
+    workers: Workers,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> BlockBases | None:
+    """The same with filters; None when stopped on the way."""
+    path = run / FILTERED
+    if path.exists():
+        return load_bases(path)
+    filtered: BlockBases | None = bases
+    if not recipe.start_from:
+        from nvcodec.models.training.pieces import Pieces
+        from nvcodec.models.training.restoration import learn_filters
+
+        say("filters from clips ...")
+        filtered = learn_filters(
+            Pieces(cache, recipe.seed, _FOR_FILTERS), recipe.filters, bases, workers, stop, say
+        )
+    if filtered is not None:
+        save_bases(path, filtered)
+    return filtered
 
 
 def _record(

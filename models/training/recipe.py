@@ -25,6 +25,15 @@ class BasesCounts:
 
 
 @dataclass
+class FiltersCounts:
+    """What the filters of restoration are learned from, in each of two rounds."""
+
+    clips: int = 130
+    stills: int = 70
+    frames: int = 9  # of a clip
+
+
+@dataclass
 class RecordCounts:
     """Pieces encoded for the entropy coder to learn from: cut from clips, from stills, and from clips held out."""
 
@@ -41,8 +50,9 @@ class Recipe:
     name: str
     seed: int = 1
     bases: BasesCounts = field(default_factory=BasesCounts)
+    filters: FiltersCounts = field(default_factory=FiltersCounts)
     records: RecordCounts = field(default_factory=RecordCounts)
-    start_from: str = ""  # a weight file or the name of installed weights, whose transforms are used; empty: none
+    start_from: str = ""  # a weight file or the name of installed weights, whose transforms and filters are used; empty: none
 
 
 # key -> (lowest, highest, what is allowed); checked after the type
@@ -51,6 +61,9 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "bases.clips": (1, 10**6, "1 to 1000000"),
     "bases.stills": (0, 10**6, "0 to 1000000"),
     "bases.frames": (2, 64, "2 to 64"),
+    "filters.clips": (1, 10**6, "1 to 1000000"),
+    "filters.stills": (0, 10**6, "0 to 1000000"),
+    "filters.frames": (2, 64, "2 to 64"),
     "records.clips": (1, 10**6, "1 to 1000000"),
     "records.stills": (0, 10**6, "0 to 1000000"),
     "records.held_out": (0, 10**6, "0 to 1000000"),
@@ -72,7 +85,7 @@ def find_recipe(name: str) -> Path:
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises UsageError naming the key that is wrong."""
     table = _read(path)
-    parts = {"bases": BasesCounts, "records": RecordCounts}
+    parts = {"bases": BasesCounts, "filters": FiltersCounts, "records": RecordCounts}
     tables = {name: table.pop(name, {}) for name in parts}
     _check(path, "", table, Recipe, {"name"}, frozenset(parts))
     for name, kind in parts.items():
