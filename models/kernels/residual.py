@@ -145,7 +145,7 @@ def _cosines(n):
     return np.round(cosines * (1 << 10)).astype(np.int32)
 
 
-# of the luma and chroma of a unit of 2 x 2 blocks: what the large transform keeps of it. (No entry is near a half.)
+# of the luma and chroma of a unit of 2 x 2 blocks: what the large transform keeps of it. (No entry is nearer to a half than 9e-4: rounding is the same everywhere.)
 LARGE_COSINES, LARGE_CHROMA_COSINES = _cosines(32), _cosines(16)
 
 
