@@ -1,27 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Residuals as sums of basis pictures, against matrix products; the encoder's way back; its choice of symbols."""
+"""Residuals as sums of basis pictures, against matrix products; the encoder's way back."""
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
+from dependent_quantisation import half_of, multiples
 
 from nvcodec.models.conditional.picture import QUARTERS, TINY, TINY_CHROMA
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.frame_intra import unit_cosines
 from nvcodec.models.kernels.residual import (
+    LARGE_CHROMA_COSINES,
+    LARGE_COSINES,
     MAX_COEFFICIENT,
     RATE_CLASSES,
     add_block,
     add_inter_residuals,
+    add_unit,
     energies,
     gather_residuals,
-    quantise,
     rate_class,
     synthesise,
+    synthesise_large,
+    transform_class,
 )
-from nvcodec.models.transform import CLASSES, SIDES, BlockBases, bases_of, dct_columns, integer_basis, sample_weights
+from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
+from nvcodec.models.transform import (
+    ANGLES,
+    CHROMA_WEIGHT,
+    CLASSES,
+    LEARNED_CLASSES,
+    SIDES,
+    BlockBases,
+    bases_of,
+    dct_columns,
+    integer_basis,
+    sample_weights,
+    turned,
+)
 
-SAMPLES = 384
+SAMPLES, MODES = 384, 35
+LARGE = 4  # of the transforms
+# modes of each class of upright angles, from left to right
+UPRIGHT = (range(18, 22), range(22, 25), range(25, 28), range(28, 31), range(31, 35))
+OF_CLASS = [8, 1, 20, 22, 26, 29, 33, 16, 12, 10, 7, 3]  # a mode of each class (of the first: inter blocks)
 
 
 @pytest.fixture(scope="module", params=["shipped", "cosines"])
@@ -29,31 +54,46 @@ def bases(request: pytest.FixtureRequest, weights: Weights) -> BlockBases:
     """The transforms of the model, and those that training starts with."""
     if request.param == "shipped":
         return weights.bases
-    pictures = tuple(np.stack([integer_basis(dct_columns(n), n)] * CLASSES) for n in range(4))
+    pictures = tuple(np.stack([integer_basis(dct_columns(n), n)] * LEARNED_CLASSES) for n in range(len(SIDES)))
     return bases_of(pictures, weights.bases.rates)
 
 
-def coefficient_matrix(bases: BlockBases, which: int, fine: bool, tiny: np.ndarray) -> np.ndarray:
-    """(384, 384) float64: sample values of each coefficient of one sixteenth, put together from the docstring."""
+def class_of(inter: bool, mode: int) -> int:
+    """Inter, no direction, upright from left to right, and those on their side, which go from top to bottom."""
+    if inter:
+        return 0
+    if mode < 2:
+        return 1
+    upright = max(mode, 36 - mode)
+    (found,) = (n for n, modes in enumerate(UPRIGHT) if upright in modes)
+    return 2 + found + (5 if mode < 18 else 0)
+
+
+def coefficient_matrix(bases: BlockBases, classes: np.ndarray, fine: bool, tiny: np.ndarray) -> np.ndarray:
+    """(384, 384) float64: sample values of each coefficient of one sixteenth, put together from the docstring.
+
+    classes: (4, 4) of the 4x4 squares.
+    """
     scale = 1 / (1 << 14) / 16
     if not fine:
-        return bases.pictures[0][which].T.astype(np.float64) * scale
+        return bases.pictures[0][classes[0, 0]].T.astype(np.float64) * scale
     luma, chroma = np.arange(256).reshape(16, 16), np.arange(256, 384).reshape(2, 8, 8)
     out = np.zeros((SAMPLES, SAMPLES))
     for q in range(4):
         rows, columns = slice(8 * (q // 2), 8 * (q // 2) + 8), slice(8 * (q % 2), 8 * (q % 2) + 8)
+        squares = classes[2 * (q // 2) :, 2 * (q % 2) :][:2, :2]
         y, uv = luma[rows, columns], chroma[:, rows.start // 2 : rows.stop // 2, columns.start // 2 : columns.stop // 2]
         if not tiny[q // 2, q % 2]:
             for k in range(96):
-                out[np.concatenate([y.ravel(), uv.ravel()]), 4 * k + q] = bases.pictures[1][which, k]
+                out[np.concatenate([y.ravel(), uv.ravel()]), 4 * k + q] = bases.pictures[1][squares[0, 0], k]
             continue
         for s in range(4):
             part = y[4 * (s // 2) : 4 * (s // 2) + 4, 4 * (s % 2) : 4 * (s % 2) + 4]
             for k in range(16):
-                out[part.ravel(), 4 * (6 * k + s) + q] = bases.pictures[2][which, k]
+                out[part.ravel(), 4 * (6 * k + s) + q] = bases.pictures[2][squares[s // 2, s % 2], k]
         for k in range(16):
             for j in range(2):
-                out[uv.ravel(), 4 * (6 * k + 4 + j) + q] = bases.pictures[3][which, 2 * k + j]
+                out[uv.ravel(), 4 * (6 * k + 4 + j) + q] = bases.pictures[3][squares[0, 0], 2 * k + j]
     return out * scale
 
 
@@ -62,57 +102,139 @@ def transforms() -> list[tuple[bool, np.ndarray]]:
     return [(False, np.zeros((2, 2), np.uint8)), *fine]
 
 
-@pytest.mark.parametrize("which", range(CLASSES))
-def test_synthesis_is_a_matrix_product(bases: BlockBases, which: int) -> None:
-    random, out = np.random.default_rng(which), np.zeros(SAMPLES, np.int32)
+def random_symbols(random: np.random.Generator, size: int, share: float) -> np.ndarray:
+    symbols = random.integers(-size, size + 1, SAMPLES) * (random.random(SAMPLES) < share)
+    return symbols.astype(np.int16)
+
+
+def all_of(mode: int) -> np.ndarray:
+    return np.full((4, 4), mode, np.uint8)
+
+
+def test_classes_of_modes() -> None:
+    for mode in range(MODES):
+        assert transform_class(True, mode) == 0
+        assert transform_class(False, mode) == class_of(False, mode)
+    assert [class_of(n == 0, mode) for n, mode in enumerate(OF_CLASS)] == list(range(CLASSES))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_synthesis_is_a_matrix_product(bases: BlockBases, seed: int) -> None:
+    """Each square in the class of its mode."""
+    random, out = np.random.default_rng(seed), np.zeros(SAMPLES, np.int32)
     for fine, tiny in transforms():
-        matrix = coefficient_matrix(bases, which, fine, tiny)
-        for step, size, share in ((64, 3, 0.1), (1024, 4, 0.02), (200, 200, 0.02), (64, 60, 1.0), (1, 32767, 0.005)):
-            symbols = random.integers(-size, size + 1, SAMPLES) * (random.random(SAMPLES) < share)
-            exact = matrix @ (symbols * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
-            synthesise(symbols.astype(np.int16), step, int(fine), tiny, bases.pictures, which, out)
+        for step, size, share in ((64, 3, 0.1), (1024, 4, 0.02), (200, 200, 0.02), (64, 50, 1.0), (1, 32767, 0.005)):
+            inter, modes = seed == 0, random.integers(0, MODES, (4, 4)).astype(np.uint8)
+            classes = np.array([[class_of(inter, int(mode)) for mode in row] for row in modes])
+            symbols = random_symbols(random, size, share)
+            values = multiples(symbols, fine, tiny) * half_of(step)
+            exact = coefficient_matrix(bases, classes, fine, tiny) @ values.clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+            assert np.abs(exact).max() < 1 << 13  # or sums would wrap
+            synthesise(symbols, step, inter, int(fine), tiny, modes, bases.pictures, out)
             assert np.array_equal(out, np.floor(exact + 0.5)), (fine, tiny, step)
 
 
 def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases) -> None:
+    """They are half of 1024 x 18 / 16 in sixteenths, so that 2^17 is between multiples 227 and 228."""
     found, limit = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
-    tiny = np.zeros((2, 2), np.uint8)
-    for symbol in (-32768, 32767):
+    between = np.zeros((32, 16), np.int32)
+    for symbol in (-32768, 114, 32767):
         symbols = np.zeros(SAMPLES, np.int16)
         symbols[5] = symbol
-        synthesise(symbols, 1024, 0, tiny, bases.pictures, 0, found)
-        symbols[5] = MAX_COEFFICIENT // 1024 * np.sign(symbol)
-        synthesise(symbols, 1024, 0, tiny, bases.pictures, 0, limit)
-        assert np.array_equal(found, limit)
+        synthesise(symbols, 1024, True, 0, np.zeros((2, 2), np.uint8), all_of(0), bases.pictures, found)
+        exact = bases.pictures[0][0, 5].astype(float) * np.sign(symbol) * MAX_COEFFICIENT / (1 << 18)
+        assert np.array_equal(found, np.floor(exact + 0.5))
+        units = np.zeros((2, 3, 32, 32), np.int32)
+        synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[0])
+        symbols[5] = 114 * np.sign(symbol)
+        synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[1])
+        assert np.array_equal(*units)
+        assert units.any()
+        symbols[5] = 113 * np.sign(symbol)
+        synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[1])
+        assert not np.array_equal(*units)
 
 
 def test_the_largest_symbols_everywhere_do_no_harm(bases: BlockBases) -> None:
     """Hostile symbols may make sums wrap; planes stay what they are and every machine gets the same."""
     random = np.random.default_rng(0)
-    planes = [np.full(shape, 128, np.uint8) for shape in ((16, 16), (8, 8), (8, 8))]
+    planes = [np.full(shape, 128, np.uint8) for shape in ((32, 32), (16, 16), (16, 16))]
     first, again = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
     for fine, tiny in transforms():
         symbols = random.choice([-32768, 32767], SAMPLES).astype(np.int16)
-        synthesise(symbols, 1024, int(fine), tiny, bases.pictures, 3, first)
-        synthesise(symbols, 1024, int(fine), tiny, bases.pictures, 3, again)
+        for out in (first, again):
+            synthesise(symbols, 1024, False, int(fine), tiny, all_of(30), bases.pictures, out)
         assert np.array_equal(first, again)
         add_block(*planes, 0, 0, first)
+    units, between = np.zeros((2, 3, 32, 32), np.int32), np.zeros((32, 16), np.int32)
+    for unit in units:
+        synthesise_large(symbols, 1024, False, 9, bases.pictures, first, between, unit)
+    assert np.array_equal(*units)
+    add_unit(*planes, 0, 0, units[0])
 
 
 def test_bases_are_orthonormal_within_rounding(bases: BlockBases) -> None:
+    assert [len(b) for b in (bases.pictures, bases.analysis, bases.rates)] == [len(SIDES)] * 3
     for kind, sides in enumerate(SIDES):
         n = sum(side * side for side in sides)
         for pictures, analysis in zip(bases.pictures[kind], bases.analysis[kind], strict=True):
             columns = pictures.astype(np.float64) * sample_weights(kind) / (1 << 14)
             assert np.allclose(columns, analysis, atol=1e-6)
-            # each entry is rounded to half a unit of 2^-14, chroma's weighted by 1.6; errors add up at random
+            # each entry is rounded to half a unit of 2^-14, chroma's weighted by 2.2; errors add up at random
             assert np.abs(columns @ columns.T - np.eye(n)).max() < 6 * 1.7 * 2**-15 * 2
             assert np.abs(columns.T @ columns - np.eye(n)).max() < 6 * 1.7 * 2**-15 * 2
 
 
+@pytest.mark.parametrize("kind", range(len(SIDES)))
+def test_samples_of_blocks_on_their_side(kind: int) -> None:
+    """Each component turned by itself; twice is nothing."""
+    n = sum(side * side for side in SIDES[kind])
+    samples = np.random.default_rng(kind).permutation(n)
+    wanted, first = [], 0
+    for side in SIDES[kind]:
+        wanted.append(samples[first : first + side * side].reshape(side, side).T.ravel())
+        first += side * side
+    assert np.array_equal(samples[turned(kind)], np.concatenate(wanted))
+    assert np.array_equal(turned(kind)[turned(kind)], np.arange(n))
+
+
+def test_flat_classes_are_upright_ones_on_their_side(bases: BlockBases) -> None:
+    assert CLASSES == LEARNED_CLASSES + ANGLES
+    for kind, pictures in enumerate(bases.pictures):
+        assert pictures.shape == (CLASSES, *[sum(side * side for side in SIDES[kind])] * 2)
+        for n in range(ANGLES):
+            upright, flat = pictures[2 + n], pictures[LEARNED_CLASSES + n]
+            assert np.array_equal(flat, upright[:, turned(kind)])
+
+
+@pytest.mark.parametrize("mode", [19, 23, 26, 30, 34])
+def test_residuals_turn_with_their_modes(bases: BlockBases, mode: int) -> None:
+    """Of coarse blocks, of quarters of a fine one, and of units."""
+    random, between = np.random.default_rng(mode), np.zeros((32, 16), np.int32)
+    blocks, units = np.zeros((2, SAMPLES), np.int32), np.zeros((2, 3, 32, 32), np.int32)
+    for fine in (0, 1):
+        symbols = random_symbols(random, 3, 0.1)
+        # quarters change places, too
+        other = symbols.reshape(96, 4)[:, [0, 2, 1, 3]].ravel() if fine else symbols
+        for of, angle, out in ((symbols, mode, blocks[0]), (np.ascontiguousarray(other), 36 - mode, blocks[1])):
+            synthesise(of, 200, False, fine, np.zeros((2, 2), np.uint8), all_of(angle), bases.pictures, out)
+        assert np.array_equal(blocks[1], blocks[0][turned(0)])
+        assert blocks.any()
+    for angle, unit in ((mode, units[0]), (36 - mode, units[1])):
+        synthesise_large(symbols, 200, False, angle, bases.pictures, blocks[0], between, unit)
+    luma, chroma = units[0, 0].T, units[0, 1:, :16, :16].transpose(0, 2, 1)
+    # rounding goes by columns first, so that turned ones may be rounded the other way
+    assert np.abs(units[1, 0] - luma).max() <= 1
+    assert np.abs(units[1, 1:, :16, :16] - chroma).max() <= 1
+    assert luma.any()
+
+
 @pytest.mark.parametrize("which", range(CLASSES))
 def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which: int) -> None:
-    """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value."""
+    """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value.
+
+    Even symbols stay in the first quantiser; at the least step they count quarters of a sample value.
+    """
     random, out = np.random.default_rng(which), np.zeros(SAMPLES, np.int32)
     sample = random.integers(-60, 61, SAMPLES)
     weighted = (sample * sample_weights(0)).astype(np.float32)
@@ -128,8 +250,116 @@ def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which
                 coefficients[4 * (6 * np.arange(16) + s) + q] = bases.analysis[2][which] @ weighted[TINY[q, s]]
             k = np.arange(32)
             coefficients[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = bases.analysis[3][which] @ weighted[TINY_CHROMA[q]]
-        synthesise(np.rint(coefficients * 16).astype(np.int16), 1, int(fine), tiny, bases.pictures, which, out)
+        symbols, modes = (2 * np.rint(coefficients * 4)).astype(np.int16), all_of(OF_CLASS[which])
+        synthesise(symbols, 1, which == 0, int(fine), tiny, modes, bases.pictures, out)
         assert np.abs(out - sample).max() <= 1
+
+
+# --- units of 32x32
+
+
+def cosines(n: int) -> np.ndarray:
+    """(n/2, n) the lower half of the orthonormal cosines."""
+    k, x = np.mgrid[: n // 2, :n]
+    return np.sqrt(2 / n) * np.cos(np.pi * (2 * x + 1) * k / (2 * n)) * np.where(k == 0, np.sqrt(0.5), 1)
+
+
+def from_cosines(values: np.ndarray, n: int, table: np.ndarray) -> np.ndarray:
+    """Samples of lowest cosines, row by row: a product on either side."""
+    return table.T @ values.reshape(n // 2, n // 2) @ table
+
+
+def parts_of(unit: np.ndarray) -> list[np.ndarray]:
+    return [unit[0], unit[1, :16, :16], unit[2, :16, :16]]
+
+
+@pytest.mark.parametrize("n", [32, 16])
+def test_cosines_are_orthonormal_and_pinned(n: int) -> None:
+    exact, table = cosines(n), {32: LARGE_COSINES, 16: LARGE_CHROMA_COSINES}[n]
+    assert np.allclose(exact @ exact.T, np.eye(n // 2))
+    assert np.array_equal(table, np.rint(exact * 1024))
+    assert np.abs(exact * 1024 % 1 - 0.5).min() > 9e-4  # any library rounds them alike
+    product = table.astype(float) @ table.T / (1 << 20)
+    assert np.abs(product - np.eye(n // 2)).max() < 4e-3
+    digest = hashlib.sha256(table.astype("<i4").tobytes()).hexdigest()
+    assert digest[:16] == {32: "5aa02e203f49d47a", 16: "312505a5b13614b9"}[n]
+
+
+@pytest.mark.parametrize("which", range(CLASSES))
+def test_units_are_sums_of_pictures_of_cosines(bases: BlockBases, which: int) -> None:
+    random, between = np.random.default_rng(which), np.full((32, 16), 9, np.int32)
+    values, none = np.full(SAMPLES, 9, np.int32), np.zeros((2, 2), np.uint8)
+    for step, size, share in ((64, 3, 0.1), (1024, 4, 0.02), (200, 200, 0.02), (64, 30, 1.0), (40, 0, 0.0)):
+        symbols, unit = random_symbols(random, size, share), np.full((3, 32, 32), -7, np.int32)
+        synthesise_large(symbols, step, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
+        coefficients = (multiples(symbols, False, none) * half_of(step)).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+        lowest = coefficients @ bases.pictures[LARGE][which].astype(np.int64) / (1 << 14)
+        rounded = np.floor(lowest + 0.5).astype(np.int64)
+        for part, first, n, table in (
+            (0, 0, 32, LARGE_COSINES),
+            (1, 256, 16, LARGE_CHROMA_COSINES),
+            (2, 320, 16, LARGE_CHROMA_COSINES),
+        ):
+            count, whole = (n // 2) ** 2, table.astype(np.int64)
+            of = rounded[first : first + count].reshape(n // 2, n // 2)
+            exact = ((((whole.T @ of + (1 << 7)) >> 8) @ whole) + (1 << 15)) >> 16
+            assert np.array_equal(parts_of(unit)[part], exact)
+            real = from_cosines(lowest[first : first + count], n, cosines(n)) / 16
+            # cosines are right to 2^-11, which counts for large values
+            assert np.abs(exact - real).max() < 0.6 + 2e-3 * np.abs(lowest).max()
+        assert (unit[1:, 16:] == -7).all()
+        assert (unit[1:, :, 16:] == -7).all()
+        assert unit[0].any() == bool(symbols.any())
+
+
+def in_second_unit(plane: np.ndarray) -> np.ndarray:
+    """Of 3 x 2 units, the one at the right of the second row (a view)."""
+    n = len(plane) // 3
+    return plane[n : 2 * n, n:]
+
+
+@pytest.mark.parametrize("which", [0, 1, 4, 9])
+def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int) -> None:
+    """Of differences that have only low cosines, to a sample value or two."""
+    random, weights = np.random.default_rng(which), (1, CHROMA_WEIGHT, CHROMA_WEIGHT)
+    planes = [np.full((96 // s, 64 // s), 128, np.uint8) for s in (1, 2, 2)]
+    source = [plane.copy() for plane in planes]
+    differences = []
+    for plane in source:
+        n = plane.shape[1] // 2
+        falling = random.normal(size=(n // 2, n // 2)) / (1 + np.add.outer(np.arange(n // 2), np.arange(n // 2)))
+        samples = from_cosines(falling, n, cosines(n))
+        differences.append(np.rint(samples * 100 / np.abs(samples).max()))
+        in_second_unit(plane)[:] = 128 + differences[-1]
+    found = np.zeros(SAMPLES, np.float32)
+    total = unit_cosines(tuple(source), tuple(planes), 2, 2, np.float32(CHROMA_WEIGHT), found)
+    weighted = [w * part for w, part in zip(weights, differences, strict=True)]
+    assert total == pytest.approx(sum((part**2).sum() for part in weighted), rel=1e-5)
+    exact = np.concatenate([(cosines(len(part)) @ part @ cosines(len(part)).T).ravel() for part in weighted])
+    assert np.abs(found - exact).max() < 2e-3 * np.abs(exact).max()
+    assert (found.astype(float) ** 2).sum() == pytest.approx(total, rel=0.02)
+    symbols = (2 * np.rint(bases.analysis[LARGE][which] @ found * 4)).astype(np.int16)
+    unit, values, between = np.zeros((3, 32, 32), np.int32), np.zeros(SAMPLES, np.int32), np.zeros((32, 16), np.int32)
+    synthesise_large(symbols, 1, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
+    add_unit(*planes, 2, 2, unit)
+    for plane, wanted in zip(planes, source, strict=True):
+        assert np.abs(plane.astype(int) - wanted).max() <= 2
+
+
+def test_what_units_leave_out_is_known() -> None:
+    """A checkerboard has next to nothing in its low cosines; all of it is in the squared error."""
+    planes = [np.full((96 // s, 64 // s), 128, np.uint8) for s in (1, 2, 2)]
+    source = [plane.copy() for plane in planes]
+    for plane in source:
+        unit = in_second_unit(plane)
+        unit[:] = 118 + 20 * (np.indices(unit.shape).sum(0) % 2)
+    found = np.zeros(SAMPLES, np.float32)
+    total = unit_cosines(tuple(source), tuple(planes), 2, 2, np.float32(CHROMA_WEIGHT), found)
+    assert total == pytest.approx(100 * (1024 + 2 * 256 * CHROMA_WEIGHT**2), rel=1e-5)
+    assert (found.astype(float) ** 2).sum() < 0.01 * total
+
+
+# --- planes
 
 
 def test_residuals_are_gathered_and_added_in_the_same_order(weights: Weights) -> None:
@@ -146,73 +376,44 @@ def test_residuals_are_gathered_and_added_in_the_same_order(weights: Weights) ->
 
 
 def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights) -> None:
+    """Of 5 x 5 blocks, among them units that are transformed as a whole: inter, intra and not coded."""
     random = np.random.default_rng(4)
-    shapes = ((48, 48), (24, 24), (24, 24))
+    shapes = ((80, 80), (40, 40), (40, 40))
     planes = [random.integers(60, 190, shape).astype(np.uint8) for shape in shapes]
-    pred, coded, fine = (random.integers(0, high, (3, 3)).astype(np.uint8) for high in (4, 2, 2))
-    pred[0, 0], coded[0, 0], pred[1, 1], coded[1, 1] = 0, 1, 3, 1
-    tiny = random.integers(0, 2, (6, 6)).astype(np.uint8)
-    symbols = random.integers(-3, 4, (3, 3, SAMPLES)).astype(np.int16)
+    pred, coded, fine = (random.integers(0, high, (5, 5)).astype(np.uint8) for high in (4, 2, 2))
+    pred[4, 0], coded[4, 0], pred[4, 1], coded[4, 1] = 0, 1, 3, 1
+    tiny, large = random.integers(0, 2, (10, 10)).astype(np.uint8), np.full((5, 5), ALONE, np.uint8)
+    for r, c, kind, is_coded in ((0, 0, 2, 1), (0, 2, 0, 1), (2, 0, 1, 0), (2, 2, 3, 1)):
+        unit = np.s_[r : r + 2, c : c + 2]
+        pred[unit], coded[unit], large[unit], fine[unit] = kind, is_coded, WHOLE, 0
+    large[2:4, 2:4] = SHARED  # one motion, blocks on their own
+    symbols = random.integers(-3, 4, (5, 5, SAMPLES)).astype(np.int16)
+    pictures = weights.bases.pictures
     found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
-    for rows in ((0, 1), (1, 3)):
-        add_inter_residuals(*found, pred, coded, fine, tiny, symbols, 100, weights.bases.pictures, *rows)
-    out = np.zeros(SAMPLES, np.int32)
-    for r in range(3):
-        for c in range(3):
-            if pred[r, c] and coded[r, c]:
+    for rows in ((0, 2), (2, 5)):
+        add_inter_residuals(*found, pred, coded, fine, tiny, large, symbols, 100, pictures, *rows)
+    out, unit = np.zeros(SAMPLES, np.int32), np.zeros((3, 32, 32), np.int32)
+    for r in range(5):
+        for c in range(5):
+            if not pred[r, c] or not coded[r, c]:
+                continue
+            size, parts = 1, np.split(out, [256, 320])
+            if large[r, c] == WHOLE:
+                if (r, c) != (0, 0):
+                    continue
+                size, parts = 2, parts_of(unit)
+                synthesise_large(symbols[r, c], 100, True, 0, pictures, out, np.zeros((32, 16), np.int32), unit)
+            else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-                synthesise(symbols[r, c], 100, fine[r, c], quarters, weights.bases.pictures, 0, out)
-                y, u, v = (part.reshape(n, n) for part, n in zip(np.split(out, [256, 320]), (16, 8, 8), strict=True))
-                for plane, part, n in zip(wanted, (y, u, v), (16, 8, 8), strict=True):
-                    at = np.s_[n * r : n * r + n, n * c : n * c + n]
-                    plane[at] = (plane[at].astype(int) + part).clip(0, 255)
+                synthesise(symbols[r, c], 100, True, fine[r, c], quarters, all_of(0), pictures, out)
+            for plane, part, n in zip(wanted, parts, (16, 8, 8), strict=True):
+                at = np.s_[n * r : n * (r + size), n * c : n * (c + size)]
+                plane[at] = (plane[at].astype(int) + part.reshape(n * size, -1)).clip(0, 255)
     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(found, planes, strict=True))
-
-
-@pytest.mark.parametrize("price", [0.01, 0.1155, 1.0])
-def test_every_symbol_is_the_best_of_those_considered(weights: Weights, price: float) -> None:
-    """0, the nearest magnitude and the one below it."""
-    random = np.random.default_rng(5)
-    tables = [weights.bases.rates[0][0], random.random((RATE_CLASSES, SAMPLES, 3)).astype(np.float32) * 9]
-    for spread in (0.2, 0.7, 3.0, 40.0):
-        for rates in tables:
-            coefficients = (random.normal(size=SAMPLES) * spread).astype(np.float32)
-            symbols = np.full(SAMPLES, 99, np.int16)
-            cost = quantise(coefficients, rates, np.float32(price), symbols)
-            used = rates[rate_class(int((np.abs(coefficients) > 0.6).sum()))].astype(np.float64)
-            total = 0.0
-            for value, symbol, (zero, one, more) in zip(coefficients, symbols, used, strict=True):
-                size = abs(float(value))
-
-                def price_of(
-                    q: int, size: float = size, zero: float = zero, one: float = one, more: float = more
-                ) -> float:
-                    bits = zero if q == 0 else one if q == 1 else more + 2 * np.log2(q - 1)
-                    return (size - q) ** 2 + price * bits
-
-                near = int(size + 0.5)
-                options = {0, *(q for q in (near - 1, near) if q > 0)}
-                if size > 0.4:
-                    assert abs(symbol) in options
-                else:
-                    options = {0}
-                best = min(price_of(q) for q in options)
-                assert price_of(abs(int(symbol))) <= best + 1e-4 * max(1, best)
-                assert symbol == 0 or (symbol > 0) == (value > 0)
-                total += best
-            assert cost == pytest.approx(total, rel=1e-3)
-
-
-def test_a_higher_price_gives_fewer_symbols(weights: Weights) -> None:
-    coefficients = np.random.default_rng(6).normal(size=SAMPLES).astype(np.float32)
-    counts = []
-    for price in (0.0, 0.05, 0.1155, 0.3, 1.0, 100.0):
-        symbols = np.zeros(SAMPLES, np.int16)
-        quantise(coefficients, weights.bases.rates[0][0], np.float32(price), symbols)
-        counts.append(int(np.abs(symbols).sum()))
-    assert counts == sorted(counts, reverse=True)
-    assert counts[0] == np.abs(np.rint(coefficients)).sum()
+    for a, b in zip(found, planes, strict=True):
+        n = len(a) // 5
+        changed = (a != b).reshape(5, n, 5, n).any((1, 3))
+        assert np.array_equal(changed, (pred > 0) & (coded > 0))
 
 
 def test_energies_are_classes_of_counts() -> None:
@@ -227,5 +428,14 @@ def test_energies_are_classes_of_counts() -> None:
     coded = np.ones((1, SAMPLES + 1), np.uint8)
     coded[0, ::5] = 0
     out = np.full(coded.shape, 9, np.uint8)
-    energies(coded, symbols, out)
+    energies(coded, np.zeros_like(coded), symbols, out)
     assert np.array_equal(out[0], wanted * coded[0])
+
+
+def test_energies_of_units_are_those_of_their_first_blocks() -> None:
+    symbols, coded = np.zeros((3, 4, SAMPLES), np.int16), np.ones((3, 4), np.uint8)
+    symbols[0, 0, :100], symbols[0, 2, :10], symbols[0, 3, :3], symbols[2, 1, :40] = 1, -1, 2, 5
+    large, out = np.zeros((3, 4), np.uint8), np.full((3, 4), 9, np.uint8)
+    large[:2, :2], large[:2, 2:] = WHOLE, SHARED
+    energies(coded, large, symbols, out)
+    assert out.tolist() == [[7, 7, 4, 2], [7, 7, 0, 0], [0, 6, 0, 0]]
