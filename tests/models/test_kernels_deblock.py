@@ -9,6 +9,7 @@ import pytest
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
 from nvcodec.models.kernels.deblock import BETA, TC, deblock, edge_strengths
+from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.quality import LEVELS, deblocking_qp
 
 Planes = list[np.ndarray]
@@ -22,17 +23,27 @@ def decisions(rows: int, columns: int, pred: int = INTRA, coded: int = 1, fine: 
 
 
 def mixed(rows: int, columns: int, seed: int) -> Blocks:
+    """Any decisions; every other whole unit is large, one in four transformed as a whole."""
     random, blocks = np.random.default_rng(seed), Blocks(rows, columns)
     blocks.pred[:], blocks.coded[:] = random.integers(0, 4, (rows, columns)), random.integers(0, 2, (rows, columns))
     blocks.fine[:] = random.integers(0, 2, (rows, columns)) * (blocks.coded | (blocks.pred == 0))
     blocks.vectors[:] = random.integers(-4, 5, blocks.vectors.shape)
     blocks.vectors[:, :: random.integers(2, 4)] = 0
+    for r in range(0, rows - 1, 2):
+        for c in range(0, columns - 1, 2):
+            unit, large = np.s_[r : r + 2, c : c + 2], int(random.choice([ALONE, ALONE, SHARED, WHOLE]))
+            blocks.large[unit] = large
+            if large:
+                blocks.pred[unit] = blocks.pred[r, c]
+                blocks.vectors[:, 2 * r : 2 * r + 4, 2 * c : 2 * c + 4] = blocks.vectors[:, 2 * r, 2 * c][:, None, None]
+            if large == WHOLE:
+                blocks.coded[unit], blocks.fine[unit] = blocks.coded[r, c], 0
     return blocks
 
 
 def transposed(blocks: Blocks) -> Blocks:
     out = Blocks(blocks.columns, blocks.rows)
-    for name in ("pred", "coded", "fine"):
+    for name in ("pred", "coded", "fine", "large"):
         getattr(out, name)[:] = getattr(blocks, name).T
     out.vectors[:] = blocks.vectors.transpose(0, 2, 1, 3)[..., ::-1]
     return out
@@ -40,13 +51,13 @@ def transposed(blocks: Blocks) -> Blocks:
 
 def strengths(blocks: Blocks, vertical: bool) -> np.ndarray:
     out = np.full((2 * blocks.rows, 2 * blocks.columns), 9, np.uint8)
-    edge_strengths(blocks.pred, blocks.coded, blocks.fine, blocks.vectors, vertical, out)
+    edge_strengths(blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, vertical, out)
     return out
 
 
 def filtered(planes: Planes, blocks: Blocks, qp: int) -> Planes:
     out = [plane.copy() for plane in planes]
-    deblock(*out, blocks.pred, blocks.coded, blocks.fine, blocks.vectors, qp)
+    deblock(*out, blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, qp)
     return out
 
 
@@ -105,6 +116,39 @@ def test_steps_inside_a_block_that_is_transformed_as_a_whole_stay() -> None:
         after = filtered(pictures(luma), decisions(2, 2, fine=fine), 40)[0]
         assert np.array_equal(after[:, 4:12], luma[:, 4:12]) == (not fine)
         assert not np.array_equal(after[:, 12:20], luma[:, 12:20])
+
+
+@pytest.mark.parametrize("large", [ALONE, SHARED, WHOLE])
+def test_steps_inside_a_unit_that_is_transformed_as_a_whole_stay(large: int) -> None:
+    luma, chroma = np.full((64, 64), 100), np.full((32, 32), 100)
+    luma[:, 16:32] += 4
+    luma[:, 48:] += 4
+    chroma[:, 8:16] += 4
+    chroma[:, 24:] += 4
+    blocks = decisions(4, 4)
+    blocks.large[:] = large
+    planes = [luma.astype(np.uint8), *(chroma.astype(np.uint8) for _ in range(2))]
+    after = filtered(planes, blocks, 40)
+    for before, plane in zip(planes, after, strict=True):
+        n = plane.shape[1] // 4
+        for edge in (1, 2, 3):  # the second is between units
+            at = np.s_[:, edge * n - n // 2 : edge * n + n // 2]
+            assert np.array_equal(plane[at], before[at]) == (large == WHOLE and edge != 2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_edges_of_units_are_those_of_blocks(seed: int) -> None:
+    """Within units that are transformed as a whole there are none; all others stay what they are."""
+    blocks = mixed(5, 6, seed)
+    alone = mixed(5, 6, seed)
+    alone.large[:] = ALONE
+    for vertical in (True, False):
+        wanted = strengths(alone, vertical)
+        for (r, c), large in np.ndenumerate(blocks.large.repeat(2, 0).repeat(2, 1)):
+            if large == WHOLE and (c if vertical else r) % 4:
+                wanted[r, c] = 0
+        assert np.array_equal(strengths(blocks, vertical), wanted)
+    assert set(blocks.large.ravel().tolist()) == {ALONE, SHARED, WHOLE} or seed
 
 
 def test_nothing_happens_where_nothing_was_coded() -> None:
@@ -176,6 +220,7 @@ def test_filters_of_both_directions_are_the_same(qp: int) -> None:
         for name in ("pred", "coded", "fine"):
             getattr(tall, name)[:] = getattr(blocks, name)
         tall.vectors[:] = blocks.vectors[:, :1]
+        tall.large[:, 2:] = WHOLE
         upright = filtered(planes, tall, qp)
         lying = filtered([np.ascontiguousarray(p.T) for p in planes], transposed(tall), qp)
         for a, b in zip(upright, lying, strict=True):
