@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dependent_quantisation import STATES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +15,10 @@ from nvcodec.models.conditional.weights import Learned, Weights, nothing_learned
 from nvcodec.models.kernels import latents
 from nvcodec.models.kernels.latents import MAX_SYMBOL, band_of, code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies, rate_class
+from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import LEVELS
 
-FIELDS = ("pred", "coded", "fine", "tiny", "energy", "modes")
+FIELDS = ("pred", "coded", "fine", "tiny", "energy", "large", "modes")
 ARGUMENTS = code_latents.py_func.__code__.co_varnames[: code_latents.py_func.__code__.co_argcount]
 State = tuple[Blocks, np.ndarray]  # decisions and symbols of a frame
 
@@ -64,7 +66,8 @@ def equal(a: Learned, b: Learned) -> bool:
 
 
 def random_state(random: np.random.Generator, rows: int, columns: int, size: int) -> State:
-    """Decisions and symbols as an encoder may choose them: coded blocks have a symbol that is not zero."""
+    """Decisions and symbols as an encoder may choose them: coded blocks have a symbol that is not zero; those of units
+    that are transformed as a whole have theirs in the first block."""
     blocks = Blocks(rows, columns)
     blocks.pred[:] = random.integers(0, 4, blocks.pred.shape)
     blocks.coded[:] = random.random(blocks.coded.shape) < random.random()
@@ -72,13 +75,23 @@ def random_state(random: np.random.Generator, rows: int, columns: int, size: int
         (blocks.pred > 0).repeat(4, 0).repeat(4, 1), 1, random.integers(0, 35, blocks.modes.shape)
     )
     blocks.fine[:] = random.integers(0, 2, blocks.fine.shape) * (blocks.coded | (blocks.pred == 0))
+    for r in range(0, rows - 1, 2):
+        for c in range(0, columns - 1, 2):
+            unit, large = np.s_[r : r + 2, c : c + 2], int(random.choice([0, SHARED, WHOLE]))
+            blocks.large[unit] = large
+            blocks.pred[unit] = blocks.pred[r, c] if large else blocks.pred[unit]
+            if large == WHOLE:
+                blocks.coded[unit], blocks.fine[unit] = blocks.coded[r, c], 0
+                blocks.modes[4 * r : 4 * r + 8, 4 * c : 4 * c + 8] = blocks.modes[4 * r, 4 * c]
     blocks.tiny[:] = random.integers(0, 2, blocks.tiny.shape) * blocks.fine.repeat(2, 0).repeat(2, 1)
     symbols = np.zeros((rows, columns, SAMPLES), np.int16)
     for r, c in np.argwhere(blocks.coded):
+        if blocks.large[r, c] == WHOLE and (r % 2 or c % 2):
+            continue
         count = int(random.choice([1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 80, 81, SAMPLES]))
         places = random.permutation(SAMPLES)[:count]
         symbols[r, c, places] = random.choice([-1, 1], count) * random.integers(1, size + 1, count)
-    energies(blocks.coded, symbols, blocks.energy)
+    energies(blocks.coded, blocks.large, symbols, blocks.energy)
     return blocks, symbols
 
 
@@ -103,12 +116,13 @@ def test_round_trip(seed: int, rows: int, columns: int, level: int, size: int) -
 
 
 def test_the_largest_symbols_everywhere() -> None:
-    blocks = Blocks(2, 2)
-    blocks.coded[:], blocks.fine[0] = 1, 1
-    symbols = np.full((2, 2, SAMPLES), MAX_SYMBOL, np.int16)
+    blocks = Blocks(2, 4)
+    blocks.coded[:], blocks.fine[0, :2], blocks.large[:, 2:] = 1, 1, WHOLE
+    symbols = np.full((2, 4, SAMPLES), MAX_SYMBOL, np.int16)
     symbols[..., ::2] = -MAX_SYMBOL
-    energies(blocks.coded, symbols, blocks.energy)
-    last: State = Blocks(2, 2), np.zeros_like(symbols)
+    symbols[:, 3], symbols[1, 2] = 0, 0
+    energies(blocks.coded, blocks.large, symbols, blocks.energy)
+    last: State = Blocks(2, 4), np.zeros_like(symbols)
     payload = write(fresh(), 63, blocks, symbols, last)
     assert np.array_equal(read(payload, fresh(), 63, blocks, last), symbols)
 
@@ -127,6 +141,8 @@ def test_any_bytes_give_symbols_in_bounds(payload: bytes, seed: int, level: int)
     symbols = read(payload, learned, level, blocks, last)
     assert np.abs(symbols.astype(int)).max() <= MAX_SYMBOL
     assert not symbols[blocks.coded == 0].any()
+    rest = (blocks.large == WHOLE) & (np.indices(blocks.large.shape) % 2).any(0)
+    assert not symbols[rest].any()
     for energy, block in zip(blocks.energy.ravel(), symbols.reshape(-1, SAMPLES), strict=True):
         if energy < latents.EXACT_CLASSES:
             assert rate_class(int((block != 0).sum())) <= energy
@@ -136,10 +152,11 @@ def test_any_bytes_give_symbols_in_bounds(payload: bytes, seed: int, level: int)
 
 
 def test_bands_are_where_their_tables_have_room() -> None:
-    for transform, count in enumerate((SAMPLES, SAMPLES // 4, SAMPLES // 4)):
+    for transform, count in enumerate((SAMPLES, SAMPLES // 4, SAMPLES // 4, SAMPLES)):
         bands = [band_of(transform, k) for k in range(count)]
         assert 0 <= min(bands) <= max(bands) < latents.BANDS
-    assert len({band_of(0, k) for k in range(SAMPLES)}) == latents.BANDS
+    for transform in (0, 3):
+        assert len({band_of(transform, k) for k in range(SAMPLES)}) == latents.BANDS
 
 
 def test_what_is_learned_makes_the_next_frame_cheaper(weights: Weights) -> None:
@@ -152,31 +169,57 @@ def test_what_is_learned_makes_the_next_frame_cheaper(weights: Weights) -> None:
         blocks = Blocks(6, 6)
         symbols = np.rint(random.laplace(size=(6, 6, SAMPLES)) * scale).astype(np.int16)
         blocks.coded[:] = (symbols != 0).any(-1)
-        energies(blocks.coded, symbols, blocks.energy)
+        energies(blocks.coded, blocks.large, symbols, blocks.energy)
         nbytes.append(len(write(learned, 40, blocks, symbols, nothing)))
         blank_nbytes.append(len(write(blank, 40, blocks, symbols, nothing)))
     assert nbytes[-1] < nbytes[0]
     assert nbytes[0] < blank_nbytes[0]  # training was worth something
 
 
+@pytest.mark.parametrize("large", [0, WHOLE])
 @pytest.mark.parametrize("what", ["like the last frame", "like its neighbours"])
-def test_contexts_are_used(what: str) -> None:
+def test_contexts_are_used(what: str, large: int) -> None:
     """Where symbols are told by others the bytes are fewer than those of the same symbols in disorder."""
 
     def nbytes(ordered: bool) -> int:
         random, learned, total = np.random.default_rng(1), fresh(), 0
-        last: State = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
+        size = 4 if large == 0 else 8
+        last: State = Blocks(size, size), np.zeros((size, size, SAMPLES), np.int16)
         for _ in range(12):
             if what == "like the last frame" and ordered and last[0].coded.any():
                 symbols = last[1].copy()
             else:
                 shape = (4, 4, SAMPLES) if what == "like the last frame" or not ordered else (1, 1, SAMPLES)
-                symbols = np.broadcast_to((random.random(shape) < 0.15), (4, 4, SAMPLES)).astype(np.int16)
-            blocks = Blocks(4, 4)
-            blocks.coded[:] = 1
-            energies(blocks.coded, symbols, blocks.energy)
+                symbols = np.zeros((size, size, SAMPLES), np.int16)
+                symbols[:: size // 4, :: size // 4] = random.random(shape) < 0.15
+            blocks = Blocks(size, size)
+            blocks.coded[:], blocks.large[:] = 1, large
+            energies(blocks.coded, blocks.large, symbols, blocks.energy)
             total += len(write(learned, 30, blocks, symbols, last))
             last = blocks, symbols
         return total
 
     assert nbytes(True) < 0.8 * nbytes(False)
+
+
+def test_quantisers_have_contexts_of_their_own() -> None:
+    """Symbols that are odd as often as not, but zero only in the quantiser of which that is likely: their parities
+    tell which comes next, and so whether the next is zero."""
+
+    def nbytes(states_matter: bool) -> int:
+        random, learned, total = np.random.default_rng(2), fresh(), 0
+        nothing: State = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
+        for _ in range(10):
+            blocks, symbols = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
+            blocks.coded[:] = 1
+            for block in symbols.reshape(-1, SAMPLES):
+                state = 0
+                for k in range(SAMPLES):
+                    coin = random.random() < 0.5 if not states_matter else state > 1
+                    block[k] = 0 if coin else random.integers(1, 3)
+                    state = (STATES >> ((state << 2) + ((int(block[k]) & 1) << 1))) & 3
+            energies(blocks.coded, blocks.large, symbols, blocks.energy)
+            total += len(write(learned, 30, blocks, symbols, nothing))
+        return total
+
+    assert nbytes(True) < 0.75 * nbytes(False)
