@@ -203,8 +203,8 @@ def test_contexts_are_used(what: str, large: int) -> None:
 
 
 def test_quantisers_have_contexts_of_their_own() -> None:
-    """Symbols that are odd as often as not, but zero only in the quantiser of which that is likely: their parities
-    tell which comes next, and so whether the next is zero."""
+    """Zero is likely in one quantiser and not in the other, or in any as it happens. (Two symbols before tell less than
+    the quantiser, which depends on all: without it the bytes are 0.86 of the others.)"""
 
     def nbytes(states_matter: bool) -> int:
         random, learned, total = np.random.default_rng(2), fresh(), 0
@@ -215,11 +215,11 @@ def test_quantisers_have_contexts_of_their_own() -> None:
             for block in symbols.reshape(-1, SAMPLES):
                 state = 0
                 for k in range(SAMPLES):
-                    coin = random.random() < 0.5 if not states_matter else state > 1
-                    block[k] = 0 if coin else random.integers(1, 3)
+                    zero = (0.1, 0.9)[state >> 1 if states_matter else int(random.integers(2))]
+                    block[k] = 0 if random.random() < zero else random.integers(1, 3)
                     state = (STATES >> ((state << 2) + ((int(block[k]) & 1) << 1))) & 3
             energies(blocks.coded, blocks.large, symbols, blocks.energy)
             total += len(write(learned, 30, blocks, symbols, nothing))
         return total
 
-    assert nbytes(True) < 0.75 * nbytes(False)
+    assert nbytes(True) < 0.8 * nbytes(False)
