@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from safetensors.numpy import load, save_file
 from nvcodec.codec.conditional import DEFAULT_MODEL
 from nvcodec.errors import UnsupportedError
 from nvcodec.models import zoo
-from nvcodec.models.conditional.weights import BANDS, Weights, load_weights, save_weights
+from nvcodec.models.conditional.weights import BANDS, FORMAT, Weights, load_weights, save_weights
 from nvcodec.models.kernels.latents import SLOTS
-from nvcodec.models.transform import bases_of
+from nvcodec.models.kernels.restore import MAX_TAP
+from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, Filters, check_filters, no_filters
 
 Tensors = dict[str, np.ndarray]
 LEARNED = ("contexts", "slots", "weights", "plain")
@@ -39,6 +41,16 @@ def test_equal_weights_are_equal_files_and_come_back(weights: Weights, tmp_path:
     for part in ("pictures", "analysis", "rates"):
         for a, b in zip(getattr(again.bases, part), getattr(weights.bases, part), strict=True):
             assert np.array_equal(a, b)
+    for part in ("luma", "chroma"):
+        assert np.array_equal(getattr(again.bases.filters, part), getattr(weights.bases.filters, part))
+
+
+def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors, dict[str, str]]) -> None:
+    tensors, metadata = installed
+    pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
+    assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
+    assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
+    assert metadata["format"] == FORMAT == "nvc-conditional-4"
 
 
 def test_coding_leaves_the_model_as_it_was(weights: Weights) -> None:
@@ -88,6 +100,21 @@ CHANGES = {
     "bases of another type": _of("bases.tiny", lambda a: a.astype(np.int32)),
     "fewer rates": _of("rates.tiny", lambda a: a[:, :-1]),
     "rates of another type": _of("rates.coarse", lambda a: a.astype(np.float64)),
+    "rates of one quantiser": _of("rates.fine", lambda a: a[:, 0]),
+    "no large bases": lambda tensors: tensors.pop("bases.large"),
+    "no large rates": lambda tensors: tensors.pop("rates.large"),
+    "smaller large bases": _of("bases.large", lambda a: a[..., :-1]),
+    "fewer classes": _of("bases.large", lambda a: a[:-1]),
+    "more classes": _of("bases.tiny_chroma", lambda a: np.concatenate([a, a[2:]])),
+    "no filters": lambda tensors: tensors.pop("filters.luma"),
+    "no chroma filters": lambda tensors: tensors.pop("filters.chroma"),
+    "filters of another type": _of("filters.luma", lambda a: a.astype(np.int8)),
+    "wider filters": _of("filters.chroma", lambda a: a.astype(np.int32)),
+    "filters of fewer banks": _of("filters.luma", lambda a: a[:, 1:]),
+    "filters of fewer classes": _of("filters.chroma", lambda a: a[..., 1:, :]),
+    "fewer taps": _of("filters.luma", lambda a: a[..., 1:]),
+    "large taps": _of("filters.luma", lambda a: np.where(np.arange(a.shape[-1]) == 3, MAX_TAP + 1, a).astype(a.dtype)),
+    "the least taps": _of("filters.chroma", lambda a: np.full_like(a, -(1 << 15))),
 }
 
 
@@ -114,14 +141,34 @@ def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path
             load_weights(path)
     with pytest.raises(UnsupportedError):
         load_weights(tmp_path / "absent.safetensors")
-    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-2"})
-    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-2'"):
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-3"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-3'"):
         load_weights(path)
+
+
+def test_filters_are_checked_one_by_one() -> None:
+    """As large as they may be, and one more, at either end."""
+    good = no_filters()
+    check_filters(good)
+    assert not good.luma.any()
+    assert not good.chroma.any()
+    for part in ("luma", "chroma"):
+        for value, fine in ((MAX_TAP, True), (-MAX_TAP, True), (MAX_TAP + 1, False), (-MAX_TAP - 1, False)):
+            taps = np.zeros_like(getattr(good, part))
+            taps.flat[-1] = value
+            changed = Filters(**{"luma": good.luma, "chroma": good.chroma, part: taps})
+            if fine:
+                check_filters(changed)
+            else:
+                with pytest.raises(ValueError, match="256ths"):
+                    check_filters(changed)
+        with pytest.raises(ValueError, match="shape"):
+            check_filters(Filters(**{"luma": good.luma, "chroma": good.chroma, part: taps[:-1]}))
 
 
 def test_arrays_that_lie_differently_in_memory_are_written_right(weights: Weights, tmp_path: Path) -> None:
     pictures = tuple(np.ascontiguousarray(p.transpose(0, 2, 1)).transpose(0, 2, 1) for p in weights.bases.pictures)
     path = tmp_path / "strided.safetensors"
-    save_weights(path, "strided", weights.start, bases_of(pictures, weights.bases.rates))
+    save_weights(path, "strided", weights.start, replace(weights.bases, pictures=pictures))
     for found, wanted in zip(load_weights(path).bases.pictures, weights.bases.pictures, strict=True):
         assert np.array_equal(found, wanted)
