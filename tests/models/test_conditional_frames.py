@@ -144,7 +144,7 @@ def test_both_sides_know_the_same_after_every_unit(weights: Weights, profile: st
     for a, b in zip(here.window.kept, there.window.kept, strict=True):
         assert (a.number, a.distances) == (b.number, b.distances)
         assert np.array_equal(a.symbols, b.symbols)
-        for name in ("pred", "merged", "coded", "fine", "tiny", "energy", "modes", "vectors"):
+        for name in ("pred", "merged", "coded", "fine", "tiny", "energy", "large", "banks", "modes", "vectors"):
             assert np.array_equal(getattr(a.blocks, name), getattr(b.blocks, name)), name
 
 

@@ -5,22 +5,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nvcodec.entropy import binary
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
-from nvcodec.models.conditional.picture import BIT_PRICE, Blocks, Planes, Reference, choose, empty_planes, rebuild
+from nvcodec.models.conditional.picture import (
+    BANK_BITS,
+    BIT_PRICE,
+    Blocks,
+    Planes,
+    Reference,
+    Statistics,
+    choose,
+    empty_planes,
+    rebuild,
+)
 from nvcodec.models.conditional.sequence import EFFORTS
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
 from nvcodec.models.kernels.frame_intra import price_list
+from nvcodec.models.kernels.restore import BANKS, RANGES
 from nvcodec.models.kernels.search import choose_blocks
-from nvcodec.models.kernels.syntax import CONTEXTS, MAX_VECTOR
+from nvcodec.models.kernels.syntax import ALONE, CONTEXTS, MAX_VECTOR, WHOLE
+from nvcodec.models.quality import LEVELS, STEPS
+from nvcodec.models.transform import CHROMA_WEIGHT, CLASSES, Filters, no_filters
 
 ROWS, COLUMNS = 3, 4
-FIELDS = ("pred", "merged", "coded", "fine", "tiny", "energy", "modes", "vectors")
+FIELDS = ("pred", "merged", "coded", "fine", "tiny", "energy", "large", "banks", "modes", "vectors")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +86,21 @@ def written_unchanged(blocks: Blocks, references: int, last: Blocks, scale: np.n
         assert np.array_equal(getattr(blocks, name), before[name]), name
     found = syntax.read(payload, ROWS, COLUMNS, frame, binary.new_contexts(CONTEXTS))
     assert syntax.same(found, blocks)
-    assert np.array_equal(symbols.any(-1), blocks.coded > 0)
+    syntax.check_units(blocks)
+    rest = (blocks.large == WHOLE) & (np.indices(blocks.large.shape) % 2).any(0)  # of units that are one
+    assert np.array_equal(symbols.any(-1), (blocks.coded > 0) & ~rest)
+
+
+def smoothing(banks: int = BANKS, only_range: int | None = None) -> Filters:
+    """Filters that mix a sample with its neighbours, each bank twice as much as the one before; luma and chroma."""
+    filters = no_filters()
+    for bank in range(banks):
+        for taps in (filters.luma[:, bank, :, :2], filters.chroma[:, bank, :, :, :2]):
+            taps[:] = 10 << bank
+    for quality_range in range(RANGES):
+        if only_range not in (None, quality_range):
+            filters.luma[quality_range], filters.chroma[quality_range] = 0, 0
+    return filters
 
 
 @pytest.mark.parametrize("preset", EFFORTS)
@@ -163,8 +191,159 @@ def test_refined_vectors_stay_within_the_limit() -> None:
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": BIT_PRICE,
         "prices": prices, "per_unit": per_unit, "last_pred": last.pred, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
+        "large": blocks.large,
     }  # fmt: skip
     code = choose_blocks.py_func.__code__
     choose_blocks(*(values[name] for name in code.co_varnames[: code.co_argcount]))
     assert blocks.pred[0, 0] == BOTH
     assert np.abs(blocks.vectors).max() <= MAX_VECTOR
+
+
+def test_a_unit_with_one_motion_is_large(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    """A picture that moved as a whole; where two parts moved apart, blocks are alone."""
+    wide = texture(1, 0.3), texture(2, 0.3)
+    first = reference(wide[0], 0)
+    for shifts, large in (((6, 6), True), ((6, -10), False)):
+        moved = []
+        for plane, s in zip(wide[0], (1, 2, 2), strict=True):
+            upper, lower = (np.roll(plane, shift // s, 1) for shift in shifts)
+            half = np.arange(len(plane))[:, None] // (16 // s) % 2 == 0  # every other row of blocks
+            moved.append(np.where(half, upper, lower))
+        blocks, symbols, _ = choose(
+            (moved[0], moved[1], moved[2]), 30, [first], None, np.zeros(2, np.int64), weights.bases,
+            EFFORTS["medium"], pool,
+        )  # fmt: skip
+        assert (blocks.large[:2] != ALONE).any() == large
+        assert not blocks.large[2:].any()  # half units
+        written_unchanged(blocks, 1, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+
+
+def test_smooth_pictures_are_coded_in_large_units(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    y, x = np.mgrid[: 16 * ROWS, : 16 * COLUMNS]
+    luma = (60 + 1.5 * x + 20 * np.sin(y / 15)).astype(np.uint8)
+    picture = luma, luma[::2, ::2].copy(), luma[1::2, ::2].copy()
+    rough = texture(4)
+    for planes, wanted in ((picture, True), (rough, False)):
+        blocks, symbols, shown = choose(
+            planes, 10, [], None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool
+        )
+        assert (blocks.large[:2] == WHOLE).all() == wanted
+        written_unchanged(blocks, 0, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+        assert np.abs(shown[0][PAD:-PAD, PAD:-PAD].astype(int) - planes[0]).mean() < STEPS[10] / 16
+
+
+# --- banks
+
+
+def weighted_error(picture: Planes, planes: Planes, r: int, c: int) -> float:
+    """Of a unit; planes with borders."""
+    total = 0.0
+    for a, b, pad, weight in zip(picture, planes, (PAD, PAD // 2, PAD // 2), (1, *[CHROMA_WEIGHT**2] * 2), strict=True):
+        side = 32 if pad == PAD else 16
+        at = np.s_[side * r : side * (r + 1), side * c : side * (c + 1)]
+        total += weight * float(((a.astype(float) - b[pad:-pad, pad:-pad])[at] ** 2).sum())
+    return total
+
+
+@pytest.mark.parametrize("level", [5, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bank_of_each_unit_is_the_cheapest(
+    weights: Weights, pool: ThreadPoolExecutor, level: int, seed: int
+) -> None:
+    bases, picture = replace(weights.bases, filters=smoothing()), texture(seed, 0.2 + seed)
+    arguments = (level, [], None, np.zeros(2, np.int64), bases, EFFORTS["fast"], pool)
+    blocks, symbols, planes = choose(picture, *arguments)
+    shape = blocks.banks.shape
+    assert shape == ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
+    price = BIT_PRICE * (float(STEPS[level]) / 16) ** 2
+    chosen, costs = blocks.banks.copy(), np.zeros((BANKS + 1, *shape))
+    for bank in range(BANKS + 1):
+        blocks.banks[:] = bank
+        tried = rebuild(blocks, symbols, level, [], bases, pool)
+        for r, c in np.ndindex(*shape):
+            costs[bank, r, c] = weighted_error(picture, tried, r, c) + (price * BANK_BITS if bank else 0)
+    assert np.array_equal(chosen, costs.argmin(0))
+    blocks.banks[:] = chosen
+    again = rebuild(blocks, symbols, level, [], bases, pool)
+    assert all(np.array_equal(a, b) for a, b in zip(again, planes, strict=True))
+
+
+def test_banks_are_those_of_the_range_of_the_level(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    """With filters for one quarter of the levels, only they change anything."""
+    random = np.random.default_rng(0)
+    blocks, symbols = Blocks(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS, 384), np.int16)
+    blocks.coded[:] = 1
+    symbols[..., :30] = random.integers(-2, 3, (ROWS, COLUMNS, 30))
+    changed = []
+    for level in (0, LEVELS // 4 - 1, LEVELS // 4, LEVELS // 2 - 1, LEVELS // 2, LEVELS - 1):
+        results = []
+        for bank in (0, 2):
+            blocks.banks[:] = bank
+            bases = replace(weights.bases, filters=smoothing(only_range=1))
+            results.append(rebuild(blocks, symbols, level, [], bases, pool))
+        same = [np.array_equal(a, b) for a, b in zip(*results, strict=True)]
+        assert len(set(same)) == 1
+        changed.append(not same[0])
+    assert changed == [False, False, True, True, False, False]
+
+
+def test_filtered_planes_have_borders_of_their_own(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    """What later frames are predicted from beyond the edge repeats what was filtered, not what was there before."""
+    bases = replace(weights.bases, filters=smoothing(1))
+    blocks, symbols = Blocks(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS, 384), np.int16)
+    blocks.coded[:], blocks.banks[:] = 1, 1
+    symbols[..., :50] = np.random.default_rng(1).integers(-2, 3, (ROWS, COLUMNS, 50))
+    planes = rebuild(blocks, symbols, 5, [], bases, pool)
+    for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
+        assert np.array_equal(plane, padded(np.ascontiguousarray(plane[pad:-pad, pad:-pad]), pad))
+    blocks.banks[:] = 0
+    assert not np.array_equal(rebuild(blocks, symbols, 5, [], bases, pool)[0], planes[0])
+
+
+# --- what is kept for training
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_frames_are_kept_as_they_are_before_restoration(weights: Weights, pool: ThreadPoolExecutor, count: int) -> None:
+    bases = replace(weights.bases, filters=smoothing())
+    a, statistics = texture(1), Statistics(keep_residuals=False, keep_frames=True)
+    picture, references = mixed(a, texture(2), 4), [reference(a, 0)][:count]
+    rest = (20, references, None, np.zeros(2, np.int64), bases, EFFORTS["medium"], pool)
+    _, symbols, planes = choose(picture, *rest, statistics)
+    without, _, expected = choose(picture, *rest)
+    assert all(np.array_equal(x, y) for x, y in zip(planes, expected, strict=True))
+    assert not statistics.residuals
+    ((level, kept, before),) = statistics.frames
+    assert level == 20
+    assert all(np.array_equal(x, y) for x, y in zip(kept, picture, strict=True))
+    without.banks[:] = 0
+    plain = rebuild(without, symbols, 20, references, bases, pool)
+    assert all(np.array_equal(x, y) for x, y in zip(before, plain, strict=True))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_residuals_are_kept_without_changing_anything(weights: Weights, pool: ThreadPoolExecutor, count: int) -> None:
+    """By transform and class; those of intra blocks once for each of their samples."""
+    a, b = texture(3), texture(4)
+    picture, references = mixed(a, b, 6), [reference(a, 0), reference(b, 1)][:count]
+    rest = (20, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool)
+    statistics = Statistics()
+    blocks, symbols, planes = choose(picture, *rest, statistics)
+    found = choose(picture, *rest)
+    assert all(np.array_equal(x, y) for x, y in zip(planes, found[2], strict=True))
+    assert np.array_equal(symbols, found[1])
+    assert not statistics.frames
+    transform, kind = np.divmod(np.concatenate(statistics.classes), CLASSES)
+    assert [len(kept) for kept in statistics.residuals] == [len(which) for which in statistics.classes]
+    whole = blocks.large == WHOLE
+    fine, tiny = blocks.fine > 0, blocks.tiny > 0
+    quarters = np.ones_like(tiny) & fine.repeat(2, 0).repeat(2, 1)
+    for intra in (True, False):
+        of = (blocks.pred == 0) & ~whole if intra else (blocks.pred > 0) & (blocks.coded > 0) & ~whole
+        units = whole & ((blocks.pred == 0) == intra)
+        parts = of.repeat(2, 0).repeat(2, 1)
+        counts = [(of & ~fine).sum(), (parts & quarters & ~tiny).sum(), 4 * (parts & tiny).sum(), (parts & tiny).sum()]
+        counts.append(units.sum() // 4)
+        mine = (kind > 0) == intra
+        assert [int((transform[mine] == t).sum()) for t in range(5)] == [int(n) for n in counts]
+    assert all(kept.any() for kept in statistics.residuals if len(kept))
