@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames from decisions that nobody would make: intra blocks step by step, and the same planes from any thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_block_syntax import Frame, order_of, random_blocks, random_scale
+from test_kernels_intra import around, standard, standard_border, standard_luma
+
+from nvcodec.models.conditional import picture
+from nvcodec.models.conditional.picture import Blocks, Planes, Reference, empty_planes, rebuild
+from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.compensation import PAD, extend_edges
+from nvcodec.models.kernels.frame_intra import rebuild_intra
+from nvcodec.models.kernels.residual import SAMPLES, synthesise, synthesise_large
+from nvcodec.models.kernels.restore import BANKS
+from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
+from nvcodec.models.transform import Filters, no_filters
+
+STEP = 120
+
+
+def decisions(random: np.random.Generator, rows: int, columns: int, references: int) -> Blocks:
+    last = Blocks(rows, columns)
+    return random_blocks(random, rows, columns, Frame(references, last, random_scale(random, references)), 30)
+
+
+def random_symbols(random: np.random.Generator, blocks: Blocks) -> np.ndarray:
+    shape = (blocks.rows, blocks.columns, SAMPLES)
+    return (random.integers(-3, 4, shape) * (random.random(shape) < 0.1)).astype(np.int16)
+
+
+def residual_of(blocks: Blocks, symbols: np.ndarray, r: int, c: int, bases: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Of an intra block, or of the unit that begins with it: luma, U, V."""
+    out, unit = np.zeros(SAMPLES, np.int32), np.zeros((3, 32, 32), np.int32)
+    if blocks.large[r, c] == WHOLE:
+        if blocks.coded[r, c]:
+            mode = blocks.modes[4 * r, 4 * c]
+            synthesise_large(symbols[r, c], STEP, False, mode, bases, out, np.zeros((32, 16), np.int32), unit)
+        return [unit[0], unit[1, :16, :16], unit[2, :16, :16]]
+    if blocks.coded[r, c]:
+        quarters = blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+        modes = blocks.modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
+        synthesise(symbols[r, c], STEP, False, blocks.fine[r, c], quarters, modes, bases, out)
+    return [part.reshape(n, n) for part, n in zip(np.split(out, [256, 320]), (16, 8, 8), strict=True)]
+
+
+def squares_of(blocks: Blocks, r: int, c: int) -> list[tuple[int, int, int, bool]]:
+    """Row, column and size, in 4x4 squares, of what is predicted on its own in turn; whether luma of 4x4 squares comes
+    before the chroma of all four."""
+    if blocks.large[r, c] == WHOLE:
+        return [(4 * r, 4 * c, 8, False)]
+    if not blocks.fine[r, c]:
+        return [(4 * r, 4 * c, 4, False)]
+    places = [(2 * r + i, 2 * c + j) for i in range(2) for j in range(2)]
+    return [(2 * i, 2 * j, 2, bool(blocks.tiny[i, j])) for i, j in places]
+
+
+def reference_intra(
+    planes: list[np.ndarray], blocks: Blocks, symbols: np.ndarray, bases: tuple[np.ndarray, ...]
+) -> None:
+    """Predict from what is there, add the residual, go on; inter blocks are there to begin with."""
+    y, u, v = planes
+    ready = (blocks.pred > 0).repeat(4, 0).repeat(4, 1)
+
+    def add(
+        plane: np.ndarray, unit: int, row: int, column: int, units: int, part: np.ndarray, of: tuple[int, int]
+    ) -> None:
+        size, mode = unit * units, int(blocks.modes[row, column])
+        p = around(standard_border(plane, ready, unit, row, column, units), size)
+        predicted = standard_luma(p, size, mode) if unit == 4 else standard(p, size, mode, True)
+        top, left = unit * row - unit * 4 * of[0], unit * column - unit * 4 * of[1]
+        here = np.s_[unit * row : unit * row + size, unit * column : unit * column + size]
+        plane[here] = (predicted + part[top : top + size, left : left + size]).clip(0, 255)
+
+    for r, c in order_of(blocks.rows, blocks.columns):
+        if blocks.pred[r, c] or (blocks.large[r, c] == WHOLE and (r % 2 or c % 2)):
+            continue
+        parts = residual_of(blocks, symbols, r, c, bases)
+        for row, column, units, tiny in squares_of(blocks, r, c):
+            own = np.s_[row : row + units, column : column + units]
+            if tiny:
+                for i, j in ((row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)):
+                    add(y, 4, i, j, 1, parts[0], (r, c))
+                    ready[i, j] = True
+                ready[own] = False  # as chroma of all four has it
+            else:
+                add(y, 4, row, column, units, parts[0], (r, c))
+            for plane, part in ((u, parts[1]), (v, parts[2])):
+                add(plane, 2, row, column, units, part, (r, c))
+            ready[own] = True
+
+
+@pytest.mark.parametrize("references", [0, 1])
+@pytest.mark.parametrize("seed", range(4))
+def test_intra_blocks_are_rebuilt_in_turn(weights: Weights, seed: int, references: int) -> None:
+    random = np.random.default_rng(seed)
+    rows, columns = ((2, 2), (3, 4), (4, 5), (5, 3))[seed]
+    blocks = decisions(random, rows, columns, references)
+    if seed == 0:
+        blocks.large[:], blocks.fine[:], blocks.tiny[:], blocks.pred[:] = WHOLE, 0, 0, 0
+        blocks.coded[:], blocks.modes[:] = 1, 7
+    symbols, pictures = random_symbols(random, blocks), weights.bases.pictures
+    planes = [random.integers(0, 256, (16 * rows // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2)]
+    found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
+    rebuild_intra(
+        *found, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, STEP, pictures
+    )
+    reference_intra(wanted, blocks, symbols, pictures)
+    assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def noise(random: np.random.Generator, rows: int, columns: int) -> Planes:
+    planes = empty_planes(rows, columns)
+    for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
+        inside = plane[pad:-pad, pad:-pad]
+        inside[:] = random.integers(0, 256, inside.shape)
+        extend_edges(plane, pad)
+    return planes
+
+
+def random_filters(random: np.random.Generator) -> Filters:
+    luma, chroma = no_filters().luma, no_filters().chroma
+    return Filters(*(random.integers(-60, 61, taps.shape).astype(np.int16) for taps in (luma, chroma)))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 5), (2, 2), (3, 4), (5, 2), (7, 3), (8, 8)])
+def test_threads_do_not_change_the_planes(
+    weights: Weights, rows: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole units stay in one half, and filters of one half see what was deblocked in the other."""
+    kinds = set()
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        bases, blocks = replace(weights.bases, filters=random_filters(random)), decisions(random, rows, columns, 2)
+        blocks.banks[:] = random.integers(0, BANKS + 1, blocks.banks.shape)
+        kinds |= set(blocks.large.ravel().tolist())
+        references = [Reference(noise(random, rows, columns), blocks, 30, n) for n in range(2)]
+        arguments = (blocks, random_symbols(random, blocks), 12 + 13 * seed, references, bases)
+        results = []
+        for threads in (1, 2, 3):
+            with ThreadPoolExecutor(threads) as pool:
+                results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
+        with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+            patch.setattr(picture, "_by_rows", lambda pool, rows, work: work(0, rows))  # all rows at once
+            results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
+        assert all(result == results[0] for result in results)
+    assert kinds == {ALONE, SHARED, WHOLE} or rows < 8
