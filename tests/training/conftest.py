@@ -12,10 +12,11 @@ from synthetic_training import recipe_text, write_cache
 from nvcodec.models.training import components
 from nvcodec.models.training.bases import save_bases
 from nvcodec.models.training.components import learn_bases
-from nvcodec.models.training.phases import BASES, RECORDS
+from nvcodec.models.training.phases import BASES, FILTERED, RECORDS
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import load_recipe
 from nvcodec.models.training.recording import record
+from nvcodec.models.training.restoration import learn_filters
 from nvcodec.models.training.workers import Workers
 
 
@@ -35,7 +36,7 @@ def recipe_path(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with transforms and records from which nothing was learned yet."""
+    """A run's folder with transforms, filters and records from which nothing was learned yet."""
     run = tmp_path_factory.mktemp("encoded")
     (run / "tiny.toml").write_text(recipe_text())
     recipe = load_recipe(run / "tiny.toml")
@@ -45,7 +46,10 @@ def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         bases = learn_bases(Pieces(cache, 1, 1), recipe.bases, *rest)
         assert bases is not None
         save_bases(run / BASES, bases)
-        assert record(Pieces(cache, 1, 2), bases, recipe.records, run / RECORDS, *rest)
+        filtered = learn_filters(Pieces(cache, 1, 3), recipe.filters, bases, *rest)
+        assert filtered is not None
+        save_bases(run / FILTERED, filtered)
+        assert record(Pieces(cache, 1, 2), filtered, recipe.records, run / RECORDS, *rest)
     return run
 
 

@@ -42,6 +42,7 @@ def trained(place: Path) -> Path:
     for words in (
         "preparing 8 files",
         "transforms from clips",
+        "filters from clips",
         "records of clips",
         "contexts, pass 2 of 2",
         "held out: ",
@@ -135,6 +136,7 @@ def test_interrupt_keeps_what_is_there_and_the_same_command_resumes(trained: Pat
     done = nvc("train", recipe.name, cwd=trained)
     assert done.returncode == 0, done.stderr
     assert "transforms from clips" not in done.stderr
+    assert "filters from clips" not in done.stderr
     after = {path.name: path.stat().st_mtime_ns for path in (run / "records").glob("clips-*.npz")}
     assert len(after) == len(before) + 1
     assert {name: after[name] for name in before} == before
@@ -145,15 +147,17 @@ def test_seconds_stop_a_run(trained: Path) -> None:
     recipe = trained / "late.toml"
     recipe.write_text(recipe_text(name="late").replace("clips = 6", "clips = 6000"))
     (trained / "runs" / "late").mkdir()
-    shutil.copy(trained / "runs" / "tiny" / "bases.safetensors", trained / "runs" / "late")
-    done = nvc("train", "late.toml", "--seconds", "0.5", "--processes", "1", cwd=trained)
-    assert done.returncode == 0, done.stderr
-    assert "runs/late: lacks records; the same command resumes" in done.stdout
+    for name, lacking in (("bases.safetensors", "filters"), ("filtered.safetensors", "records")):
+        shutil.copy(trained / "runs" / "tiny" / name, trained / "runs" / "late")
+        done = nvc("train", "late.toml", "--seconds", "0.5", "--processes", "1", cwd=trained)
+        assert done.returncode == 0, done.stderr
+        assert f"runs/late: lacks {lacking}; the same command resumes" in done.stdout
 
 
 def test_nothing_is_left_in_the_folder_but_what_was_asked_for(trained: Path) -> None:
     assert {p.name for p in (trained / "runs" / "tiny").iterdir()} == {
         "bases.safetensors",
+        "filtered.safetensors",
         "learned.safetensors",
         "recipe.toml",
         "records",

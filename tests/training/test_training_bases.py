@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Blocks
-from nvcodec.models.kernels.residual import rate_class
+from nvcodec.models.conditional.picture import Blocks, Statistics
+from nvcodec.models.kernels.residual import quantisers, rate_class
+from nvcodec.models.kernels.syntax import SHARED, WHOLE
+from nvcodec.models.quality import STEPS
 from nvcodec.models.training.bases import SIZES, load_bases, make_bases, save_bases, typical_rates
 from nvcodec.models.training.components import Tally, learn_bases, principal_components, rates_of
-from nvcodec.models.training.phases import BASES
+from nvcodec.models.training.phases import BASES, FILTERED
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.workers import Workers
-from nvcodec.models.transform import CLASSES, dct_columns
+from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, dct_columns, turned
 
 
 def test_principal_components_are_orthonormal_and_sorted() -> None:
@@ -33,42 +35,87 @@ def test_principal_components_are_orthonormal_and_sorted() -> None:
 
 
 def naive_counts(blocks: Blocks, symbols: np.ndarray) -> list[np.ndarray]:
-    """One block after the other, one quarter after the other."""
-    counts = [np.zeros((2, 8, n, 3)) for n in SIZES]
+    """One block after the other, one quarter after the other, by the quantiser that each symbol comes from."""
+    counts = [np.zeros((2, 2, 8, n, 3)) for n in SIZES]
 
-    def count(transform: int, intra: int, values: np.ndarray) -> None:
-        for k, value in enumerate(values):
-            counts[transform][intra, rate_class(np.count_nonzero(values)), k, min(abs(value), 2)] += 1
+    def count(transform: int, intra: int, values: np.ndarray, sources: np.ndarray) -> None:
+        for k, (value, source) in enumerate(zip(values, sources, strict=True)):
+            counts[transform][intra, source, rate_class(np.count_nonzero(values)), k, min(abs(value), 2)] += 1
 
     for r, c in np.argwhere(blocks.coded):
-        intra, block = int(blocks.pred[r, c] == 0), symbols[r, c]
+        intra, sources = int(blocks.pred[r, c] == 0), np.zeros(384, np.uint8)
+        quarters = np.ascontiguousarray(blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2])
+        quantisers(symbols[r, c], blocks.fine[r, c], quarters, sources)
         if not blocks.fine[r, c]:
-            count(0, intra, block)
+            if blocks.large[r, c] != WHOLE:
+                count(0, intra, symbols[r, c], sources)
+            elif r % 2 == 0 and c % 2 == 0:
+                count(4, intra, symbols[r, c], sources)
             continue
         for q in range(4):
-            quarter = block[q::4]
-            if not blocks.tiny[2 * r + (q >> 1), 2 * c + (q & 1)]:
-                count(1, intra, quarter)
+            both = [values[q::4] for values in (symbols[r, c], sources)]
+            if not quarters[q >> 1, q & 1]:
+                count(1, intra, *both)
                 continue
             for square in range(4):
-                count(2, intra, quarter[square::6])
-            count(3, intra, np.stack([quarter[4::6], quarter[5::6]], 1).ravel())
+                count(2, intra, *(values[square::6] for values in both))
+            count(3, intra, *(np.stack([values[4::6], values[5::6]], 1).ravel() for values in both))
     return counts
 
 
-def test_symbols_are_counted_by_transform_kind_and_class() -> None:
+def test_symbols_are_counted_by_transform_kind_quantiser_and_class() -> None:
     random = np.random.default_rng(3)
     blocks = Blocks(5, 7)
     for name in ("pred", "coded", "fine"):
         getattr(blocks, name)[:] = random.integers(0, 2, (5, 7))
-    blocks.tiny[:] = random.integers(0, 2, (10, 14))
+    for r, c in ((0, 0), (0, 4), (2, 2)):
+        unit = np.s_[r : r + 2, c : c + 2]
+        blocks.large[unit], blocks.fine[unit], blocks.pred[unit], blocks.coded[unit] = WHOLE, 0, r % 4 // 2, 1
+    blocks.large[2:4, 4:6] = SHARED
+    blocks.tiny[:] = random.integers(0, 2, (10, 14)) * blocks.fine.repeat(2, 0).repeat(2, 1)
     busy = random.random((5, 7, 1)) ** 3
     symbols = (random.integers(-3, 4, (5, 7, 384)) * (random.random((5, 7, 384)) < busy)).astype(np.int16)
+    symbols[(blocks.large == WHOLE) & (np.indices((5, 7)) % 2).any(0)] = 0
     tally = Tally()
     tally.add_symbols(blocks, symbols)
     for counted, expected in zip(tally.symbols, naive_counts(blocks, symbols), strict=True):
         assert np.array_equal(counted, expected)
-        assert expected.any()
+        assert expected[:, 0].any()
+        assert expected[:, 1].any()
+
+
+def test_rates_of_both_quantisers_and_of_them_together() -> None:
+    """Each of what was counted in it, the third of all."""
+    random, tally = np.random.default_rng(4), Tally()
+    for counts in tally.symbols:
+        counts[:] = random.integers(0, 100, counts.shape)
+    for rates, counts, width in zip(tally.rates(), tally.symbols, (3.0, 1.5, 0.5, 0.7, 3.0), strict=True):
+        assert rates.shape == (2, 3, 8, counts.shape[3], 3)
+        assert rates.dtype == np.float32
+        for which, of in enumerate((counts[:, 0], counts[:, 1], counts[:, 0] + counts[:, 1])):
+            assert np.array_equal(rates[:, which], rates_of(of, width))
+
+
+def test_covariances_of_classes_on_their_side_are_those_of_upright_ones() -> None:
+    """Residuals count in steps, each in the class and transform it is kept as."""
+    random, tally, statistics = np.random.default_rng(5), Tally(), Statistics()
+    expected = [np.zeros((LEARNED_CLASSES, n, n)) for n in SIZES]
+    samples = np.zeros((len(SIZES), LEARNED_CLASSES))
+    for transform, n in enumerate(SIZES):
+        for kind in range(CLASSES):
+            rows = random.integers(-9, 10, (2, n)).astype(np.float32)
+            statistics.add(rows, CLASSES * transform + kind)
+            known = kind
+            if kind >= LEARNED_CLASSES:
+                known, rows = kind - 5, rows[:, turned(transform)]
+            expected[transform][known] += sum(np.outer(row, row) for row in rows) * (16 / int(STEPS[20])) ** 2
+            samples[transform, known] += 2
+    tally.add_residuals(statistics, 20)
+    assert np.array_equal(tally.samples, samples)
+    for found, wanted in zip(tally.covariance, expected, strict=True):
+        assert np.allclose(found, wanted)
+    assert not statistics.residuals
+    assert not statistics.classes
 
 
 def test_rates_say_what_is_rare_and_never_run_away() -> None:
@@ -83,7 +130,7 @@ def test_rates_say_what_is_rare_and_never_run_away() -> None:
 
 
 def test_classes_without_samples_keep_their_components() -> None:
-    before = [np.stack([dct_columns(t)] * CLASSES) for t in range(len(SIZES))]
+    before = [np.stack([dct_columns(t)] * LEARNED_CLASSES) for t in range(len(SIZES))]
     assert all(np.array_equal(a, b) for a, b in zip(Tally().columns(before), before, strict=True))
 
 
@@ -94,21 +141,27 @@ def test_learned_transforms_are_nearly_orthonormal_and_survive_their_file(encode
         product = analysis @ analysis.transpose(0, 2, 1)
         assert np.abs(product - np.eye(n)).max() < 0.01
     cosines = make_bases(
-        [np.stack([dct_columns(t)] * CLASSES) for t in range(len(SIZES))], [typical_rates(n) for n in SIZES]
+        [np.stack([dct_columns(t)] * LEARNED_CLASSES) for t in range(len(SIZES))], [typical_rates(n) for n in SIZES]
     )
     assert any(not np.array_equal(a, b) for a, b in zip(bases.pictures, cosines.pictures, strict=True))
     assert all(not np.array_equal(a, b) for a, b in zip(bases.rates, cosines.rates, strict=True))
-    turned = make_bases(
-        [np.stack([principal_components(np.diag(np.arange(n) + 1.0))] * CLASSES) for n in SIZES], list(bases.rates)
+    strided = make_bases(
+        [np.stack([principal_components(np.diag(np.arange(n) + 1.0))] * LEARNED_CLASSES) for n in SIZES],
+        list(bases.rates),
     )
-    save_bases(tmp_path / "turned", turned)
+    save_bases(tmp_path / "strided", strided)
     assert all(
-        np.array_equal(a, b) for a, b in zip(load_bases(tmp_path / "turned").pictures, turned.pictures, strict=True)
+        np.array_equal(a, b) for a, b in zip(load_bases(tmp_path / "strided").pictures, strided.pictures, strict=True)
     )
-    save_bases(tmp_path / "again", bases)
-    again = load_bases(tmp_path / "again")
-    for kind in ("pictures", "analysis", "rates"):
-        assert all(np.array_equal(a, b) for a, b in zip(getattr(again, kind), getattr(bases, kind), strict=True))
+    for name in (BASES, FILTERED):
+        bases = load_bases(encoded / name)
+        save_bases(tmp_path / "again", bases)
+        again = load_bases(tmp_path / "again")
+        for kind in ("pictures", "analysis", "rates"):
+            assert all(np.array_equal(a, b) for a, b in zip(getattr(again, kind), getattr(bases, kind), strict=True))
+        for kind in ("luma", "chroma"):
+            assert np.array_equal(getattr(again.filters, kind), getattr(bases.filters, kind))
+            assert getattr(bases.filters, kind).any() == (name == FILTERED)
 
 
 def test_files_that_are_no_transforms(encoded: Path, tmp_path: Path) -> None:
@@ -117,10 +170,15 @@ def test_files_that_are_no_transforms(encoded: Path, tmp_path: Path) -> None:
         bad.write_bytes(content)
         with pytest.raises(UsageError, match="not the transforms of a run"):
             load_bases(bad)
-    tensors = {f"{kind}.{t}": np.zeros((2, 2), np.int16) for kind in ("bases", "rates") for t in range(4)}
-    save_file(tensors, bad)
-    with pytest.raises(UsageError, match="remove it"):
-        load_bases(bad)
+    good = load_file(encoded / FILTERED)
+    for name in good:
+        save_file({other: tensor for other, tensor in good.items() if other != name}, bad)
+        with pytest.raises(UsageError, match="not the transforms of a run"):
+            load_bases(bad)
+        for change in (good[name][1:], good[name].astype(np.float64)):
+            save_file({**good, name: change}, bad)
+            with pytest.raises(UsageError, match="remove it"):
+                load_bases(bad)
 
 
 def test_a_stop_leaves_nothing(cache: Path) -> None:

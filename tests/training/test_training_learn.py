@@ -22,10 +22,11 @@ from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.export import count_parameters, export
 from nvcodec.models.training.learn import learn, validate
 from nvcodec.models.training.learned import load_learned
-from nvcodec.models.training.phases import BASES, LEARNED, RECORDS, missing, result, train
+from nvcodec.models.training.phases import BASES, FILTERED, LEARNED, RECORDS, missing, result, train
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import Recipe, load_recipe
 from nvcodec.models.training.records import HELD_OUT, Sequence, load_records
+from nvcodec.models.transform import LEARNED_CLASSES
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_validation_teaches_nothing(sequences: list[Sequence], learned: Learned)
 
 
 def test_bits_are_those_that_the_codec_writes(encoded: Path, sequences: list[Sequence], learned: Learned) -> None:
-    weights = Weights("w", b"", learned, load_bases(encoded / BASES))
+    weights = Weights("w", b"", learned, load_bases(encoded / FILTERED))
     for sequence in (sequences[0], sequences[-1]):
         coder, nbytes = FrameCoder(weights, *sequence[0].shape), 0
         for frame in sequence:
@@ -103,7 +104,7 @@ def test_learning_is_kept_and_not_repeated(recipe: Recipe, run_folder: Path, tmp
     shutil.copytree(run_folder, tmp_path / "other")
     shutil.copy(run_folder / RECORDS / "held-out-0000.npz", tmp_path / "other" / RECORDS / "clips-0000.npz")
     assert missing(recipe, tmp_path / "other") == "contexts"
-    assert {path.name for path in run_folder.iterdir()} == {"tiny.toml", BASES, RECORDS, LEARNED}
+    assert {path.name for path in run_folder.iterdir()} == {"tiny.toml", BASES, FILTERED, RECORDS, LEARNED}
 
 
 def test_learning_twice_gives_the_same(sequences: list[Sequence], learned: Learned) -> None:
@@ -145,17 +146,20 @@ def test_weight_file_holds_what_was_learned(
     facts = export(recipe, recipe_path, run_folder, tmp_path, out)
     found = result(recipe, run_folder)
     assert found is not None
-    weights, bases = load_weights(out), load_bases(run_folder / BASES)
+    weights, bases = load_weights(out), load_bases(run_folder / FILTERED)
     assert weights.name == "my"
     assert same(weights.start, found[0])
     for kind in ("pictures", "rates"):
         assert all(
             np.array_equal(a, b) for a, b in zip(getattr(weights.bases, kind), getattr(bases, kind), strict=True)
         )
+    for part in ("luma", "chroma"):
+        assert np.array_equal(getattr(weights.bases.filters, part), getattr(bases.filters, part))
+        assert getattr(bases.filters, part).any()
     counts = count_parameters(weights)
     assert counts["slots"] == len(found[0].slots)
     assert counts["mixing weights"] == found[0].weights.size
-    assert counts["basis entries"] == 4 * sum(n * n for n in (384, 96, 16, 32))
+    assert counts["basis entries"] == LEARNED_CLASSES * sum(n * n for n in (384, 96, 16, 32, 384))
     assert facts["parameters"] == sum(counts.values())
     assert facts["training"]["held_out"]["records"] == 1
     content = out.read_bytes()
@@ -164,7 +168,7 @@ def test_weight_file_holds_what_was_learned(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_start_from_takes_the_transforms_of_other_weights(
+def test_start_from_takes_the_transforms_and_filters_of_other_weights(
     recipe: Recipe, recipe_path: Path, run_folder: Path, cache: Path, tmp_path: Path
 ) -> None:
     train(recipe, cache, run_folder, 0, lambda: False, lambda line: None)
@@ -176,9 +180,13 @@ def test_start_from_takes_the_transforms_of_other_weights(
     train(load_recipe(recipe_path), cache, tmp_path / "new", 0, lambda: next(calls) == 1, said.append)
     assert said[0] == f"transforms of {other}"
     assert not any("from clips" in line for line in said)
-    mine, theirs = load_bases(tmp_path / "new" / BASES), load_bases(run_folder / BASES)
-    for kind in ("pictures", "rates"):
-        assert all(np.array_equal(a, b) for a, b in zip(getattr(mine, kind), getattr(theirs, kind), strict=True))
+    theirs = load_bases(run_folder / FILTERED)
+    for name in (BASES, FILTERED):
+        mine = load_bases(tmp_path / "new" / name)
+        for kind in ("pictures", "rates"):
+            assert all(np.array_equal(a, b) for a, b in zip(getattr(mine, kind), getattr(theirs, kind), strict=True))
+        assert np.array_equal(mine.filters.luma, theirs.filters.luma)
+        assert np.array_equal(mine.filters.chroma, theirs.filters.chroma)
     recipe_path.write_text(recipe_text(start_from="no-such-weights"))
     with pytest.raises(UsageError, match="not installed"):
         train(load_recipe(recipe_path), cache, tmp_path / "none", 0, lambda: False, said.append)

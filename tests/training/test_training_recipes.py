@@ -9,7 +9,7 @@ import pytest
 from synthetic_training import recipe_text
 
 from nvcodec.errors import UsageError
-from nvcodec.models.training.recipe import SHIPPED, BasesCounts, Recipe, RecordCounts, find_recipe, load_recipe
+from nvcodec.models.training.recipe import SHIPPED, FiltersCounts, Recipe, find_recipe, load_recipe
 
 
 def load(tmp_path: Path, text: str):
@@ -28,7 +28,6 @@ def test_recipes_that_ship_load_by_name(path: Path) -> None:
 def test_the_default_model_is_made_of_the_defaults() -> None:
     recipe = load_recipe(find_recipe("conditional-s"))
     assert recipe == Recipe("conditional-s")
-    assert (recipe.bases, recipe.records) == (BasesCounts(90, 150, 6), RecordCounts(260, 120, 16, 12))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +44,11 @@ def test_the_default_model_is_made_of_the_defaults() -> None:
         ('name = "x"\nbases = 5\n', "bases is 5: a table wanted"),
         ('name = "x"\n[bases]\nclips = 0\n', "bases.clips is 0: 1 to"),
         ('name = "x"\n[bases]\nframe = 3\n', "unknown key bases.frame"),
+        ('name = "x"\nfilters = "some"\n', "filters is 'some': a table wanted"),
+        ('name = "x"\n[filters]\nclips = 0\n', "filters.clips is 0: 1 to"),
+        ('name = "x"\n[filters]\nstills = -1\n', "filters.stills is -1: 0 to"),
+        ('name = "x"\n[filters]\nframes = 65\n', "filters.frames is 65: 2 to 64"),
+        ('name = "x"\n[filters]\ntaps = 12\n', "unknown key filters.taps"),
         ('name = "x"\n[records]\nframes = 1\n', "records.frames is 1: 2 to 64"),
         ('name = "x"\n[records]\nclips = "all"\n', "records.clips is 'all': int wanted"),
         ('name = "x\n', "not TOML"),
@@ -75,4 +79,6 @@ def test_settings_of_the_network_that_is_gone_are_unknown(tmp_path: Path, key: s
 
 
 def test_tiny_recipe_of_these_tests_loads(tmp_path: Path) -> None:
-    assert load(tmp_path, recipe_text(seed=2)).records.clips == 6
+    recipe = load(tmp_path, recipe_text(seed=2))
+    assert recipe.records.clips == 6
+    assert recipe.filters == FiltersCounts(3, 1, 3)

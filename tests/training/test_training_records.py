@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,23 @@ import pytest
 from synthetic_training import panned
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Reference, rebuild
+from nvcodec.models.conditional.picture import Blocks, Reference, rebuild
+from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.training import records as module
 from nvcodec.models.training.bases import load_bases
-from nvcodec.models.training.phases import BASES, RECORDS
+from nvcodec.models.training.phases import FILTERED, RECORDS
 from nvcodec.models.training.pieces import Piece, Pieces, decide
 from nvcodec.models.training.recipe import RecordCounts
 from nvcodec.models.training.recording import record, record_piece
-from nvcodec.models.training.records import CLIPS, Sequence, complete, load_records, recorded, save_records
+from nvcodec.models.training.records import (
+    CLIPS,
+    LARGEST,
+    Sequence,
+    complete,
+    load_records,
+    recorded,
+    save_records,
+)
 from nvcodec.models.training.workers import Workers
 
 QUIET = (lambda: False, lambda line: None)
@@ -34,7 +44,7 @@ def pool():
 @pytest.fixture(scope="module")
 def sequences(encoded: Path, pool: ThreadPoolExecutor) -> list[Sequence]:
     """Both profiles, and one with a cut."""
-    bases, video = load_bases(encoded / BASES), panned(96, 112, 11, (4, 2))
+    bases, video = load_bases(encoded / FILTERED), panned(96, 112, 11, (4, 2))
     other = panned(96, 112, 3, (0, 2), seed=5, detail=4)
     cut = tuple(np.concatenate([a[:3], b]) for a, b in zip(video, other, strict=True))
     pieces = [Piece(video, 30, "ra"), Piece(video, 20, "ld"), Piece(cut, 50, "ld")]
@@ -57,13 +67,14 @@ def test_sequences_begin_with_keyframes_and_refer_to_kept_frames(sequences: list
 
 
 def test_records_hold_all_that_rebuilds_the_pictures(encoded: Path, pool: ThreadPoolExecutor) -> None:
-    bases, piece = load_bases(encoded / BASES), Piece(panned(96, 112, 9, (4, 2)), 25, "ra")
+    bases, piece = load_bases(encoded / FILTERED), Piece(panned(96, 112, 9, (4, 2)), 8, "ra")
     shown = [planes for unit in decide(piece, bases, pool) for planes in unit.planes]
     (sequence,) = record_piece(piece, bases, pool)
     made: list[Reference] = []
     for frame in sequence:
         blocks, symbols = frame.blocks(), np.zeros((6, 7, 384), np.int16)
         symbols[blocks.coded > 0] = frame.symbols
+        assert np.abs(symbols).max() < LARGEST  # or it may have been more
         planes = rebuild(blocks, symbols, frame.level, [made[r] for r in frame.references], bases, pool)
         made.append(Reference(planes, blocks, frame.level, frame.number))
         for mine, theirs in zip(made[-1].picture(), shown[frame.number], strict=True):
@@ -85,12 +96,35 @@ def test_files_give_back_what_was_saved(sequences: list[Sequence], tmp_path: Pat
             assert mine.arrays[name].dtype == array.dtype
 
 
+def test_blocks_come_back_as_they_were_decided(encoded: Path, pool: ThreadPoolExecutor, tmp_path: Path) -> None:
+    """All of their decisions, those of units among them; of 7 x 7 blocks, so that some units are not whole. Only very
+    large symbols are made smaller."""
+    bases, piece = load_bases(encoded / FILTERED), Piece(panned(112, 112, 5, (4, 2), detail=30), 12, "ld")
+    save_records(tmp_path / "r.npz", record_piece(piece, bases, pool))
+    (sequence,) = load_records(tmp_path / "r.npz")
+    decided = [frame for unit in decide(piece, bases, pool) for frame in unit.frames]
+    large, banks = set(), set()
+    for frame, (_, number, blocks, symbols) in zip(sequence, decided, strict=True):
+        again = frame.blocks()
+        assert frame.number == number
+        assert np.array_equal(frame.symbols, symbols[blocks.coded > 0].clip(-LARGEST, LARGEST))
+        assert (again.rows, again.columns) == (7, 7)
+        for field in fields(Blocks)[2:]:
+            mine, theirs = getattr(again, field.name), getattr(blocks, field.name)
+            assert np.array_equal(mine, theirs), field.name
+            assert (mine.dtype, mine.flags.c_contiguous) == (theirs.dtype, True)
+        large |= set(blocks.large.ravel().tolist())
+        banks |= set(blocks.banks.ravel().tolist())
+    assert large == {ALONE, SHARED, WHOLE}
+    assert len(banks) > 1
+
+
 class Trap:
     def __reduce__(self) -> tuple:
         return os.mkdir, ("trap-was-sprung",)
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "cut", "short", "types", "pickle"])
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "short", "types", "banks", "large", "pickle"])
 def test_files_that_are_no_records(
     sequences: list[Sequence], tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +136,7 @@ def test_files_that_are_no_records(
         path.write_bytes({"empty": b"", "text": b"text" * 99, "cut": content[: len(content) // 2]}[damage])
     else:
         change = {"short": ("symbols", arrays["symbols"][:-1]), "types": ("modes", arrays["modes"].astype(np.int64))}
+        change |= {"banks": ("banks", arrays["banks"][:-1]), "large": ("large", arrays["large"].astype(np.int32))}
         name, array = change.get(damage, ("pred", np.array([Trap()])))
         np.savez(path, **{**arrays, name: array})
     with pytest.raises(UsageError, match=r"r\.npz: not readable"):
@@ -113,7 +148,7 @@ def test_recording_stops_and_goes_on_where_it_was(
     cache: Path, encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHARD", 2)
-    bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1), RecordCounts(5, 0, 0, 2)
+    bases, pieces, counts = load_bases(encoded / FILTERED), Pieces(cache, 1), RecordCounts(5, 0, 0, 2)
     calls = iter(range(99))
     here = Workers(0)
     assert not record(pieces, bases, counts, tmp_path / "r", here, lambda: next(calls) == 3, lambda line: None)
@@ -129,7 +164,7 @@ def test_recording_stops_and_goes_on_where_it_was(
 
 
 def test_processes_record_what_one_records(cache: Path, encoded: Path, tmp_path: Path) -> None:
-    bases, pieces, counts = load_bases(encoded / BASES), Pieces(cache, 1, 2), RecordCounts(6, 2, 1, 4)
+    bases, pieces, counts = load_bases(encoded / FILTERED), Pieces(cache, 1, 2), RecordCounts(6, 2, 1, 4)
     with Workers(2) as workers:
         assert record(pieces, bases, counts, tmp_path / "r", workers, *QUIET)
     for path in recorded(counts, tmp_path / "r"):
