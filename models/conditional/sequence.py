@@ -9,6 +9,7 @@ A unit is what the stream carries in one piece: one frame, or a whole group.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ MAX_UNIT_FRAMES = 64
 # levels by which frames differ from the quality asked for (a level is 0.38 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
+KEYFRAME_SLOPE, KEYFRAME_RATIO = 0.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
 GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
@@ -50,9 +52,10 @@ class Plan:
     kept: bool
 
 
-def keyframe_level(quality: int) -> int:
-    """Level of a keyframe; never falls from one quality to the next."""
-    return round(min(2 * quality + INTRA_OFFSET_AT_0, quality + INTRA_OFFSET, (2 * (LEVELS - 1) + quality) / 3))
+def keyframe_level(quality: int, worth: int = 0) -> int:
+    """Level of a keyframe, which is ``worth`` levels finer than usual; never falls from one quality to the next."""
+    offset, least = INTRA_OFFSET + worth, INTRA_OFFSET_AT_0 + worth
+    return max(0, round(min(2 * quality + least, quality + offset, (2 * (LEVELS - 1) + quality) / 3)))
 
 
 def plan_low_delay(number: int, quality: int) -> Plan:
@@ -138,7 +141,9 @@ class VideoAnalyser:
         self._pool = pool
         self._rows, self._columns = -(-height // 16), -(-width // 16)
         self._window = Window()
+        self._keyframe: Planes | None = None  # until its group has been collected
         self._waiting: list[Planes] = []  # of the group that is being collected
+        self._differences = 0.0, 0.0  # in time and space, of the frames since the keyframe
         self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
         self._number = 0  # of the last frame coded, counted from its keyframe
         self._before: int | None = None  # where the group before the last one began
@@ -147,13 +152,17 @@ class VideoAnalyser:
     def push(self, planes: Planes) -> list[DecidedUnit]:
         """One frame in display order."""
         picture = self._padded(planes)
+        units: list[DecidedUnit] = []
         if self._begins_anew(picture):
-            units = [*self._finish_group(), self._decide([picture], None)]
-            self._number, self._before, self._since_keyframe = 0, None, 1
-            return units
-        self._since_keyframe += 1
-        self._waiting.append(picture)
-        return self._finish_group() if self.profile == LOW_DELAY or len(self._waiting) == GROUP else []
+            units += self._finish_group()
+            self._keyframe, self._number, self._before, self._since_keyframe = picture, 0, None, 1
+            self._differences = 0.0, 0.0
+        else:
+            self._since_keyframe += 1
+            self._waiting.append(picture)
+        if self.profile == LOW_DELAY or len(self._waiting) == GROUP:
+            units += self._finish_group()
+        return units
 
     def flush(self) -> list[DecidedUnit]:
         """What is left."""
@@ -166,11 +175,18 @@ class VideoAnalyser:
             before, self._small = self._small, small
             if before is None or (self.intra_period and self._since_keyframe >= self.intra_period):
                 return True
-            return is_cut(small, before)
+            in_time, in_space = differences(small, before)
+            self._differences = self._differences[0] + in_time, self._differences[1] + in_space
+            return in_time > CUT_SHARE * in_space + 2
 
     def _finish_group(self) -> list[DecidedUnit]:
+        """Decide on what waits: a keyframe, the frames after it."""
+        units = []
+        if self._keyframe is not None:
+            units.append(self._decide([self._keyframe], None))
+            self._keyframe = None
         if not self._waiting:
-            return []
+            return units
         pictures, self._waiting = self._waiting, []
         end = self._number + len(pictures)
         if self.profile == LOW_DELAY:
@@ -179,13 +195,13 @@ class VideoAnalyser:
             waves = plan_group(self._number, end, self._before, self.quality)
             self._before = self._number
         self._number = end
-        return [self._decide(pictures, waves)]
+        return [*units, self._decide(pictures, waves)]
 
     def _decide(self, pictures: list[Planes], waves: list[list[Plan]] | None) -> DecidedUnit:
         """Decide on the frames of a unit; waves: None for a keyframe. Frames of a wave are decided at once."""
         if waves is None:
             self._window.clear()
-            waves = [[Plan(0, keyframe_level(self.quality), (), True)]]
+            waves = [[Plan(0, keyframe_level(self.quality, self._worth()), (), True)]]
         first = min(plan.number for wave in waves for plan in wave)
         frames: list[DecidedFrame] = []
         planes: dict[int, Planes] = {}
@@ -207,6 +223,13 @@ class VideoAnalyser:
                 frames.append((header, plan.number, reference.blocks, symbols))
                 planes[plan.number] = cut(reference.picture(), self.height, self.width)
         return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
+
+    def _worth(self) -> int:
+        """Levels by which the keyframe that waits is better than usual: more where the next frames are much like it."""
+        in_time, in_space = self._differences
+        if not in_space:
+            return 0
+        return round(KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02)))
 
     def _choose(
         self, plan: Plan, picture: Planes, references: list[Reference], pool: Executor
@@ -374,14 +397,14 @@ def _frames(payload: bytes) -> Iterator[bytes]:
     yield payload[at:]
 
 
-def is_cut(small: np.ndarray, before: np.ndarray) -> bool:
-    """Whether motion explains less of a frame than each block's own mean does; both at a quarter of their size."""
+def differences(small: np.ndarray, before: np.ndarray) -> tuple[float, float]:
+    """Mean absolute differences of a frame: to the frame before it, moved, and to each block's own mean; both at a
+    quarter of their size."""
     rows, columns = small.shape[0] // 4, small.shape[1] // 4
     vectors = np.zeros((rows, columns, 2), np.int32)
-    temporal = coarse_search(small, before, 0.0, vectors) / (64 * rows * columns)
+    in_time = coarse_search(small, before, 0.0, vectors) / (64 * rows * columns)
     tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
-    spatial = float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
-    return temporal > CUT_SHARE * spatial + 2
+    return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
 
 
 def cut(planes: Planes, height: int, width: int) -> Planes:
