@@ -151,5 +151,5 @@ def _check(
         n = sum(side * side for side in sides)
         if picture.shape != (LEARNED_CLASSES, n, n) or picture.dtype != np.int16:
             raise ValueError(f"basis pictures of shape {picture.shape}")
-        if rate.shape != (2, 3, 8, n, 3) or rate.dtype != np.float32:
+        if rate.shape != (2, 8, n, 3) or rate.dtype != np.float32:
             raise ValueError(f"rates of shape {rate.shape}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nvcodec.compiled import compiled
 from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
-from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, trellis, add_unit, LARGE_CHROMA_COSINES, LARGE_COSINES, synthesise, synthesise_large, transform_class
+from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, add_unit, LARGE_CHROMA_COSINES, LARGE_COSINES, synthesise, synthesise_large, transform_class
 from nvcodec.models.kernels.syntax import WHOLE, begins_unit, coding_order, likely_modes
 from nvcodec.models.transform import CLASSES
 
@@ -291,9 +291,7 @@ def encode_intra(
     tiny_best, tiny_costs = np.zeros(max(1, tried - 1), np.int32), np.empty(max(1, tried - 1), np.float64)
     block, quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
     luma, chroma = np.empty(TINY, np.float32), np.empty(TINY_CHROMA, np.float32)
-    trial, fine_symbols = np.zeros(384, np.int16), np.zeros(384, np.int16)
-    coarse_coefficients, part_coefficients = np.empty(384, np.float32), np.empty(96, np.float32)
-    luma_coefficients = np.empty(16, np.float32)
+    trial, coarse_symbols, fine_symbols = np.zeros(384, np.int16), np.zeros(384, np.int16), np.zeros(384, np.int16)
     trial_part, part_symbols, tiny_symbols = np.zeros(96, np.int16), np.zeros(96, np.int16), np.zeros(96, np.int16)
     trial_luma, luma_symbols, chroma_symbols = np.zeros(16, np.int16), np.zeros(16, np.int16), np.zeros(32, np.int16)
     one = np.zeros(384, np.int16)
@@ -337,7 +335,7 @@ def encode_intra(
             cost += price * mode_bits(mode, likely)
             if cost < coarse_cost:
                 coarse_cost, coarse_mode = cost, mode
-                copy(coefficients, coarse_coefficients)
+                copy(trial, coarse_symbols)
         # its quarters, each as a whole or as four 4x4 squares
         fine_cost = np.float32(price)
         for k in range(SAMPLES):
@@ -357,7 +355,7 @@ def encode_intra(
                 cost += price * mode_bits(mode, likely)
                 if cost < whole_cost:
                     whole_cost, whole_mode = cost, mode
-                    copy(coefficients[:FINE_SAMPLES], part_coefficients)
+                    copy(trial_part, part_symbols)
             parts_cost = price
             quarters[q >> 1, q & 1] = 1
             for part in range(4):
@@ -390,8 +388,7 @@ def encode_intra(
                     cost += price * mode_bits(mode, likely)
                     if cost < best_cost:
                         best_cost, best_mode = cost, mode
-                        copy(coefficients[:TINY], luma_coefficients)
-                trellis(luma_coefficients, rates[2][1], price, luma_symbols)
+                        copy(trial_luma, luma_symbols)
                 parts_cost += best_cost
                 modes[a, b] = best_mode
                 for k in range(SAMPLES):
@@ -413,7 +410,6 @@ def encode_intra(
                 _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
                 _transform(analysis[3][transform_class(False, modes[i, j])], chroma, inverse, coefficients[:TINY_CHROMA])
                 parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
-                trellis(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
                 for k in range(TINY_CHROMA):
                     tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
             if parts_cost < whole_cost:
@@ -421,7 +417,6 @@ def encode_intra(
                 fine_cost += parts_cost
             else:
                 quarters[q >> 1, q & 1] = 0
-                trellis(part_coefficients, rates[1][1], price, part_symbols)
                 mark(modes, i, j, 2, whole_mode)
                 fine_cost += whole_cost
             for k in range(FINE_SAMPLES):
@@ -438,7 +433,7 @@ def encode_intra(
         if fine[r, c]:
             copy(fine_symbols, symbols[r, c])
         else:
-            trellis(coarse_coefficients, rates[0][1], price, symbols[r, c])
+            copy(coarse_symbols, symbols[r, c])
             mark(modes, row, column, 4, coarse_mode)
         any_symbol = 0
         for k in range(SAMPLES):
@@ -487,7 +482,7 @@ def try_unit(
     y, u, v = planes
     likely = np.empty(3, np.int32)
     cosines, coefficients = np.empty(SAMPLES, np.float32), np.empty(SAMPLES, np.float32)
-    best_coefficients, trial = np.empty(SAMPLES, np.float32), np.empty(SAMPLES, np.int16)
+    trial = np.empty(SAMPLES, np.int16)
     likely_modes(modes, pred, row, column, likely)
     _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, per_unit, scratch, out, best, costs)
     best_cost = np.float32(1e30)
@@ -503,8 +498,7 @@ def try_unit(
         cost += price * (mode_bits(mode, likely) + 1)
         if cost < best_cost:
             best_cost, mode_found[0] = cost, mode
-            copy(coefficients, best_coefficients)
-    trellis(best_coefficients, rates, price, symbols)
+            copy(trial, symbols)
     return best_cost
 
 

@@ -14,17 +14,17 @@ import numpy as np
 from nvcodec.compiled import compiled
 from nvcodec.entropy.binary import code_bit, code_magnitude, code_plain
 from nvcodec.entropy.mixing import code_mixed
-from nvcodec.models.kernels.residual import NEXT_STATE, transform_class
+from nvcodec.models.kernels.residual import transform_class
 from nvcodec.models.kernels.syntax import WHOLE, coding_order
 from nvcodec.models.transform import ANGLES, LEARNED_CLASSES
 
 BANDS = 48
 _TRANSFORMS = 4  # coarse, fine, tiny, large
-_KINDS = 4 * _TRANSFORMS  # and of prediction (inter, intra) and quantiser
+_KINDS = 2 * _TRANSFORMS  # and of prediction: inter, intra
 INPUTS = 7  # contexts asked for each bit, the last of them a constant
 # first slots of each context of "not zero"; those of "more than one" and "more than two" follow, in two sets alike
-_PLACE = 0  # transform and class of basis, quantiser, energy, latent
-_AROUND = _PLACE + 2 * _TRANSFORMS * LEARNED_CLASSES * 8 * 384  # kind, band, neighbours in space, activity
+_PLACE = 0  # transform and class of basis, energy, latent
+_AROUND = _PLACE + _TRANSFORMS * LEARNED_CLASSES * 8 * 384  # kind, band, neighbours in space, activity
 _BEFORE = _AROUND + _KINDS * BANDS * 6 * 4  # kind, band, the two latents before, energy
 _LEFT = _BEFORE + _KINDS * BANDS * 9 * 4  # kind, band, how many are still to come
 _LAST = _LEFT + _KINDS * BANDS * 18  # kind, band, in the last frame, neighbours in space
@@ -96,7 +96,7 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, input
             magnitude = n
             break
     else:
-        context = MORE + 8 * (min(expected, 7) + (8 if kind >= 2 * _TRANSFORMS else 0))
+        context = MORE + 8 * (min(expected, 7) + (8 if kind >= _TRANSFORMS else 0))
         magnitude = 3 + code_magnitude(coder, buffer, plain, context, 7, magnitude - 3)
     if magnitude and code_plain(coder, buffer, 1 if value < 0 else 0, 1):
         return -magnitude
@@ -115,7 +115,7 @@ def code_latents(
     when reading; last_*: of the frame coded last.
     """
     chosen, inputs = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
-    rows, states = np.zeros(2, np.int64), np.zeros(5, np.int64)
+    rows = np.zeros(2, np.int64)
     order = coding_order(*pred.shape)
     for number in range(len(order)):
         r, c = order[number]
@@ -141,7 +141,7 @@ def code_latents(
             i, j = q >> 1, q & 1
             small = fine[r, c] == 1 and tiny[2 * r + i, 2 * c + j] == 1
             transform = 3 if whole else 0 if not fine[r, c] else 2 if small else 1
-            states[:] = 0
+            kind = transform + intra
             basis = transform_class(intra == 0, modes[4 * r + 2 * i, 4 * c + 2 * j])
             if basis >= LEARNED_CLASSES:
                 basis -= ANGLES
@@ -176,11 +176,8 @@ def code_latents(
                 past = 3 if before < 0 else min(abs(np.int64(last_symbols[r, c, n])), 2)
                 band = band_of(transform, k)
                 busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
-                chain = min(k % 6, 4) if small else 0
-                quantiser = states[chain] >> 1
-                kind = 2 * (transform + intra) + quantiser
                 place = kind * BANDS + band
-                chosen[0] = _PLACE + ((2 * (LEARNED_CLASSES * transform + basis) + quantiser) * 8 + e) * 384 + n
+                chosen[0] = _PLACE + ((LEARNED_CLASSES * transform + basis) * 8 + e) * 384 + n
                 chosen[1] = _AROUND + (place * 6 + around) * 4 + busy
                 chosen[2] = _BEFORE + (place * 9 + 3 * min(one, 2) + min(two, 2)) * 4 + (e >> 1)
                 chosen[3] = _LEFT + place * 18 + (17 if left < 0 else min(left, 16))
@@ -197,9 +194,7 @@ def code_latents(
                     coder, buffer, slots, weights, plain, kind, rows, chosen, inputs, expected,
                     np.int64(symbols[r, c, n]),
                 )  # fmt: skip
-                value = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)
-                symbols[r, c, n] = value
-                states[chain] = NEXT_STATE[states[chain], value & 1]
+                symbols[r, c, n] = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)
                 two, one = one, abs(value)
                 activity = activity - (activity >> 3) + 16 * min(one, 3)
                 if value and left > 0:

@@ -61,47 +61,6 @@ def _add_tiny(out, n, value, quarter, tiny, chroma):
                 out[at + j] += value * row[16 * plane + 4 * i + j]
 
 
-# Symbols are quantised dependently (ITU-T H.266, 7.3.11.11 and 8.7.3): along each chain of coefficients a state says
-# which of two quantisers is used, one with even multiples of half a step, one with zero and odd ones, and the parity of
-# each symbol moves it on.
-NEXT_STATE = np.array([[0, 2], [2, 0], [1, 3], [3, 1]], np.int64)
-CHAINS = 20  # of a block: one of each quarter, or five of it (four 4x4 squares of luma, chroma)
-HALF_STEP = 0.5625  # of the nominal step: finer quantisers than without the dependence
-
-
-@compiled
-def half_step(step):
-    """Half of the step that dependent quantisation uses, sixteenths."""
-    return (9 * step + 8) >> 4
-
-
-@compiled
-def chain_of(n, fine, tiny):
-    """Chain of symbol n of a block."""
-    if not fine:
-        return 0
-    q, k = n & 3, n >> 2
-    return 5 * q + (min(k % 6, 4) if tiny[q >> 1, q & 1] else 0)
-
-
-@compiled
-def multiple_of(symbol, state):
-    """How many half steps a symbol stands for."""
-    if state < 2 or symbol == 0:
-        return 2 * symbol
-    return 2 * symbol - (1 if symbol > 0 else -1)
-
-
-@compiled
-def quantisers(symbols, fine, tiny, out):
-    """Which quantiser, 0 or 1, each symbol (384,) of a block comes from."""
-    states = np.zeros(CHAINS, np.int64)
-    for n in range(SAMPLES):
-        chain = chain_of(n, fine, tiny)
-        out[n] = states[chain] >> 1
-        states[chain] = NEXT_STATE[states[chain], symbols[n] & 1]
-
-
 @compiled
 def transform_class(inter, mode):
     """Which basis the residual of a square uses: see `CLASS_OF_MODE`; 0 in inter blocks."""
@@ -114,13 +73,9 @@ def synthesise(symbols, step, inter, fine, tiny, modes, bases, out):
     of its quarters, modes: (4, 4) of its squares; bases: four int16 arrays (see `BlockBases`)."""
     for n in range(SAMPLES):
         out[n] = 0
-    states, half = np.zeros(CHAINS, np.int64), half_step(step)
     for n in range(SAMPLES):
-        symbol, chain = np.int64(symbols[n]), chain_of(n, fine, tiny)
-        state = states[chain]
-        states[chain] = NEXT_STATE[state, symbol & 1]
-        if symbol:
-            value = np.int32(min(max(multiple_of(symbol, state) * half, -MAX_COEFFICIENT), MAX_COEFFICIENT))
+        if symbols[n]:
+            value = np.int32(min(max(symbols[n] * step, -MAX_COEFFICIENT), MAX_COEFFICIENT))
             if not fine:
                 row = bases[0][transform_class(inter, modes[0, 0]), n]
                 for i in range(SAMPLES):
@@ -183,13 +138,9 @@ def synthesise_large(symbols, step, inter, mode, bases, values, between, out):
     for n in range(SAMPLES):
         values[n] = 0
     which = transform_class(inter, mode)
-    state, half = 0, half_step(step)
     for n in range(SAMPLES):
-        symbol = np.int64(symbols[n])
-        multiple = multiple_of(symbol, state)
-        state = NEXT_STATE[state, symbol & 1]
-        if symbol:
-            value = np.int32(min(max(multiple * half, -MAX_COEFFICIENT), MAX_COEFFICIENT))
+        if symbols[n]:
+            value = np.int32(min(max(symbols[n] * step, -MAX_COEFFICIENT), MAX_COEFFICIENT))
             row = bases[4][which, n]
             for i in range(SAMPLES):
                 values[i] += value * row[i]
@@ -276,10 +227,10 @@ def rate_class(count):
 
 @compiled
 def quantise(coefficients, rates, price, symbols):
-    """Estimate of what `trellis` would choose, one by one; returns cost: error and price of bits, squared steps.
+    """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
 
-    coefficients: (n,) float32 in steps; rates: (3, RATE_CLASSES, n, 3) bits of 0, +-1 and, for more, of the first
-    beyond, of the two quantisers and of both together; price: squared steps that a bit is worth; symbols: (n,) int16.
+    coefficients: (n,) float32 in steps; rates: (RATE_CLASSES, n, 3) bits of 0, +-1 and, for more, of the first beyond;
+    price: squared steps that a bit is worth; symbols: (n,) int16 result.
     """
     count = 0
     for k in range(len(coefficients)):
@@ -289,71 +240,17 @@ def quantise(coefficients, rates, price, symbols):
     cost = np.float32(0)
     for k in range(len(coefficients)):
         value = abs(coefficients[k])
-        best, best_cost = 0, value * value + price * rates[2, which, k, 0]
+        best, best_cost = 0, value * value + price * rates[which, k, 0]
         if value > 0.4:
             near = int(value + 0.5)
             for q in range(max(1, near - 1), near + 1):
-                bits = rates[2, which, k, 1] if q == 1 else rates[2, which, k, 2] + 2 * np.log2(np.float32(q - 1))
+                bits = rates[which, k, 1] if q == 1 else rates[which, k, 2] + 2 * np.log2(np.float32(q - 1))
                 q_cost = (value - q) * (value - q) + price * bits
                 if q_cost < best_cost:
                     best, best_cost = q, q_cost
         cost += best_cost
         symbols[k] = best if coefficients[k] > 0 else -best
     return cost
-
-
-@compiled
-def trellis(coefficients, rates, price, symbols):
-    """Symbols of one chain of coefficients with least error and price of bits, by Viterbi's algorithm over the states;
-    arguments as of `quantise`."""
-    count, length = 0, 0
-    for k in range(len(coefficients)):
-        symbols[k] = 0
-        size = abs(coefficients[k])
-        if size > 0.6:
-            count += 1
-        if size > 0.35:
-            length = k + 1
-    if length == 0:
-        return
-    which = rate_class(count)
-    costs, next_costs = np.full(4, 1e30, np.float32), np.empty(4, np.float32)
-    costs[0] = 0
-    taken, came = np.empty((length, 4), np.int16), np.empty((length, 4), np.int8)
-    for k in range(length):
-        size = abs(coefficients[k]) * np.float32(1 / HALF_STEP)
-        for state in range(4):
-            next_costs[state] = 1e30
-        for state in range(4):
-            if costs[state] >= 1e30:
-                continue
-            quantiser = state >> 1
-            low = int((size + quantiser) * 0.5)
-            for n in range(3):
-                symbol = low + n if n < 2 else 0
-                if n == 2 and (low == 0 or low > 2):
-                    continue
-                multiple = 2 * symbol - (1 if quantiser and symbol else 0)
-                if n == 1 and multiple - size > 1.4:
-                    continue
-                error = (size - multiple) * np.float32(HALF_STEP)
-                if symbol < 2:
-                    bits = rates[quantiser, which, k, symbol]
-                else:
-                    bits = rates[quantiser, which, k, 2] + 2 * np.log2(np.float32(symbol - 1))
-                cost = costs[state] + error * error + price * bits
-                follower = NEXT_STATE[state, symbol & 1]
-                if cost < next_costs[follower]:
-                    next_costs[follower], taken[k, follower], came[k, follower] = cost, symbol, state
-        for state in range(4):
-            costs[state] = next_costs[state]
-    state = 0
-    for other in range(1, 4):
-        if costs[other] < costs[state]:
-            state = other
-    for k in range(length - 1, -1, -1):
-        symbols[k] = taken[k, state] if coefficients[k] > 0 else -taken[k, state]
-        state = came[k, state]
 
 
 @compiled

@@ -9,7 +9,7 @@ from nvcodec.compiled import compiled
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
-from nvcodec.models.kernels.residual import quantise, trellis
+from nvcodec.models.kernels.residual import quantise
 from nvcodec.models.kernels.syntax import MAX_VECTOR, MERGE, SHARED, WHOLE, coding_order, merge_candidates, predict_vector
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
@@ -533,7 +533,6 @@ def settle_units(
         cost = quantise(coefficients[n], rates, price, trial) + lost[n] + price * 2
         if cost >= separate:
             continue
-        trellis(coefficients[n], rates, price, trial)
         any_symbol = 0
         for k in range(384):
             if trial[k]:
@@ -571,29 +570,20 @@ def settle_inter(samples, errors, rates, price, blocks, pred, merged, coded, fin
         for q in range(4):
             whole = quantise(samples[1][n, q], rates[1][0], price, quarter[0])
             parts = price + quantise(samples[3][n, q], rates[3][0], price, chroma)
+            for k in range(32):
+                quarter[1, 6 * (k >> 1) + 4 + (k & 1)] = chroma[k]
             for part in range(4):
                 parts += quantise(samples[2][n, q, part], rates[2][0], price, luma)
+                for k in range(16):
+                    quarter[1, 6 * k + part] = luma[k]
             choice[q] = 1 if parts < whole else 0
             other += min(whole, parts)
+            for k in range(96):
+                trial[1, 4 * k + q] = quarter[choice[q], k]
         which = 1 if other < cost else 0
         nothing = errors[n] + price * (0.5 if merged[r, c] else 1.0)
         any_symbol = 0
         if nothing > min(cost, other):
-            if which == 0:
-                trellis(samples[0][n], rates[0][0], price, trial[0])
-            for q in range(4 if which else 0):
-                if not choice[q]:
-                    trellis(samples[1][n, q], rates[1][0], price, quarter[0])
-                else:
-                    trellis(samples[3][n, q], rates[3][0], price, chroma)
-                    for k in range(32):
-                        quarter[1, 6 * (k >> 1) + 4 + (k & 1)] = chroma[k]
-                    for part in range(4):
-                        trellis(samples[2][n, q, part], rates[2][0], price, luma)
-                        for k in range(16):
-                            quarter[1, 6 * k + part] = luma[k]
-                for k in range(96):
-                    trial[1, 4 * k + q] = quarter[choice[q], k]
             for k in range(384):
                 if trial[which, k]:
                     any_symbol = 1

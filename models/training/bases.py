@@ -19,14 +19,14 @@ _TYPICAL_NONZERO = (1, 2, 4, 7, 12, 24, 56, 140)  # in blocks of each rate class
 
 
 def typical_rates(n: int) -> np.ndarray:
-    """(2, 3, RATE_CLASSES, n, 3) float32 rates before anything was counted: the later a coefficient the rarer."""
+    """(2, RATE_CLASSES, n, 3) float32 rates before anything was counted: the later a coefficient the rarer."""
     k = np.arange(n)
     rates = np.zeros((RATE_CLASSES, n, 3), np.float32)
     for number, nonzero in enumerate(_TYPICAL_NONZERO):
         falling = np.exp(-k / (2 * nonzero + 4))
         share = np.clip(falling / falling.sum() * nonzero, 0.002, 0.8)
         rates[number] = np.stack([-np.log2(1 - share), -np.log2(share) + 1.4, -np.log2(share) + 2.8], -1)
-    return np.broadcast_to(rates, (2, 3, *rates.shape)).copy()
+    return np.stack([rates, rates])
 
 
 def make_bases(columns: list[np.ndarray], rates: list[np.ndarray]) -> BlockBases:
@@ -58,7 +58,7 @@ def load_bases(path: Path) -> BlockBases:
         raise UsageError(f"{path}: not the transforms of a run ({str(error).splitlines()[0]}); remove it") from error
     for n, p, r in zip(SIZES, pictures, rates, strict=True):
         if (p.shape, p.dtype) != ((LEARNED_CLASSES, n, n), np.int16) or (r.shape, r.dtype) != (
-            (2, 3, RATE_CLASSES, n, 3),
+            (2, RATE_CLASSES, n, 3),
             np.float32,
         ):
             raise UsageError(f"{path}: transforms of shape {p.shape} and rates of shape {r.shape}; remove it")

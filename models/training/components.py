@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from nvcodec.models.conditional.picture import Blocks, Statistics
-from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE, quantisers
+from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
 from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import STEPS
 from nvcodec.models.training.bases import SIZES, make_bases, typical_rates
@@ -29,7 +29,6 @@ ROUNDS = 2
 REPORT_SECONDS = 30
 LEAST_SAMPLES = 4  # for each coefficient; a class with fewer keeps the components it had
 LARGEST_SYMBOL = 2  # told apart in the rates: 0, 1, more
-_QUANTISED = 4  # beyond all of them
 MOST_BITS = 14
 _NONZERO_LIMITS = (2, 3, 5, 9, 17, 33, 81)  # see `nvcodec.models.kernels.residual.rate_class`
 _SMOOTHING = (3.0, 1.5, 0.5, 0.7, 3.0)  # of rates, along the coefficients of each transform
@@ -41,7 +40,7 @@ class Tally:
     def __init__(self) -> None:
         self.covariance = [np.zeros((LEARNED_CLASSES, n, n)) for n in SIZES]
         self.samples = np.zeros((len(SIZES), LEARNED_CLASSES))
-        self.symbols = [np.zeros((2, 2, RATE_CLASSES, n, LARGEST_SYMBOL + 1)) for n in SIZES]
+        self.symbols = [np.zeros((2, RATE_CLASSES, n, LARGEST_SYMBOL + 1)) for n in SIZES]
 
     def add(self, other: Tally) -> None:
         """Take the sums of another."""
@@ -70,18 +69,14 @@ class Tally:
         coded = blocks.coded > 0
         values = np.minimum(np.abs(symbols[coded]), LARGEST_SYMBOL)
         intra, fine = (blocks.pred[coded] == 0).astype(np.int64), blocks.fine[coded] > 0
-        tiny = np.ascontiguousarray(blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)[coded])
-        sources = np.empty(values.shape, np.uint8)
-        for block, squares, f, out in zip(symbols[coded], tiny, fine, sources, strict=True):
-            quantisers(block, f, squares, out)
-        values += np.int16(_QUANTISED) * sources  # both in one number
+        whole = blocks.large[coded] == WHOLE
+        self._count(COARSE, intra[~fine & ~whole], values[~fine & ~whole])
         first = np.zeros((blocks.rows, blocks.columns), bool)
         first[::2, ::2] = True
-        large = blocks.large[coded] == WHOLE
-        alone, whole = ~fine & ~large, large & first[coded]
-        self._count(COARSE, intra[alone], values[alone])
+        whole &= first[coded]
         self._count(LARGE, intra[whole], values[whole])
-        quarters, tiny = values.reshape(-1, 96, 4).transpose(0, 2, 1), tiny.reshape(-1, 4) > 0  # (N, 4, 96)
+        tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)[coded].reshape(-1, 4) > 0
+        quarters = values.reshape(-1, 96, 4).transpose(0, 2, 1)  # (N, 4, 96)
         intra = np.repeat(intra[:, None], 4, 1)
         whole, small = fine[:, None] & ~tiny, fine[:, None] & tiny
         self._count(FINE, intra[whole], quarters[whole])
@@ -90,12 +85,9 @@ class Tally:
         self._count(TINY_CHROMA, intra[small], squares[:, :, 4:].reshape(-1, 32))
 
     def _count(self, transform: int, intra: np.ndarray, values: np.ndarray) -> None:
-        source, symbols = np.divmod(values, _QUANTISED)
-        rate_class = np.digitize((symbols > 0).sum(1), _NONZERO_LIMITS)
+        rate_class = np.digitize((values > 0).sum(1), _NONZERO_LIMITS)
         for symbol in range(LARGEST_SYMBOL + 1):
-            for quantiser in range(2):
-                found = (symbols == symbol) & (source == quantiser)
-                np.add.at(self.symbols[transform][:, quantiser, ..., symbol], (intra, rate_class), found)
+            np.add.at(self.symbols[transform][..., symbol], (intra, rate_class), values == symbol)
 
     def columns(self, before: list[np.ndarray]) -> list[np.ndarray]:
         """Principal components (LEARNED_CLASSES, n, n), columns by falling importance, of the four transforms; those before
@@ -111,12 +103,8 @@ class Tally:
         ]
 
     def rates(self) -> list[np.ndarray]:
-        """(2, 3, RATE_CLASSES, n, 3) float32 bits of symbols in inter and intra blocks, of the two quantisers and of both
-        together: smoothed shares, and what signs and larger ones take."""
-        return [
-            np.stack([rates_of(c, width) for c in (counts[:, 0], counts[:, 1], counts.sum(1))], 1)
-            for counts, width in zip(self.symbols, _SMOOTHING, strict=True)
-        ]
+        """(2, RATE_CLASSES, n, 3) float32 bits of symbols: smoothed shares, and what signs and larger ones take."""
+        return [rates_of(counts, width) for counts, width in zip(self.symbols, _SMOOTHING, strict=True)]
 
 
 def principal_components(covariance: np.ndarray) -> np.ndarray:
