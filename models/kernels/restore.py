@@ -92,52 +92,86 @@ def classify(y, step, begin, end, out):
 
 
 @compiled
+def _expand(taps, classes, row, column, width, repeat, out):
+    """Taps of each sample of a row of squares: out (n, UNIT) int32; repeat: samples of a square's side."""
+    for square in range(width // repeat):
+        kind = classes[row, column + square]
+        for k in range(taps.shape[1]):
+            for n in range(repeat):
+                out[k, repeat * square + n] = taps[kind, k]
+
+
+# Loops below go over slices, and numbers are cast to 32 bits at once, so that they become vector instructions.
+
+
+@compiled
+def _weigh_pair(centre, first, second, tap, clip, total):
+    """Add the clipped differences of two rows of samples to a row, weighed."""
+    for j in range(len(total)):
+        here = np.int32(centre[j])
+        a, b = np.int32(np.int32(first[j]) - here), np.int32(np.int32(second[j]) - here)
+        a, b = min(max(a, np.int32(-clip)), clip), min(max(b, np.int32(-clip)), clip)
+        total[j] += tap[j] * np.int32(a + b)
+
+
+@compiled
+def _weigh(centre, other, tap, clip, total):
+    """Add the clipped differences of one row of samples to another."""
+    for j in range(len(total)):
+        a = np.int32(np.int32(other[j]) - np.int32(centre[j]))
+        total[j] += tap[j] * min(max(a, np.int32(-clip)), clip)
+
+
+@compiled
+def _move(centre, total, out):
+    """Samples moved by what was added up."""
+    for j in range(len(total)):
+        moved = np.int32(np.int32(centre[j]) + (total[j] >> TAP_BITS))
+        out[j] = min(max(moved, np.int32(0)), np.int32(255))
+
+
+@compiled
 def filter_luma(y, classes, taps, clip, row, column, height, width, out):
     """Filter a square of luma at (row, column), its top left sample, up to UNIT wide.
 
     y, out: planes with borders; classes: of `classify`; taps: (CLASSES, LUMA_TAPS) int16 of a bank; clip: bound of
     differences.
     """
-    total = np.empty(UNIT, np.int32)
+    total, expanded, bound = np.empty(UNIT, np.int32), np.empty((LUMA_TAPS, UNIT), np.int32), np.int32(clip)
+    left = PAD + column
     for i in range(row, row + height):
-        at, kinds = y[PAD + i], classes[i >> 2]
-        for j in range(width):
-            total[j] = 1 << (TAP_BITS - 1)
+        if i % 4 == 0:
+            _expand(taps, classes, i >> 2, column >> 2, width, 4, expanded)
+        centre = y[PAD + i, left : left + width]
+        total[:] = 1 << (TAP_BITS - 1)
         for k in range(LUMA_TAPS):
             dy, dx = LUMA[k]
-            above, below = y[PAD + i - dy], y[PAD + i + dy]
-            for square in range(width >> 2):
-                tap = np.int32(taps[kinds[(column >> 2) + square], k])
-                for n in range(4):
-                    j = PAD + column + 4 * square + n
-                    centre = np.int32(at[j])
-                    a, b = np.int32(above[j - dx]) - centre, np.int32(below[j + dx]) - centre
-                    total[4 * square + n] += tap * (min(max(a, -clip), clip) + min(max(b, -clip), clip))
-        for j in range(width):
-            x = PAD + column + j
-            out[PAD + i, x] = min(max(np.int32(at[x]) + (total[j] >> TAP_BITS), 0), 255)
+            above, below = y[PAD + i - dy, left - dx : left - dx + width], y[PAD + i + dy, left + dx : left + dx + width]
+            _weigh_pair(centre, above, below, expanded[k, :width], bound, total[:width])
+        _move(centre, total[:width], out[PAD + i, left : left + width])
 
 
 @compiled
 def filter_chroma(plane, y, classes, taps, clip, row, column, height, width, out):
     """As `filter_luma`, of a chroma plane, in chroma samples; taps: (CLASSES, CHROMA_TAPS)."""
-    half = PAD // 2
+    total, expanded, bound = np.empty(UNIT, np.int32), np.empty((CHROMA_TAPS, UNIT), np.int32), np.int32(clip)
+    half, left, left_luma = PAD // 2, PAD // 2 + column, PAD + 2 * column
     for i in range(row, row + height):
-        for j in range(column, column + width):
-            tap = taps[classes[i >> 1, j >> 1]]
-            r, c = half + i, half + j
-            centre = np.int32(plane[r, c])
-            total = np.int32(1 << (TAP_BITS - 1))
-            for k in range(len(CHROMA)):
-                dy, dx = CHROMA[k]
-                a, b = np.int32(plane[r - dy, c - dx]) - centre, np.int32(plane[r + dy, c + dx]) - centre
-                total += tap[k] * (min(max(a, -clip), clip) + min(max(b, -clip), clip))
-            r2, c2 = PAD + 2 * i, PAD + 2 * j
-            here = np.int32(y[r2, c2])
-            for k in range(len(ACROSS)):
-                d = np.int32(y[r2 + ACROSS[k, 0], c2 + ACROSS[k, 1]]) - here
-                total += tap[len(CHROMA) + k] * min(max(d, -clip), clip)
-            out[r, c] = min(max(centre + (total >> TAP_BITS), 0), 255)
+        if i % 2 == 0:
+            _expand(taps, classes, i >> 1, column >> 1, width, 2, expanded)
+        centre = plane[half + i, left : left + width]
+        total[:] = 1 << (TAP_BITS - 1)
+        for k in range(len(CHROMA)):
+            dy, dx = CHROMA[k]
+            above = plane[half + i - dy, left - dx : left - dx + width]
+            below = plane[half + i + dy, left + dx : left + dx + width]
+            _weigh_pair(centre, above, below, expanded[k, :width], bound, total[:width])
+        here = y[PAD + 2 * i, left_luma : left_luma + 2 * width : 2]
+        for k in range(len(ACROSS)):
+            dy, dx = ACROSS[k]
+            there = y[PAD + 2 * i + dy, left_luma + dx : left_luma + dx + 2 * width : 2]
+            _weigh(here, there, expanded[len(CHROMA) + k, :width], bound, total[:width])
+        _move(centre, total[:width], out[half + i, left : left + width])
 
 
 @compiled
