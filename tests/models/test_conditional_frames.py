@@ -17,6 +17,7 @@ from nvcodec.models.conditional.picture import Reference, rebuild
 from nvcodec.models.conditional.sequence import (
     GROUP,
     PROFILES,
+    VideoAnalyser,
     VideoDecoder,
     VideoEncoder,
     keyframe_level,
@@ -122,6 +123,28 @@ def test_keyframes_are_finer_and_rise_with_quality() -> None:
     levels = [keyframe_level(quality) for quality in range(LEVELS)]
     assert levels == sorted(levels)
     assert all(quality <= level < LEVELS for quality, level in enumerate(levels))
+    before = None
+    for worth in (-40, -9, 0, 5, 60):
+        of = [keyframe_level(quality, worth) for quality in range(LEVELS)]
+        assert of == sorted(of)
+        assert 0 <= min(of) <= max(of) < LEVELS
+        assert before is None or all(a >= b for a, b in zip(of, before, strict=True))
+        before = of
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_units_come_when_their_group_is_there(weights: Weights, profile: str) -> None:
+    """A keyframe waits for the group after it, which may end at the next keyframe; with low delay nothing waits."""
+    with ThreadPoolExecutor(1) as pool:
+        analyser = VideoAnalyser(weights.bases, 32, 32, 20, pool, profile=profile, intra_period=GROUP + 4)
+        came = [[len(unit.planes) for unit in analyser.push(f.planes)] for f in moving_pattern(32, 32, GROUP + 5)]
+        rest = [len(unit.planes) for unit in analyser.flush()]
+    if profile == "ld":
+        assert came == [[1]] * (GROUP + 5)
+        assert rest == []
+    else:
+        assert came == [*[[]] * GROUP, [1, GROUP], [], [], [], [3]]
+        assert rest == [1]
 
 
 # --- both sides

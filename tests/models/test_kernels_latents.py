@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dependent_quantisation import STATES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -197,29 +196,6 @@ def test_contexts_are_used(what: str, large: int) -> None:
             energies(blocks.coded, blocks.large, symbols, blocks.energy)
             total += len(write(learned, 30, blocks, symbols, last))
             last = blocks, symbols
-        return total
-
-    assert nbytes(True) < 0.8 * nbytes(False)
-
-
-def test_quantisers_have_contexts_of_their_own() -> None:
-    """Zero is likely in one quantiser and not in the other, or in any as it happens. (Two symbols before tell less than
-    the quantiser, which depends on all: without it the bytes are 0.86 of the others.)"""
-
-    def nbytes(states_matter: bool) -> int:
-        random, learned, total = np.random.default_rng(2), fresh(), 0
-        nothing: State = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
-        for _ in range(10):
-            blocks, symbols = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
-            blocks.coded[:] = 1
-            for block in symbols.reshape(-1, SAMPLES):
-                state = 0
-                for k in range(SAMPLES):
-                    zero = (0.1, 0.9)[state >> 1 if states_matter else int(random.integers(2))]
-                    block[k] = 0 if random.random() < zero else random.integers(1, 3)
-                    state = (STATES >> ((state << 2) + ((int(block[k]) & 1) << 1))) & 3
-            energies(blocks.coded, blocks.large, symbols, blocks.energy)
-            total += len(write(learned, 30, blocks, symbols, nothing))
         return total
 
     assert nbytes(True) < 0.8 * nbytes(False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Residuals as sums of basis pictures, against matrix products; the encoder's way back."""
+"""Residuals as sums of basis pictures, against matrix products; the encoder's way back; its choice of symbols."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 
 import numpy as np
 import pytest
-from dependent_quantisation import half_of, multiples
 
 from nvcodec.models.conditional.picture import QUARTERS, TINY, TINY_CHROMA
 from nvcodec.models.conditional.weights import Weights
@@ -22,6 +21,7 @@ from nvcodec.models.kernels.residual import (
     add_unit,
     energies,
     gather_residuals,
+    quantise,
     rate_class,
     synthesise,
     synthesise_large,
@@ -127,18 +127,18 @@ def test_synthesis_is_a_matrix_product(bases: BlockBases, seed: int) -> None:
             inter, modes = seed == 0, random.integers(0, MODES, (4, 4)).astype(np.uint8)
             classes = np.array([[class_of(inter, int(mode)) for mode in row] for row in modes])
             symbols = random_symbols(random, size, share)
-            values = multiples(symbols, fine, tiny) * half_of(step)
-            exact = coefficient_matrix(bases, classes, fine, tiny) @ values.clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+            values = (symbols.astype(np.int64) * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+            exact = coefficient_matrix(bases, classes, fine, tiny) @ values
             assert np.abs(exact).max() < 1 << 13  # or sums would wrap
             synthesise(symbols, step, inter, int(fine), tiny, modes, bases.pictures, out)
             assert np.array_equal(out, np.floor(exact + 0.5)), (fine, tiny, step)
 
 
 def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases) -> None:
-    """They are half of 1024 x 18 / 16 in sixteenths, so that 2^17 is between multiples 227 and 228."""
+    """At the coarsest step, 2^10, it is symbol 128."""
     found, limit = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
     between = np.zeros((32, 16), np.int32)
-    for symbol in (-32768, 114, 32767):
+    for symbol in (-32768, 128, 32767):
         symbols = np.zeros(SAMPLES, np.int16)
         symbols[5] = symbol
         synthesise(symbols, 1024, True, 0, np.zeros((2, 2), np.uint8), all_of(0), bases.pictures, found)
@@ -146,11 +146,11 @@ def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases) -> None:
         assert np.array_equal(found, np.floor(exact + 0.5))
         units = np.zeros((2, 3, 32, 32), np.int32)
         synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[0])
-        symbols[5] = 114 * np.sign(symbol)
+        symbols[5] = 128 * np.sign(symbol)
         synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[1])
         assert np.array_equal(*units)
         assert units.any()
-        symbols[5] = 113 * np.sign(symbol)
+        symbols[5] = 127 * np.sign(symbol)
         synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[1])
         assert not np.array_equal(*units)
 
@@ -231,10 +231,7 @@ def test_residuals_turn_with_their_modes(bases: BlockBases, mode: int) -> None:
 
 @pytest.mark.parametrize("which", range(CLASSES))
 def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which: int) -> None:
-    """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value.
-
-    Even symbols stay in the first quantiser; at the least step they count quarters of a sample value.
-    """
+    """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value."""
     random, out = np.random.default_rng(which), np.zeros(SAMPLES, np.int32)
     sample = random.integers(-60, 61, SAMPLES)
     weighted = (sample * sample_weights(0)).astype(np.float32)
@@ -250,7 +247,7 @@ def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which
                 coefficients[4 * (6 * np.arange(16) + s) + q] = bases.analysis[2][which] @ weighted[TINY[q, s]]
             k = np.arange(32)
             coefficients[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = bases.analysis[3][which] @ weighted[TINY_CHROMA[q]]
-        symbols, modes = (2 * np.rint(coefficients * 4)).astype(np.int16), all_of(OF_CLASS[which])
+        symbols, modes = np.rint(coefficients * 16).astype(np.int16), all_of(OF_CLASS[which])
         synthesise(symbols, 1, which == 0, int(fine), tiny, modes, bases.pictures, out)
         assert np.abs(out - sample).max() <= 1
 
@@ -288,11 +285,11 @@ def test_cosines_are_orthonormal_and_pinned(n: int) -> None:
 @pytest.mark.parametrize("which", range(CLASSES))
 def test_units_are_sums_of_pictures_of_cosines(bases: BlockBases, which: int) -> None:
     random, between = np.random.default_rng(which), np.full((32, 16), 9, np.int32)
-    values, none = np.full(SAMPLES, 9, np.int32), np.zeros((2, 2), np.uint8)
+    values = np.full(SAMPLES, 9, np.int32)
     for step, size, share in ((64, 3, 0.1), (1024, 4, 0.02), (200, 200, 0.02), (64, 30, 1.0), (40, 0, 0.0)):
         symbols, unit = random_symbols(random, size, share), np.full((3, 32, 32), -7, np.int32)
         synthesise_large(symbols, step, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
-        coefficients = (multiples(symbols, False, none) * half_of(step)).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+        coefficients = (symbols.astype(np.int64) * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
         lowest = coefficients @ bases.pictures[LARGE][which].astype(np.int64) / (1 << 14)
         rounded = np.floor(lowest + 0.5).astype(np.int64)
         for part, first, n, table in (
@@ -338,7 +335,7 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int) -> 
     exact = np.concatenate([(cosines(len(part)) @ part @ cosines(len(part)).T).ravel() for part in weighted])
     assert np.abs(found - exact).max() < 2e-3 * np.abs(exact).max()
     assert (found.astype(float) ** 2).sum() == pytest.approx(total, rel=0.02)
-    symbols = (2 * np.rint(bases.analysis[LARGE][which] @ found * 4)).astype(np.int16)
+    symbols = np.rint(bases.analysis[LARGE][which] @ found * 16).astype(np.int16)
     unit, values, between = np.zeros((3, 32, 32), np.int32), np.zeros(SAMPLES, np.int32), np.zeros((32, 16), np.int32)
     synthesise_large(symbols, 1, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
     add_unit(*planes, 2, 2, unit)
@@ -414,6 +411,45 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights)
         n = len(a) // 5
         changed = (a != b).reshape(5, n, 5, n).any((1, 3))
         assert np.array_equal(changed, (pred > 0) & (coded > 0))
+
+
+@pytest.mark.parametrize("price", [0.01, 0.1155, 1.0])
+def test_every_symbol_is_the_best_of_those_considered(weights: Weights, price: float) -> None:
+    """0, the nearest magnitude and the one below it."""
+    random = np.random.default_rng(5)
+    tables = [weights.bases.rates[0][0], random.random((RATE_CLASSES, SAMPLES, 3)).astype(np.float32) * 9]
+    for spread in (0.2, 0.7, 3.0, 40.0):
+        for rates in tables:
+            coefficients = (random.normal(size=SAMPLES) * spread).astype(np.float32)
+            symbols = np.full(SAMPLES, 99, np.int16)
+            cost = quantise(coefficients, rates, np.float32(price), symbols)
+            used = rates[rate_class(int((np.abs(coefficients) > 0.6).sum()))].astype(np.float64)
+            total = 0.0
+            for value, symbol, (zero, one, more) in zip(coefficients, symbols, used, strict=True):
+                size = abs(float(value))
+                near = int(size + 0.5)
+                options = {0, *(q for q in (near - 1, near) if q > 0)} if size > 0.4 else {0}
+                bits = {q: zero if q == 0 else one if q == 1 else more + 2 * np.log2(q - 1) for q in options}
+                costs = {q: (size - q) ** 2 + price * bits[q] for q in options}
+                best = min(costs.values())
+                assert costs[abs(int(symbol))] <= best + 1e-4 * max(1, best)
+                assert symbol == 0 or (symbol > 0) == (value > 0)
+                total += best
+            assert cost == pytest.approx(total, rel=1e-3)
+
+
+def test_a_higher_price_gives_fewer_symbols() -> None:
+    random = np.random.default_rng(6)
+    coefficients = random.normal(size=SAMPLES).astype(np.float32)
+    rates = np.cumsum(random.uniform(0.2, 4, (RATE_CLASSES, SAMPLES, 3)), -1).astype(np.float32)
+    counts = []
+    for price in (0.0, 0.05, 0.1155, 0.3, 1.0, 100.0):
+        symbols = np.zeros(SAMPLES, np.int16)
+        quantise(coefficients, rates, np.float32(price), symbols)
+        counts.append(int(np.abs(symbols).sum()))
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == np.abs(np.rint(coefficients)).sum()
+    assert counts[-1] == 0
 
 
 def test_energies_are_classes_of_counts() -> None:

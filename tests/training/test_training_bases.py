@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
 from nvcodec.models.conditional.picture import Blocks, Statistics
-from nvcodec.models.kernels.residual import quantisers, rate_class
+from nvcodec.models.kernels.residual import rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import STEPS
 from nvcodec.models.training.bases import SIZES, load_bases, make_bases, save_bases, typical_rates
@@ -35,35 +35,33 @@ def test_principal_components_are_orthonormal_and_sorted() -> None:
 
 
 def naive_counts(blocks: Blocks, symbols: np.ndarray) -> list[np.ndarray]:
-    """One block after the other, one quarter after the other, by the quantiser that each symbol comes from."""
-    counts = [np.zeros((2, 2, 8, n, 3)) for n in SIZES]
+    """One block after the other, one quarter after the other."""
+    counts = [np.zeros((2, 8, n, 3)) for n in SIZES]
 
-    def count(transform: int, intra: int, values: np.ndarray, sources: np.ndarray) -> None:
-        for k, (value, source) in enumerate(zip(values, sources, strict=True)):
-            counts[transform][intra, source, rate_class(np.count_nonzero(values)), k, min(abs(value), 2)] += 1
+    def count(transform: int, intra: int, values: np.ndarray) -> None:
+        for k, value in enumerate(values):
+            counts[transform][intra, rate_class(np.count_nonzero(values)), k, min(abs(value), 2)] += 1
 
     for r, c in np.argwhere(blocks.coded):
-        intra, sources = int(blocks.pred[r, c] == 0), np.zeros(384, np.uint8)
-        quarters = np.ascontiguousarray(blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2])
-        quantisers(symbols[r, c], blocks.fine[r, c], quarters, sources)
+        intra, block = int(blocks.pred[r, c] == 0), symbols[r, c]
         if not blocks.fine[r, c]:
             if blocks.large[r, c] != WHOLE:
-                count(0, intra, symbols[r, c], sources)
+                count(0, intra, block)
             elif r % 2 == 0 and c % 2 == 0:
-                count(4, intra, symbols[r, c], sources)
+                count(4, intra, block)
             continue
         for q in range(4):
-            both = [values[q::4] for values in (symbols[r, c], sources)]
-            if not quarters[q >> 1, q & 1]:
-                count(1, intra, *both)
+            quarter = block[q::4]
+            if not blocks.tiny[2 * r + (q >> 1), 2 * c + (q & 1)]:
+                count(1, intra, quarter)
                 continue
             for square in range(4):
-                count(2, intra, *(values[square::6] for values in both))
-            count(3, intra, *(np.stack([values[4::6], values[5::6]], 1).ravel() for values in both))
+                count(2, intra, quarter[square::6])
+            count(3, intra, np.stack([quarter[4::6], quarter[5::6]], 1).ravel())
     return counts
 
 
-def test_symbols_are_counted_by_transform_kind_quantiser_and_class() -> None:
+def test_symbols_are_counted_by_transform_kind_and_class() -> None:
     random = np.random.default_rng(3)
     blocks = Blocks(5, 7)
     for name in ("pred", "coded", "fine"):
@@ -80,20 +78,19 @@ def test_symbols_are_counted_by_transform_kind_quantiser_and_class() -> None:
     tally.add_symbols(blocks, symbols)
     for counted, expected in zip(tally.symbols, naive_counts(blocks, symbols), strict=True):
         assert np.array_equal(counted, expected)
-        assert expected[:, 0].any()
-        assert expected[:, 1].any()
+        assert expected[0].any()
+        assert expected[1].any()
 
 
-def test_rates_of_both_quantisers_and_of_them_together() -> None:
-    """Each of what was counted in it, the third of all."""
-    random, tally = np.random.default_rng(4), Tally()
-    for counts in tally.symbols:
-        counts[:] = random.integers(0, 100, counts.shape)
-    for rates, counts, width in zip(tally.rates(), tally.symbols, (3.0, 1.5, 0.5, 0.7, 3.0), strict=True):
-        assert rates.shape == (2, 3, 8, counts.shape[3], 3)
-        assert rates.dtype == np.float32
-        for which, of in enumerate((counts[:, 0], counts[:, 1], counts[:, 0] + counts[:, 1])):
-            assert np.array_equal(rates[:, which], rates_of(of, width))
+def test_rates_say_what_is_rare_and_never_run_away() -> None:
+    counts = np.zeros((2, 8, 16, 3))
+    counts[:, :, :, 0], counts[:, :, :4, 1] = 1000, 3000
+    rates = rates_of(counts, 0.5)
+    assert rates.dtype == np.float32
+    assert (rates > 0).all()
+    assert (rates <= 14).all()
+    assert (rates[:, :, :3, 1] < rates[:, :, 8:11, 1]).all()
+    assert np.isfinite(rates_of(np.zeros((2, 8, 32, 3)), 0.7)).all()
 
 
 def test_covariances_of_classes_on_their_side_are_those_of_upright_ones() -> None:
@@ -116,17 +113,6 @@ def test_covariances_of_classes_on_their_side_are_those_of_upright_ones() -> Non
         assert np.allclose(found, wanted)
     assert not statistics.residuals
     assert not statistics.classes
-
-
-def test_rates_say_what_is_rare_and_never_run_away() -> None:
-    counts = np.zeros((2, 8, 16, 3))
-    counts[:, :, :, 0], counts[:, :, :4, 1] = 1000, 3000
-    rates = rates_of(counts, 0.5)
-    assert rates.dtype == np.float32
-    assert (rates > 0).all()
-    assert (rates <= 14).all()
-    assert (rates[:, :, :3, 1] < rates[:, :, 8:11, 1]).all()
-    assert np.isfinite(rates_of(np.zeros((2, 8, 32, 3)), 0.7)).all()
 
 
 def test_classes_without_samples_keep_their_components() -> None:

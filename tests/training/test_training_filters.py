@@ -133,7 +133,7 @@ def test_nothing_to_learn_from_is_nothing_learned() -> None:
 
 
 def test_frames_of_a_piece_are_those_before_restoration(cache: Path, encoded: Path) -> None:
-    """The keyframe and some of those after it, with the picture each stands for; a keyframe is the same with filters."""
+    """The keyframe and some of those after it, with the picture each stands for; filters do not change a keyframe's."""
     pieces, plain, with_filters = Pieces(cache, 1, 3), load_bases(encoded / BASES), load_bases(encoded / FILTERED)
     for number in range(2):
         piece = pieces.draw("clips", number, 6)
