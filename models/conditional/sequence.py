@@ -34,7 +34,8 @@ MAX_UNIT_FRAMES = 64
 # levels by which frames differ from the quality asked for (a level is 0.38 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
-KEYFRAME_SLOPE, KEYFRAME_RATIO = 0.0, 0.2  # levels for each halving of what motion leaves of the next frames
+KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
+KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
 GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
@@ -225,11 +226,12 @@ class VideoAnalyser:
         return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
 
     def _worth(self) -> int:
-        """Levels by which the keyframe that waits is better than usual: more where the next frames are much like it."""
+        """Levels by which the keyframe that waits is finer than usual: fewer where the next frames are unlike it."""
         in_time, in_space = self._differences
         if not in_space:
             return 0
-        return round(KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02)))
+        worth = KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02))
+        return round(max(-KEYFRAME_LESS, min(worth, KEYFRAME_MORE)))
 
     def _choose(
         self, plan: Plan, picture: Planes, references: list[Reference], pool: Executor
