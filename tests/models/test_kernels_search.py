@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How inter blocks are transformed, or not at all: the cheapest of what there is, with all that comes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nvcodec.models.conditional.picture import BIT_PRICE, Blocks
+from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, quantise
+from nvcodec.models.kernels.search import settle_inter, settle_units
+from nvcodec.models.kernels.syntax import SHARED, WHOLE
+
+ROWS, COLUMNS = 4, 6
+SIZES = (384, 96, 16, 32, 384)
+
+
+def random_rates(random: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """(2, RATE_CLASSES, n, 3) of each transform: the later and the larger a symbol the dearer."""
+    found = []
+    for n in SIZES:
+        share = 0.7 * np.exp(-np.arange(n) / (n / 6 * random.uniform(0.5, 2, (2, RATE_CLASSES, 1))))
+        found.append(np.stack([-np.log2(1 - share), 1.5 - np.log2(share), 3 - np.log2(share)], -1).astype(np.float32))
+    return tuple(found)
+
+
+def coefficients(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Few of them, the later the smaller; of some blocks next to none."""
+    falling = 3 * np.exp(-np.arange(shape[-1]) / (shape[-1] / 12))
+    loud = random.choice([0.1, 0.5, 1.5], (shape[0], *[1] * (len(shape) - 1)))
+    return (random.normal(size=shape) * falling * loud).astype(np.float32)
+
+
+def chosen(values: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
+    symbols = np.zeros(len(values), np.int16)
+    return float(quantise(values, rates, BIT_PRICE, symbols)), symbols
+
+
+def quarter_choice(
+    parts: list[np.ndarray], rates: tuple[np.ndarray, ...], n: int, q: int
+) -> tuple[float, int, np.ndarray]:
+    """Cost, whether it is tiny, and symbols (96,) of a quarter."""
+    whole, symbols = chosen(parts[1][n, q], rates[1][0])
+    cost, chroma = chosen(parts[3][n, q], rates[3][0])
+    tiny = np.zeros((16, 6), np.int16)  # four squares of luma, two of chroma
+    tiny[:, 4:] = chroma.reshape(16, 2)
+    for square in range(4):
+        more, tiny[:, square] = chosen(parts[2][n, q, square], rates[2][0])
+        cost += more
+    cost += BIT_PRICE
+    return (cost, 1, tiny.ravel()) if cost < whole else (whole, 0, symbols)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
+    random, rates = np.random.default_rng(seed), random_rates(np.random.default_rng(seed + 50))
+    places = np.argwhere(random.random((ROWS, COLUMNS)) < 0.8)
+    n = len(places)
+    parts = [coefficients(random, shape) for shape in ((n, 384), (n, 4, 96), (n, 4, 4, 16), (n, 4, 32))]
+    errors = np.array([(parts[0][k] ** 2).sum() * random.uniform(0.6, 1.5) for k in range(n)], np.float32)
+    blocks, symbols = Blocks(ROWS, COLUMNS), np.full((ROWS, COLUMNS, SAMPLES), 7, np.int16)
+    blocks.pred[:], blocks.merged[:] = 1, random.integers(0, 2, blocks.merged.shape)
+    for field in (blocks.coded, blocks.fine, blocks.tiny):
+        field[:] = 9
+    costs, kinds = np.full((ROWS, COLUMNS), -1, np.float32), set()
+    settle_inter(
+        tuple(parts), errors, rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
+        blocks.tiny, symbols, costs,
+    )  # fmt: skip
+    for k, (r, c) in enumerate(places):
+        coarse, whole = chosen(parts[0][k], rates[0][0])
+        coarse += 2 * BIT_PRICE
+        quarters = [quarter_choice(parts, rates, k, q) for q in range(4)]
+        fine = 4 * BIT_PRICE + sum(cost for cost, _, _ in quarters)
+        nothing = float(errors[k]) + BIT_PRICE * (0.5 if blocks.merged[r, c] else 1.0)
+        is_fine = fine < coarse
+        wanted = np.stack([s for _, _, s in quarters], 1).ravel() if is_fine else whole
+        is_coded = nothing > min(coarse, fine) and bool(wanted.any())
+        tiny = [[quarters[2 * i + j][1] if is_coded and is_fine else 0 for j in range(2)] for i in range(2)]
+        assert blocks.coded[r, c] == is_coded
+        assert blocks.fine[r, c] == (is_coded and is_fine)
+        assert blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].tolist() == tiny
+        assert np.array_equal(symbols[r, c], wanted if is_coded else 0 * wanted)
+        assert costs[r, c] == pytest.approx(min(coarse, fine) if is_coded else nothing, rel=1e-4)
+        kinds.add((is_coded, bool(is_coded and is_fine), any(map(any, tiny))))
+    assert len(kinds) > 2
+    others = np.ones((ROWS, COLUMNS), bool)
+    others[places[:, 0], places[:, 1]] = False
+    assert (blocks.coded[others] == 9).all()
+    assert (symbols[others] == 7).all()
+    assert (costs[others] == -1).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> None:
+    """Cheaper than the four blocks and saying that they are coded each on its own; and not where nothing would be
+    left of it."""
+    random, rates = np.random.default_rng(seed), random_rates(np.random.default_rng(seed + 50))[4][0]
+    units = np.argwhere(random.random((ROWS // 2, COLUMNS // 2)) < 0.9) * 2
+    values = coefficients(random, (len(units), SAMPLES))
+    values[0] = 0.3
+    lost = random.uniform(0, 2, len(units)).astype(np.float32)
+    blocks = Blocks(ROWS, COLUMNS)
+    blocks.pred[:], blocks.large[:] = 1, SHARED
+    blocks.coded[:] = random.integers(0, 2, blocks.coded.shape)
+    blocks.coded[:2, :2] = 0
+    blocks.fine[:] = random.integers(0, 2, blocks.fine.shape) * blocks.coded
+    blocks.tiny[:] = random.integers(0, 2, blocks.tiny.shape) * blocks.fine.repeat(2, 0).repeat(2, 1)
+    symbols = np.full((ROWS, COLUMNS, SAMPLES), 7, np.int16)
+    costs = random.uniform(0, 8, (ROWS, COLUMNS)).astype(np.float32)
+    costs[units[0, 0], units[0, 1]] = 99
+    # some just not cheap enough, some just so
+    for n, (r, c) in enumerate(units[1:], 1):
+        cost = chosen(values[n], rates)[0] + float(lost[n]) + 2 * BIT_PRICE
+        costs[r : r + 2, c : c + 2] = (cost - BIT_PRICE * bool(blocks.coded[r : r + 2, c : c + 2].any())) / 4
+        costs[r, c] += 0.02 * (-1) ** n
+    before = {name: getattr(blocks, name).copy() for name in ("pred", "merged", "large", "coded", "fine", "tiny")}
+    settle_units(
+        values, lost, costs, rates, BIT_PRICE, units, blocks.pred, blocks.merged, blocks.large, blocks.coded,
+        blocks.fine, blocks.tiny, symbols,
+    )  # fmt: skip
+    whole = np.zeros((ROWS, COLUMNS), bool)
+    for n, (r, c) in enumerate(units):
+        unit = np.s_[r : r + 2, c : c + 2]
+        cost, wanted = chosen(values[n], rates)
+        separate = float(costs[unit].sum()) + BIT_PRICE * bool(before["coded"][unit].any())
+        if cost + lost[n] + 2 * BIT_PRICE < separate and wanted.any():
+            whole[unit] = True
+            assert np.array_equal(symbols[r, c], wanted)
+            assert not symbols[unit].reshape(4, SAMPLES)[1:].any()
+    assert whole.any()
+    assert not whole[units[1:, 0], units[1:, 1]].all()
+    assert not whole[units[0, 0], units[0, 1]]  # nothing is left of it
+    assert (symbols[~whole] == 7).all()
+    assert np.array_equal(blocks.large == WHOLE, whole)
+    assert np.array_equal(blocks.coded, np.where(whole, 1, before["coded"]))
+    assert np.array_equal(blocks.fine, np.where(whole, 0, before["fine"]))
+    assert np.array_equal(blocks.tiny, np.where(whole.repeat(2, 0).repeat(2, 1), 0, before["tiny"]))
+    for name in ("pred", "merged"):
+        assert np.array_equal(getattr(blocks, name), before[name])
