@@ -19,7 +19,7 @@ from typing import Any
 
 from numba import config, njit
 
-_SOURCES = ("entropy/binary.py", "entropy/mixing.py", "models/kernels")
+_SOURCES = ("entropy/binary.py", "entropy/mixing.py", "models/kernels", "models/transform.py")
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -67,7 +67,7 @@ def sources() -> list[Path]:
 def announce() -> None:
     """Say so when the first use on this machine will take longer, as far as the disk shows."""
     if not any(folder().rglob("*.nbi")):
-        logging.getLogger("nvcodec").info("compiling for this processor: about a minute, only this time")
+        logging.getLogger("nvcodec").info("compiling for this processor: one to two minutes, only this time")
 
 
 def _user_cache() -> Path:

@@ -83,7 +83,7 @@ def save_weights(path: Path, name: str, start: Learned, bases: BlockBases) -> No
     for kind, pictures, rates in zip(_TRANSFORMS, bases.pictures, bases.rates, strict=True):
         tensors[f"bases.{kind}"] = np.ascontiguousarray(pictures[:LEARNED_CLASSES])  # written as memory lies
         tensors[f"rates.{kind}"] = np.ascontiguousarray(rates, np.float32)
-    tensors |= {"filters.luma": bases.filters.luma, "filters.chroma": bases.filters.chroma}
+    tensors |= {f"filters.{name}": np.ascontiguousarray(taps) for name, taps in vars(bases.filters).items()}
     save_file(tensors, path, metadata={"format": FORMAT, "name": name})
     _sort_header(Path(path))
 

@@ -54,6 +54,7 @@ def load_bases(path: Path) -> BlockBases:
         tensors = load_file(path)
         pictures, rates = (tuple(tensors[f"{kind}.{t}"] for t in range(len(SIZES))) for kind in ("bases", "rates"))
         filters = Filters(tensors["filters.luma"], tensors["filters.chroma"])
+        check_filters(filters)
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UsageError(f"{path}: not the transforms of a run ({str(error).splitlines()[0]}); remove it") from error
     for n, p, r in zip(SIZES, pictures, rates, strict=True):
@@ -62,5 +63,4 @@ def load_bases(path: Path) -> BlockBases:
             np.float32,
         ):
             raise UsageError(f"{path}: transforms of shape {p.shape} and rates of shape {r.shape}; remove it")
-    check_filters(filters)
     return bases_of(pictures, rates, filters)

@@ -15,6 +15,7 @@ from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.card import card_facts, commit, write_card
 from nvcodec.models.training.phases import FILTERED, missing, result
 from nvcodec.models.training.recipe import Recipe
+from nvcodec.models.transform import LEARNED_CLASSES
 
 SESSIONS, RECIPE = "sessions.jsonl", "recipe.toml"
 KINDS = ("train", "stills")  # of data in the cache; KIND.json describes where it came from
@@ -56,7 +57,8 @@ def count_parameters(weights: Weights) -> dict[str, int]:
     return {
         "slots": len(weights.start.slots),
         "mixing weights": weights.start.weights.size,
-        "basis entries": sum(pictures.size for pictures in weights.bases.pictures),
+        "basis entries": sum(pictures[:LEARNED_CLASSES].size for pictures in weights.bases.pictures),
+        "filter taps": weights.bases.filters.luma.size + weights.bases.filters.chroma.size,
     }
 
 

@@ -37,8 +37,8 @@ class FiltersCounts:
 class RecordCounts:
     """Pieces encoded for the entropy coder to learn from: cut from clips, from stills, and from clips held out."""
 
-    clips: int = 260
-    stills: int = 120
+    clips: int = 320
+    stills: int = 140
     held_out: int = 16
     frames: int = 12  # of a clip
 

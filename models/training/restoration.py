@@ -100,7 +100,7 @@ def fit(frames: list[Deblocked]) -> tuple[np.ndarray, np.ndarray, float]:
             table = np.stack([nothing[n], *(c + price * BANK_BITS for c in costs)])
             assigned[n] = table.argmin(0)
             before, after = before + nothing[n].sum(), after + table.min(0).sum()
-        share = after / before
+        share = after / before if before else 1.0
     return luma, chroma, share
 
 
