@@ -54,7 +54,8 @@ class BlockBases:
     lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters of restoration.
 
     pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (CLASSES, n, n) float32,
-    coefficients = analysis @ weighted samples; rates: (2, 8, n, 3) float32, bits of symbols in inter and intra blocks (`quantise`).
+    coefficients = analysis @ weighted samples; rates: (2, 8, n, 3) float32, bits of
+    symbols in inter and intra blocks (`quantise`).
     """
 
     pictures: tuple[np.ndarray, ...]

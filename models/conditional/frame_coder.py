@@ -187,14 +187,15 @@ def code_frame(
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
     code_blocks(
         coder, buffer, learned.contexts[band, int(inter)], inter, len(frame.distances), now.pred, now.merged, now.coded,
-        now.fine, now.tiny, now.energy, now.large, now.modes, now.vectors, newest.blocks.pred, before.merged, before.coded,
-        newest.blocks.vectors, stretch(frame.distances, newest.distances),
+        now.fine, now.tiny, now.energy, now.large, now.modes, now.vectors, newest.blocks.pred, before.merged,
+        before.coded, newest.blocks.vectors, stretch(frame.distances, newest.distances),
     )  # fmt: skip
     code_banks(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.banks)
     position = int(coder[binary.POSITION])
     code_latents(
         coder, buffer, learned.slots, learned.weights, learned.plain, level, now.pred, now.coded, now.fine, now.tiny,
-        now.energy, now.large, now.modes, frame.symbols, before.coded, before.fine, before.tiny, before.large, last.symbols,
+        now.energy, now.large, now.modes, frame.symbols, before.coded, before.fine, before.tiny, before.large,
+        last.symbols,
     )  # fmt: skip
     return position
 

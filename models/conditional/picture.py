@@ -108,9 +108,18 @@ def _add_residuals(
         pool,
         blocks.rows,
         lambda begin, end: residual.add_inter_residuals(
-            *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, symbols, step, bases.pictures,
-            begin, end,
-        ),  # fmt: skip
+            *inside,
+            blocks.pred,
+            blocks.coded,
+            blocks.fine,
+            blocks.tiny,
+            blocks.large,
+            symbols,
+            step,
+            bases.pictures,
+            begin,
+            end,
+        ),
     )
 
 
@@ -155,9 +164,7 @@ def _restore(planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool
     return restored
 
 
-def _filter(
-    planes: Planes, banks: np.ndarray, level: int, bases: BlockBases, pool: Executor, restored: Planes
-) -> None:
+def _filter(planes: Planes, banks: np.ndarray, level: int, bases: BlockBases, pool: Executor, restored: Planes) -> None:
     step, quality_range = int(STEPS[level]), level * restore.RANGES // LEVELS
     taps = bases.filters.luma[quality_range], bases.filters.chroma[quality_range]
     rows, columns = (planes[0].shape[0] - 2 * PAD) // 16, (planes[0].shape[1] - 2 * PAD) // 16
@@ -201,7 +208,8 @@ class Effort:
 
 @dataclass
 class Statistics:
-    """What is kept for `nvc train`: frames before restoration (level, picture, planes), and residuals: weighted, and the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma)."""
+    """What is kept for `nvc train`: frames before restoration (level, picture, planes), and residuals, weighted, with
+    the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma, large)."""
 
     keep_residuals: bool = True
     keep_frames: bool = False
@@ -262,8 +270,8 @@ def choose(
         room = 20 * rows * columns
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
-            picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, step,
-            bases.pictures, np.float32(CHROMA_WEIGHT), samples, classes,
+            picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
+            step, bases.pictures, np.float32(CHROMA_WEIGHT), samples, classes,
         )  # fmt: skip
         residuals.residuals.append(samples[:kept])
         residuals.classes.append(classes[:kept])

@@ -135,9 +135,7 @@ def _twice(probabilities: np.ndarray) -> np.ndarray:
     return np.stack([probabilities.astype(np.int32)] * 2, -1)
 
 
-def _check(
-    start: Learned, pictures: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...], filters: Filters
-) -> None:
+def _check(start: Learned, pictures: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...], filters: Filters) -> None:
     """Compiled code does not look at bounds: whatever it indexes must have the size and range it expects."""
     shapes = (start.contexts.shape, start.slots.shape, start.weights.shape, start.plain.shape)
     if shapes != ((BANDS, 2, CONTEXTS, 2), (SLOTS, 2), (WEIGHT_ROWS, INPUTS), (PLAIN_CONTEXTS, 2)):

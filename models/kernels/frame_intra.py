@@ -8,7 +8,20 @@ import numpy as np
 
 from nvcodec.compiled import compiled
 from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
-from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, STEP_SCALE, TINY, TINY_CHROMA, quantise, add_unit, LARGE_CHROMA_COSINES, LARGE_COSINES, synthesise, synthesise_large, transform_class
+from nvcodec.models.kernels.residual import (
+    FINE_SAMPLES,
+    LARGE_CHROMA_COSINES,
+    LARGE_COSINES,
+    SAMPLES,
+    STEP_SCALE,
+    TINY,
+    TINY_CHROMA,
+    add_unit,
+    quantise,
+    synthesise,
+    synthesise_large,
+    transform_class,
+)
 from nvcodec.models.kernels.syntax import WHOLE, begins_unit, coding_order, likely_modes
 from nvcodec.models.transform import CLASSES
 
@@ -408,7 +421,9 @@ def encode_intra(
                 predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
                 _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
                 _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
-                _transform(analysis[3][transform_class(False, modes[i, j])], chroma, inverse, coefficients[:TINY_CHROMA])
+                _transform(
+                    analysis[3][transform_class(False, modes[i, j])], chroma, inverse, coefficients[:TINY_CHROMA]
+                )
                 parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
                 for k in range(TINY_CHROMA):
                     tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
@@ -543,7 +558,9 @@ def unit_cosines(source, planes, r, c, weight, out):
 
 
 @compiled
-def collect_residuals(source, planes, pred, coded, fine, tiny, large, modes, symbols, step, bases, weight, residuals, classes):
+def collect_residuals(
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, step, bases, weight, residuals, classes
+):
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
     planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes

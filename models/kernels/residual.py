@@ -20,7 +20,7 @@ TINY, TINY_CHROMA = 16, 32
 BASIS_BITS = 14
 STEP_SCALE = 16
 MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
-# class of basis of each intra mode: 1 without direction, 2 to 6 upright from left to right, 7 to 11 the same on their side
+# class of basis of each intra mode: 1 without direction, 2 to 6 upright from left to right, 7 to 11 the same lying
 _UPRIGHT = [2] * 4 + [3] * 3 + [4] * 3 + [5] * 3 + [6] * 4  # modes 18 to 34
 CLASS_OF_MODE = np.array([1, 1, *(n + 5 for n in _UPRIGHT[:0:-1]), *_UPRIGHT], np.int64)
 
@@ -100,7 +100,8 @@ def _cosines(n):
     return np.round(cosines * (1 << 10)).astype(np.int32)
 
 
-# of the luma and chroma of a unit of 2 x 2 blocks: what the large transform keeps of it. (No entry is nearer to a half than 9e-4: rounding is the same everywhere.)
+# of the luma and chroma of a unit of 2 x 2 blocks: what the large transform keeps of it. (No entry is nearer to a half
+# than 9e-4: rounding is the same everywhere.)
 LARGE_COSINES, LARGE_CHROMA_COSINES = _cosines(32), _cosines(16)
 
 

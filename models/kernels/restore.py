@@ -146,7 +146,10 @@ def filter_luma(y, classes, taps, clip, row, column, height, width, out):
         total[:] = 1 << (TAP_BITS - 1)
         for k in range(LUMA_TAPS):
             dy, dx = LUMA[k]
-            above, below = y[PAD + i - dy, left - dx : left - dx + width], y[PAD + i + dy, left + dx : left + dx + width]
+            above, below = (
+                y[PAD + i - dy, left - dx : left - dx + width],
+                y[PAD + i + dy, left + dx : left + dx + width],
+            )
             _weigh_pair(centre, above, below, expanded[k, :width], bound, total[:width])
         _move(centre, total[:width], out[PAD + i, left : left + width])
 

@@ -10,7 +10,15 @@ from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND,
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
 from nvcodec.models.kernels.residual import quantise
-from nvcodec.models.kernels.syntax import MAX_VECTOR, MERGE, SHARED, WHOLE, coding_order, merge_candidates, predict_vector
+from nvcodec.models.kernels.syntax import (
+    MAX_VECTOR,
+    MERGE,
+    SHARED,
+    WHOLE,
+    coding_order,
+    merge_candidates,
+    predict_vector,
+)
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
 GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
@@ -326,9 +334,7 @@ def choose_blocks(
             luma_block(first if ref == 0 else second, PAD, top, left, 16, x, y, a if ref == 0 else b)
         for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
             total = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
-            cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (
-                3.5 + total
-            )
+            cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (3.5 + total)
             if cost < best:
                 best, best_kind, best_merge = cost, kind, 0
         if refine and references > 1:
@@ -380,8 +386,7 @@ def choose_blocks(
                                 else np.int32(y - whole[ref, r, c, 1]),
                             )
                     costs[kind] += (
-                        _mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, per_unit, difference)
-                        + price * total
+                        _mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, per_unit, difference) + price * total
                     )
             for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
                 extra = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
@@ -557,7 +562,8 @@ def settle_inter(samples, errors, rates, price, blocks, pred, merged, coded, fin
 
     samples: weighted coefficients in steps: (N, 384) of the coarse transform, (N, 4, 96) of the
     fine, (N, 4, 4, 16) and (N, 4, 32) of the tiny one; errors: (N,) squared steps of the prediction's error; rates: see
-    `BlockBases`; blocks: (N, 2); coded, fine: (R, C), tiny: (2R, 2C) uint8 results; symbols: (R, C, 384) int16; costs: (R, C) float32, error and price of bits.
+    `BlockBases`; blocks: (N, 2); coded, fine: (R, C), tiny: (2R, 2C) uint8 results; symbols: (R, C, 384) int16;
+    costs: (R, C) float32, error and price of bits.
     """
     trial = np.zeros((2, 384), np.int16)
     quarter = np.zeros((2, 96), np.int16)

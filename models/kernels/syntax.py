@@ -201,7 +201,11 @@ def _code_mode(coder, buffer, contexts, modes, pred, mr, mc, units):
         if likely[k] == mode:
             rank = k
     if code_bit(
-        coder, buffer, contexts, MODE_KNOWN + (3 if units == 8 else 0 if units == 4 else 1 if units == 2 else 2), 1 if rank < 3 else 0
+        coder,
+        buffer,
+        contexts,
+        MODE_KNOWN + (3 if units == 8 else 0 if units == 4 else 1 if units == 2 else 2),
+        1 if rank < 3 else 0,
     ):
         rank = code_bit(coder, buffer, contexts, MODE_INDEX, 1 if rank > 0 else 0)
         if rank:

@@ -90,7 +90,7 @@ class Tally:
             np.add.at(self.symbols[transform][..., symbol], (intra, rate_class), values == symbol)
 
     def columns(self, before: list[np.ndarray]) -> list[np.ndarray]:
-        """Principal components (LEARNED_CLASSES, n, n), columns by falling importance, of the four transforms; those before
+        """Principal components (LEARNED_CLASSES, n, n), columns by falling importance, of the transforms; those before
         where there is too little to tell."""
         return [
             np.stack(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a cache of clips to what a weight file holds: transforms, filters, records, contexts. Each keeps its result in the run's
-folder, and what is there is not done again.
+"""From a cache of clips to what a weight file holds: transforms, filters, records, contexts. Each keeps its result in
+the run's folder, and what is there is not done again.
 
     CACHE ─► bases.safetensors ─► filtered.safetensors (both) ─► records/*.npz ─► learned.safetensors
 """
@@ -106,9 +106,7 @@ def _filters(
         from nvcodec.models.training.restoration import learn_filters
 
         say("filters from clips ...")
-        filtered = learn_filters(
-            Pieces(cache, recipe.seed, _FOR_FILTERS), recipe.filters, bases, workers, stop, say
-        )
+        filtered = learn_filters(Pieces(cache, recipe.seed, _FOR_FILTERS), recipe.filters, bases, workers, stop, say)
     if filtered is not None:
         save_bases(path, filtered)
     return filtered

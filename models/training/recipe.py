@@ -52,7 +52,9 @@ class Recipe:
     bases: BasesCounts = field(default_factory=BasesCounts)
     filters: FiltersCounts = field(default_factory=FiltersCounts)
     records: RecordCounts = field(default_factory=RecordCounts)
-    start_from: str = ""  # a weight file or the name of installed weights, whose transforms and filters are used; empty: none
+    start_from: str = (
+        ""  # a weight file or the name of installed weights, whose transforms and filters are used; empty: none
+    )
 
 
 # key -> (lowest, highest, what is allowed); checked after the type
