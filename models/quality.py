@@ -6,78 +6,15 @@ from __future__ import annotations
 import numpy as np
 
 LEVELS = 64
-COARSEST_STEP = 64.0  # sample values; of an orthonormal transform
+COARSEST_STEP = 72.0  # sample values; of an orthonormal transform
 FINEST_STEP = 4.0
-# steps of the levels, in sixteenths of a sample value: 1024 * 16^(-level / 63)
-STEPS = np.array(
-    [
-        1024,
-        980,
-        938,
-        897,
-        859,
-        822,
-        786,
-        753,
-        720,
-        689,
-        659,
-        631,
-        604,
-        578,
-        553,
-        529,
-        506,
-        485,
-        464,
-        444,
-        425,
-        406,
-        389,
-        372,
-        356,
-        341,
-        326,
-        312,
-        299,
-        286,
-        273,
-        262,
-        250,
-        240,
-        229,
-        219,
-        210,
-        201,
-        192,
-        184,
-        176,
-        169,
-        161,
-        154,
-        148,
-        141,
-        135,
-        129,
-        124,
-        119,
-        113,
-        109,
-        104,
-        99,
-        95,
-        91,
-        87,
-        83,
-        80,
-        76,
-        73,
-        70,
-        67,
-        64,
-    ],
-    np.int32,
-)
+# steps of the levels, in sixteenths of a sample value: 1152 * 18^(-level / 63)
+STEPS = np.array([
+    1152, 1100, 1051, 1004, 959, 916, 875, 836, 798, 762, 728, 695, 664, 634, 606, 579,
+    553, 528, 504, 482, 460, 440, 420, 401, 383, 366, 349, 334, 319, 305, 291, 278,
+    265, 253, 242, 231, 221, 211, 202, 192, 184, 176, 168, 160, 153, 146, 140, 133,
+    127, 122, 116, 111, 106, 101, 97, 92, 88, 84, 81, 77, 73, 70, 67, 64,
+], np.int32)  # fmt: skip
 
 
 def quantisation_step(quality: float) -> float:
@@ -86,5 +23,5 @@ def quantisation_step(quality: float) -> float:
 
 
 def deblocking_qp(level: int) -> int:
-    """QP at which H.265 quantises with a level's step: 40 for the coarsest, 16 for the finest."""
-    return (40 * (LEVELS - 1) - 24 * level + LEVELS // 2) // (LEVELS - 1)
+    """QP at which H.265 quantises with a level's step: 41 for the coarsest, 16 for the finest."""
+    return (41 * (LEVELS - 1) - 25 * level + LEVELS // 2) // (LEVELS - 1)

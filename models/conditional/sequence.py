@@ -31,7 +31,7 @@ LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
 PROFILES = (RANDOM_ACCESS, LOW_DELAY)
 GROUP = 8
 MAX_UNIT_FRAMES = 64
-# levels by which frames differ from the quality asked for (a level is 0.38 of H.264's QP): keyframes, which all later
+# levels by which frames differ from the quality asked for (a level is 0.4 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
