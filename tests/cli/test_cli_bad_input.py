@@ -269,7 +269,7 @@ def test_unknown_codec(nvc: Run, out: Path) -> None:
 
 
 def test_unknown_model(nvc: Run, out: Path) -> None:
-    header = StreamHeader(codec_id=1, width=64, height=48, model_name="nobody", model_sha256=bytes(32), config=b"\x03")
+    header = StreamHeader(codec_id=1, width=64, height=48, model_name="nobody", model_sha256=bytes(32), config=b"\x04")
     decode_refused(nvc, out, one_frame_stream(header), UNSUPPORTED, "nobody")
 
 
