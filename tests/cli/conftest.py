@@ -36,7 +36,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def nvc(environment: dict[str, str]) -> Run:
+def nvc(environment: dict[str, str], compiled_kernels: None) -> Run:
     """Run one command to its end."""
 
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
