@@ -8,7 +8,9 @@ the run's folder, and what is there is not done again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +29,9 @@ from nvcodec.models.training.recipe import Recipe
 from nvcodec.models.training.records import CLIPS, HELD_OUT, STILLS, complete, load_records, recorded
 from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import BlockBases
+
+if TYPE_CHECKING:
+    from nvcodec.models.training.pieces import Pieces
 
 BASES, FILTERED, RECORDS, LEARNED = "bases.safetensors", "filtered.safetensors", "records", "learned.safetensors"
 _FOR_BASES, _FOR_RECORDS, _FOR_FILTERS = 1, 2, 3  # purposes of pieces
@@ -57,79 +62,77 @@ def train(
     """
     run.mkdir(parents=True, exist_ok=True)
     with Workers(processes) as workers:
-        bases = _bases(recipe, cache, run, workers, stop, say)
+        job = _Job(recipe, cache, run, workers, stop, say)
+        bases = _bases(job)
         if bases is not None:
-            bases = _filters(recipe, cache, run, bases, workers, stop, say)
-        if bases is None or not _record(recipe, cache, run, bases, workers, stop, say):
+            bases = _filters(job, bases)
+        if bases is None or not _record(job, bases):
             return
     if result(recipe, run) is None:
         _learn(recipe, run, stop, say)
 
 
-def _bases(
-    recipe: Recipe, cache: Path, run: Path, workers: Workers, stop: Callable[[], bool], say: Callable[[str], None]
-) -> BlockBases | None:
-    """The transforms of a run, learned or taken from other weights; None when stopped on the way."""
-    path = run / BASES
-    if path.exists():
-        return load_bases(path)
-    if recipe.start_from:
-        say(f"transforms of {recipe.start_from}")
-        bases: BlockBases | None = load_weights(zoo.find(recipe.start_from).path).bases
-    else:
-        from nvcodec.models.training.components import learn_bases
+@dataclass(frozen=True)
+class _Job:
+    """What the phases that encode share."""
+
+    recipe: Recipe
+    cache: Path
+    run: Path
+    workers: Workers
+    stop: Callable[[], bool]
+    say: Callable[[str], None]
+
+    def pieces(self, purpose: int) -> Pieces:
+        """Pieces of the cache; it is looked into now."""
         from nvcodec.models.training.pieces import Pieces
 
-        say("transforms from clips ...")
-        bases = learn_bases(Pieces(cache, recipe.seed, _FOR_BASES), recipe.bases, workers, stop, say)
+        return Pieces(self.cache, self.recipe.seed, purpose)
+
+
+def _bases(job: _Job) -> BlockBases | None:
+    """The transforms of a run, learned or taken from other weights; None when stopped on the way."""
+    path = job.run / BASES
+    if path.exists():
+        return load_bases(path)
+    if job.recipe.start_from:
+        job.say(f"transforms of {job.recipe.start_from}")
+        bases: BlockBases | None = load_weights(zoo.find(job.recipe.start_from).path).bases
+    else:
+        from nvcodec.models.training.components import learn_bases
+
+        job.say("transforms from clips ...")
+        bases = learn_bases(job.pieces(_FOR_BASES), job.recipe.bases, job.workers, job.stop, job.say)
     if bases is not None:
         save_bases(path, bases)
     return bases
 
 
-def _filters(
-    recipe: Recipe,
-    cache: Path,
-    run: Path,
-    bases: BlockBases,
-    workers: Workers,
-    stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> BlockBases | None:
+def _filters(job: _Job, bases: BlockBases) -> BlockBases | None:
     """The same with filters; None when stopped on the way."""
-    path = run / FILTERED
+    path = job.run / FILTERED
     if path.exists():
         return load_bases(path)
     filtered: BlockBases | None = bases
-    if not recipe.start_from:
-        from nvcodec.models.training.pieces import Pieces
+    if not job.recipe.start_from:
         from nvcodec.models.training.restoration import learn_filters
 
-        say("filters from clips ...")
-        filtered = learn_filters(Pieces(cache, recipe.seed, _FOR_FILTERS), recipe.filters, bases, workers, stop, say)
+        job.say("filters from clips ...")
+        filtered = learn_filters(job.pieces(_FOR_FILTERS), job.recipe.filters, bases, job.workers, job.stop, job.say)
     if filtered is not None:
         save_bases(path, filtered)
     return filtered
 
 
-def _record(
-    recipe: Recipe,
-    cache: Path,
-    run: Path,
-    bases: BlockBases,
-    workers: Workers,
-    stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> bool:
+def _record(job: _Job, bases: BlockBases) -> bool:
     """Records of clips; False when stopped on the way."""
-    if complete(recipe.records, run / RECORDS):
+    if complete(job.recipe.records, job.run / RECORDS):
         return True
-    from nvcodec.models.training.pieces import Pieces
     from nvcodec.models.training.recording import record
 
-    say("records of clips ...")
-    pieces = Pieces(cache, recipe.seed, _FOR_RECORDS)
-    return record(pieces, bases, recipe.records, run / RECORDS, workers, stop, say)
+    job.say("records of clips ...")
+    pieces = job.pieces(_FOR_RECORDS)
+    return record(pieces, bases, job.recipe.records, job.run / RECORDS, job.workers, job.stop, job.say)
 
 
 def _learn(recipe: Recipe, run: Path, stop: Callable[[], bool], say: Callable[[str], None]) -> None:
