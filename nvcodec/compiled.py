@@ -17,7 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import config, njit
+
+# Casts an index that is never negative. Without it Numba asks of each whether it counts from the end, and what it makes
+# of loops around sums of indices are not vector instructions.
+place = np.uint64
 
 _SOURCES = ("entropy/binary.py", "entropy/mixing.py", "models/kernels", "models/transform.py")
 

@@ -79,7 +79,7 @@ def rebuild(
 ) -> Planes:
     """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16."""
     planes = empty_planes(blocks.rows, blocks.columns)
-    inside = _inside(planes)
+    inside = without_borders(planes)
     step = int(STEPS[level])
     if references:
         _predict(blocks, references, inside, pool)
@@ -123,9 +123,9 @@ def _add_residuals(
     )
 
 
-def _by_rows(pool: Executor, rows: int, work: Callable[[int, int], None]) -> None:
-    """Do independent work on both halves of a frame's block rows at once; units of 2 x 2 blocks stay whole."""
-    half = rows // 4 * 2
+def _by_rows(pool: Executor, rows: int, work: Callable[[int, int], None], unit: int = 2) -> None:
+    """Do independent work on both halves of a frame's rows at once; ``unit`` rows stay together."""
+    half = rows // (2 * unit) * unit
     jobs = [pool.submit(work, begin, end) for begin, end in ((0, half), (half, rows))]
     for job in jobs:
         job.result()
@@ -141,60 +141,72 @@ def empty_planes(rows: int, columns: int) -> Planes:
     )
 
 
-def _inside(planes: Planes) -> Planes:
+def without_borders(planes: Planes) -> Planes:
     half = PAD // 2
     return planes[0][PAD:-PAD, PAD:-PAD], planes[1][half:-half, half:-half], planes[2][half:-half, half:-half]
 
 
 def _deblock(planes: Planes, blocks: Blocks, level: int) -> None:
-    y, u, v = _inside(planes)
+    y, u, v = without_borders(planes)
     deblock.deblock(y, u, v, blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, deblocking_qp(level))
     for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
         compensation.extend_edges(plane, pad)
 
 
-def _restore(planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool: Executor) -> Planes:
-    """Planes filtered by the banks that the blocks say, with borders."""
+def _restore(
+    planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool: Executor, classes: np.ndarray | None = None
+) -> Planes:
+    """Planes filtered by the banks that the blocks say, with borders; classes: of `_classify`, where they are known."""
     if not blocks.banks.any():
         return planes
     restored = empty_planes(blocks.rows, blocks.columns)
-    _filter(planes, blocks.banks, level, bases, pool, restored)
+    taps, clip = _filters(bases, level)
+    if classes is None:
+        classes = _classify(planes, blocks, level, pool)
+    _by_rows(
+        pool,
+        len(blocks.banks),
+        lambda begin, end: restore.restore(*planes, classes, blocks.banks, *taps, clip, begin, end, *restored),
+        1,
+    )
     for plane, pad in zip(restored, (PAD, PAD // 2, PAD // 2), strict=True):
         compensation.extend_edges(plane, pad)
     return restored
 
 
-def _filter(planes: Planes, banks: np.ndarray, level: int, bases: BlockBases, pool: Executor, restored: Planes) -> None:
-    step, quality_range = int(STEPS[level]), level * restore.RANGES // LEVELS
+def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+    """Taps of luma and chroma at a level, and the bound of differences."""
+    quality_range = level * restore.RANGES // LEVELS
     taps = bases.filters.luma[quality_range], bases.filters.chroma[quality_range]
-    rows, columns = (planes[0].shape[0] - 2 * PAD) // 16, (planes[0].shape[1] - 2 * PAD) // 16
-    classes = np.empty((4 * rows, 4 * columns), np.uint8)
+    return taps, restore.clip_of(int(STEPS[level]))
 
-    def work(begin: int, end: int) -> None:
-        restore.classify(planes[0], step, 2 * begin, min(2 * end, rows), classes)
-        restore.restore(*planes, classes, banks, *taps, restore.clip_of(step), begin, end, *restored)
 
-    _by_rows(pool, len(banks), work)
+def _classify(planes: Planes, blocks: Blocks, level: int, pool: Executor) -> np.ndarray:
+    """Class of each 4x4 square."""
+    classes = np.empty((4 * blocks.rows, 4 * blocks.columns), np.uint8)
+    step = int(STEPS[level])
+    _by_rows(pool, blocks.rows, lambda begin, end: restore.classify(planes[0], step, begin, end, classes))
+    return classes
 
 
 def _choose_banks(
-    picture: Planes, planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool: Executor
+    picture: Planes, planes: Planes, classes: np.ndarray, blocks: Blocks, level: int, bases: BlockBases, pool: Executor
 ) -> None:
     """For each unit the bank after which error and price of bits are least."""
     step = float(STEPS[level]) / residual.STEP_SCALE
-    costs = np.zeros((1 + restore.BANKS, *blocks.banks.shape))
-    costs[1:] = BIT_PRICE * step * step * BANK_BITS
-    trial = planes
-    for bank in range(1 + restore.BANKS):
-        if bank:
-            trial = empty_planes(blocks.rows, blocks.columns) if bank == 1 else trial
-            _filter(planes, np.full_like(blocks.banks, bank), level, bases, pool, trial)
-        for part in range(3):
-            errors = np.zeros(blocks.banks.shape, np.int64)
-            pad, unit = (PAD, restore.UNIT) if part == 0 else (PAD // 2, restore.UNIT // 2)
-            restore.squared_errors(picture[part], trial[part], pad, unit, errors)
-            costs[bank] += errors * (CHROMA_WEIGHT**2 if part else 1.0)
-    blocks.banks[:] = costs.argmin(0)
+    costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS))
+    taps, clip = _filters(bases, level)
+    trial = empty_planes(blocks.rows, blocks.columns)
+    _by_rows(
+        pool,
+        len(blocks.banks),
+        lambda begin, end: restore.trial_errors(
+            *picture, *planes, classes, *taps, clip, float(CHROMA_WEIGHT**2), begin, end, *trial, costs
+        ),
+        1,
+    )
+    costs[:, :, 1:] += BIT_PRICE * step * step * BANK_BITS
+    blocks.banks[:] = costs.argmin(2)
 
 
 @dataclass(frozen=True)
@@ -225,7 +237,7 @@ class Statistics:
         self.classes.append(np.full(len(residuals), which, np.uint8))
 
 
-CODED_BITS = (6.5, 1.6)  # of a coefficient in rough estimates, and of each doubling
+CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
 LEAST_BITS = 4.0  # of a block with latents
@@ -253,18 +265,18 @@ def choose(
     blocks, symbols = Blocks(rows, columns), np.zeros((rows, columns, residual.SAMPLES), np.int16)
     step = int(STEPS[level])
     planes = empty_planes(rows, columns)
-    inside = _inside(planes)
+    inside = without_borders(planes)
     residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
         _choose_motion(y, level, references, newest, scale, blocks, effort, pool)
         _predict(blocks, references, inside, pool)
         _settle_inter(picture, inside, step, bases, blocks, symbols, residuals)
         _add_residuals(blocks, symbols, step, inside, bases, pool)
-    prices = frame_intra.price_list(step / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
+    prices = frame_intra.price_curve(step / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
     frame_intra.encode_intra(
         picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-        step, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, *prices, np.float32(CHROMA_WEIGHT), effort.modes,
+        step, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, prices, np.float32(CHROMA_WEIGHT), effort.modes,
     )  # fmt: skip
     if residuals is not None:
         room = 20 * rows * columns
@@ -279,8 +291,9 @@ def choose(
     _deblock(planes, blocks, level)
     if statistics is not None and statistics.keep_frames:
         statistics.frames.append((level, picture, planes))
-    _choose_banks(picture, planes, blocks, level, bases, pool)
-    return blocks, symbols, _restore(planes, blocks, level, bases, pool)
+    classes = _classify(planes, blocks, level, pool)
+    _choose_banks(picture, planes, classes, blocks, level, bases, pool)
+    return blocks, symbols, _restore(planes, blocks, level, bases, pool, classes)
 
 
 def _choose_motion(
@@ -296,7 +309,7 @@ def _choose_motion(
     rows, columns = blocks.rows, blocks.columns
     step = float(STEPS[level]) / residual.STEP_SCALE
     sad_price = MOTION_PRICE * step
-    prices, per_unit = frame_intra.price_list(step, BIT_PRICE, *CODED_BITS)
+    prices = frame_intra.price_curve(step, BIT_PRICE, *CODED_BITS)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
     empty = Blocks(rows, columns)
@@ -315,7 +328,6 @@ def _choose_motion(
             sad_price,
             BIT_PRICE,
             prices,
-            per_unit,
             effort.split,
             whole[number],
             quarters[number],
@@ -325,8 +337,8 @@ def _choose_motion(
         job.result()
     search.choose_blocks(
         y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split,
-        effort.refine, BIT_PRICE, prices,
-        per_unit, before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.vectors,
+        effort.refine, BIT_PRICE, prices, before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.large,
+        blocks.vectors,
     )  # fmt: skip
 
 
@@ -387,13 +399,13 @@ def _settle_units(
 ) -> None:
     """The large transform for units with one motion, where it is cheaper."""
     units = np.argwhere((blocks.large[::2, ::2] == SHARED) & (blocks.pred[::2, ::2] > 0)) * 2
-    errors = np.array([costs[r : r + 2, c : c + 2].sum() for r, c in units])
-    units = units[errors > BIT_PRICE * LEAST_BITS] if len(units) else units
+    r, c = units[:, 0], units[:, 1]
+    errors = costs[r, c] + costs[r, c + 1] + costs[r + 1, c] + costs[r + 1, c + 1]
+    units = units[errors > BIT_PRICE * LEAST_BITS]
     if not len(units):
         return
     cosines, errors = np.empty((len(units), residual.SAMPLES), np.float32), np.empty(len(units), np.float32)
-    for n, (r, c) in enumerate(units):
-        errors[n] = frame_intra.unit_cosines(picture, predicted, r, c, np.float32(CHROMA_WEIGHT), cosines[n])
+    frame_intra.all_unit_cosines(picture, predicted, units, np.float32(CHROMA_WEIGHT), cosines, errors)
     lost = np.maximum(errors - (cosines * cosines).sum(1), 0) * inverse * inverse
     search.settle_units(
         cosines @ (bases.analysis[4][0].T * inverse), lost, costs, bases.rates[4][0], BIT_PRICE, units, blocks.pred,

@@ -21,6 +21,7 @@ import numpy as np
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader, Window, read_varint, stretch, timed, varint
 from nvcodec.models.conditional.picture import Blocks, Effort, Planes, Reference, Statistics, choose, rebuild
+from nvcodec.models.conditional.temporal_filter import filtered
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.search import coarse_search, quarter_size
 from nvcodec.models.memory import keep_freed_memory
@@ -30,6 +31,7 @@ from nvcodec.models.transform import BlockBases
 LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
 PROFILES = (RANDOM_ACCESS, LOW_DELAY)
 GROUP = 8
+AHEAD = 4  # frames beyond a group that are looked at
 MAX_UNIT_FRAMES = 64
 # levels by which frames differ from the quality asked for (a level is 0.4 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
@@ -39,7 +41,7 @@ KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what mot
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
 GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
-EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(3, True, False), "slow": Effort(6, True, True)}
+EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(5, True, True), "slow": Effort(10, True, True)}
 
 
 @dataclass(frozen=True)
@@ -155,19 +157,22 @@ class VideoAnalyser:
         picture = self._padded(planes)
         units: list[DecidedUnit] = []
         if self._begins_anew(picture):
-            units += self._finish_group()
+            units += self.flush()
             self._keyframe, self._number, self._before, self._since_keyframe = picture, 0, None, 1
             self._differences = 0.0, 0.0
         else:
             self._since_keyframe += 1
             self._waiting.append(picture)
-        if self.profile == LOW_DELAY or len(self._waiting) == GROUP:
+        if self.profile == LOW_DELAY or len(self._waiting) == GROUP + AHEAD:
             units += self._finish_group()
         return units
 
     def flush(self) -> list[DecidedUnit]:
         """What is left."""
-        return self._finish_group()
+        units = self._finish_group()
+        while self._waiting:
+            units += self._finish_group()
+        return units
 
     def _begins_anew(self, picture: Planes) -> bool:
         """Whether a frame becomes a keyframe: the first, after a period, or a cut."""
@@ -181,28 +186,36 @@ class VideoAnalyser:
             return in_time > CUT_SHARE * in_space + 2
 
     def _finish_group(self) -> list[DecidedUnit]:
-        """Decide on what waits: a keyframe, the frames after it."""
+        """Decide on what waits: a keyframe, a group after it."""
         units = []
         if self._keyframe is not None:
-            units.append(self._decide([self._keyframe], None))
+            level = keyframe_level(self.quality, self._worth())
+            picture = self._filtered(self._keyframe, [], self._waiting, level)
+            units.append(self._decide([picture], [[Plan(0, level, (), True)]]))
             self._keyframe = None
         if not self._waiting:
             return units
-        pictures, self._waiting = self._waiting, []
+        pictures, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
         end = self._number + len(pictures)
         if self.profile == LOW_DELAY:
             waves = [[plan_low_delay(end, self.quality)]]
         else:
             waves = plan_group(self._number, end, self._before, self.quality)
             self._before = self._number
+            pictures[-1] = self._filtered(pictures[-1], pictures[-2::-1], self._waiting, waves[0][0].level)
         self._number = end
         return [*units, self._decide(pictures, waves)]
 
-    def _decide(self, pictures: list[Planes], waves: list[list[Plan]] | None) -> DecidedUnit:
-        """Decide on the frames of a unit; waves: None for a keyframe. Frames of a wave are decided at once."""
-        if waves is None:
+    def _filtered(self, picture: Planes, past: list[Planes], future: list[Planes], level: int) -> Planes:
+        """A picture that others are predicted from, with less of its noise. Nearest neighbours first."""
+        others = [(n, other) for side in (past, future) for n, other in enumerate(side[:AHEAD], 1)]
+        with timed(self.timings, "analysis"):
+            return filtered(picture, others, level, self._pool)
+
+    def _decide(self, pictures: list[Planes], waves: list[list[Plan]]) -> DecidedUnit:
+        """Decide on the frames of a unit. Frames of a wave are decided at once."""
+        if not waves[0][0].references:
             self._window.clear()
-            waves = [[Plan(0, keyframe_level(self.quality, self._worth()), (), True)]]
         first = min(plan.number for wave in waves for plan in wave)
         frames: list[DecidedFrame] = []
         planes: dict[int, Planes] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place
 
 PAD = 64  # of luma, on each side
 INTRA, FIRST, SECOND, BOTH = range(4)  # what a 16x16 block is predicted from
@@ -71,33 +71,39 @@ def luma_block(plane, pad, top, left, size, x, y, out):
     if fx == 0 and fy == 0:
         for i in range(size):
             for j in range(size):
-                out[i, j] = np.int32(plane[first_row + i, first_column + j]) << 12
+                out[i, j] = np.int32(plane[place(first_row + i), place(first_column + j)]) << 12
         return
+    h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
+    v0, v1, v2, v3, v4, v5, v6, v7 = LUMA_TAPS[fy]
     if fy == 0:
-        h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
         for i in range(size):
-            row = plane[first_row + i, first_column - 3 : first_column + size + 4]
             for j in range(size):
+                r, c = place(first_row + i), first_column - 3 + j
                 out[i, j] = (
-                    h0 * row[j] + h1 * row[j + 1] + h2 * row[j + 2] + h3 * row[j + 3]
-                    + h4 * row[j + 4] + h5 * row[j + 5] + h6 * row[j + 6] + h7 * row[j + 7]
+                    h0 * plane[r, place(c)] + h1 * plane[r, place(c + 1)] + h2 * plane[r, place(c + 2)]
+                    + h3 * plane[r, place(c + 3)] + h4 * plane[r, place(c + 4)] + h5 * plane[r, place(c + 5)]
+                    + h6 * plane[r, place(c + 6)] + h7 * plane[r, place(c + 7)]
+                ) << 6  # fmt: skip
+        return
+    if fx == 0:
+        for i in range(size):
+            for j in range(size):
+                r, c = first_row - 3 + i, place(first_column + j)
+                out[i, j] = (
+                    v0 * plane[place(r), c] + v1 * plane[place(r + 1), c] + v2 * plane[place(r + 2), c]
+                    + v3 * plane[place(r + 3), c] + v4 * plane[place(r + 4), c] + v5 * plane[place(r + 5), c]
+                    + v6 * plane[place(r + 6), c] + v7 * plane[place(r + 7), c]
                 ) << 6  # fmt: skip
         return
     between = np.empty((23, 16), np.int32)
-    if fx == 0:
-        for i in range(size + 7):
-            for j in range(size):
-                between[i, j] = np.int32(plane[first_row - 3 + i, first_column + j]) << 6
-    else:
-        h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
-        for i in range(size + 7):
-            row = plane[first_row - 3 + i, first_column - 3 : first_column + size + 4]
-            for j in range(size):
-                between[i, j] = (
-                    h0 * row[j] + h1 * row[j + 1] + h2 * row[j + 2] + h3 * row[j + 3]
-                    + h4 * row[j + 4] + h5 * row[j + 5] + h6 * row[j + 6] + h7 * row[j + 7]
-                )  # fmt: skip
-    v0, v1, v2, v3, v4, v5, v6, v7 = LUMA_TAPS[fy]
+    for i in range(size + 7):
+        for j in range(size):
+            r, c = place(first_row - 3 + i), first_column - 3 + j
+            between[i, j] = (
+                h0 * plane[r, place(c)] + h1 * plane[r, place(c + 1)] + h2 * plane[r, place(c + 2)]
+                + h3 * plane[r, place(c + 3)] + h4 * plane[r, place(c + 4)] + h5 * plane[r, place(c + 5)]
+                + h6 * plane[r, place(c + 6)] + h7 * plane[r, place(c + 7)]
+            )  # fmt: skip
     for i in range(size):
         for j in range(size):
             out[i, j] = (
@@ -116,14 +122,17 @@ def chroma_block(plane, pad, top, left, size, x, y, out):
     if fx == 0 and fy == 0:
         for i in range(size):
             for j in range(size):
-                out[i, j] = np.int32(plane[first_row + i, first_column + j]) << 12
+                out[i, j] = np.int32(plane[place(first_row + i), place(first_column + j)]) << 12
         return
     between = np.empty((11, 8), np.int32)
     h0, h1, h2, h3 = CHROMA_TAPS[fx]
     for i in range(size + 3):
-        row = plane[first_row - 1 + i, first_column - 1 : first_column + size + 2]
         for j in range(size):
-            between[i, j] = h0 * row[j] + h1 * row[j + 1] + h2 * row[j + 2] + h3 * row[j + 3]
+            r, c = place(first_row - 1 + i), first_column - 1 + j
+            between[i, j] = (
+                h0 * plane[r, place(c)] + h1 * plane[r, place(c + 1)] + h2 * plane[r, place(c + 2)]
+                + h3 * plane[r, place(c + 3)]
+            )  # fmt: skip
     v0, v1, v2, v3 = CHROMA_TAPS[fy]
     for i in range(size):
         for j in range(size):
@@ -136,11 +145,13 @@ def store(out, top, left, size, first, second, both):
     if both:
         for i in range(size):
             for j in range(size):
-                out[top + i, left + j] = min(max((first[i, j] + second[i, j] + 4096) >> 13, 0), 255)
+                total = np.int32((first[i, j] + second[i, j] + 4096) >> 13)
+                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(255))
     else:
         for i in range(size):
             for j in range(size):
-                out[top + i, left + j] = min(max((first[i, j] + 2048) >> 12, 0), 255)
+                total = np.int32((first[i, j] + 2048) >> 12)
+                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(255))
 
 
 @compiled

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place
 from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
 from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
@@ -172,51 +172,62 @@ def rebuild_unit(y, u, v, ready, r, c, modes, coded, residual, scratch, out):
     mark(ready, 4 * r, 4 * c, 8, 1)
 
 
-PRICE_ENTRIES = 256
-PRICE_STEPS = 16.0  # the last entry of a price list is for coefficients of so many steps
-
-
-def price_list(step: float, price: float, first: float = 5.5, growth: float = 1.6) -> tuple[np.ndarray, np.float32]:
+def price_curve(step: float, price: float, first: float, growth: float) -> np.ndarray:
     """What a Hadamard coefficient costs by its size, squared steps: left out or coded, whichever is cheaper.
 
-    step: sample values; price: squared steps of a bit; first, growth: bits of a coded coefficient and of each doubling.
-    Returns the list (PRICE_ENTRIES,) float32 and entries per unit of an unscaled 8x8 Hadamard coefficient.
+    step: sample values; price: squared steps of a bit; first, growth: bits of a coded coefficient are first + growth
+    (sqrt(steps) - 1). Returns (3,) float32: steps per unit of an unscaled 8x8 coefficient, and two factors.
     """
-    size = np.arange(PRICE_ENTRIES) * (PRICE_STEPS / (PRICE_ENTRIES - 1))
-    coded = 0.08 + price * (first + growth * np.log2(np.maximum(size, 1.0)))
-    return np.minimum(size**2, coded).astype(np.float32), np.float32((PRICE_ENTRIES - 1) / PRICE_STEPS / (8 * step))
+    return np.array([1 / (8 * step), 0.08 + price * (first - growth), price * growth], np.float32)
 
 
-@compiled
-def hadamard_cost(block, size, prices, per_unit):
+@compiled(fastmath=True)
+def _price(coefficient, prices):
+    size = abs(coefficient) * prices[0]
+    return min(size * size, prices[1] + prices[2] * np.sqrt(size))
+
+
+@compiled(fastmath=True)
+def hadamard_cost(block, size, prices):
     """Rough cost, in squared steps, of coding a difference (int32, ``size`` 8, 16 or 32) that is predicted this way."""
     total = np.float32(0)
-    m = np.empty((8, 8), np.int32)
+    m = np.empty((8, 8), np.float32)
     for top in range(0, size, 8):
         for left in range(0, size, 8):
             for i in range(8):
-                b = block[top + i, left : left + 8]
-                a0, a1, a2, a3 = b[0] + b[4], b[1] + b[5], b[2] + b[6], b[3] + b[7]
-                a4, a5, a6, a7 = b[0] - b[4], b[1] - b[5], b[2] - b[6], b[3] - b[7]
-                c0, c1, c2, c3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
-                c4, c5, c6, c7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
-                m[i, 0], m[i, 1], m[i, 2], m[i, 3] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
-                m[i, 4], m[i, 5], m[i, 6], m[i, 7] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
+                r, c = place(top + i), left
+                b0, b1, b2, b3 = (
+                    block[r, place(c)],
+                    block[r, place(c + 1)],
+                    block[r, place(c + 2)],
+                    block[r, place(c + 3)],
+                )
+                c, k = left + 4, place(i)
+                b4, b5, b6, b7 = (
+                    block[r, place(c)],
+                    block[r, place(c + 1)],
+                    block[r, place(c + 2)],
+                    block[r, place(c + 3)],
+                )
+                a0, a1, a2, a3 = np.int32(b0 + b4), np.int32(b1 + b5), np.int32(b2 + b6), np.int32(b3 + b7)
+                a4, a5, a6, a7 = np.int32(b0 - b4), np.int32(b1 - b5), np.int32(b2 - b6), np.int32(b3 - b7)
+                c0, c1, c2, c3 = np.int32(a0 + a2), np.int32(a1 + a3), np.int32(a0 - a2), np.int32(a1 - a3)
+                c4, c5, c6, c7 = np.int32(a4 + a6), np.int32(a5 + a7), np.int32(a4 - a6), np.int32(a5 - a7)
+                m[k, 0], m[k, 1], m[k, 2], m[k, 3] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
+                m[k, 4], m[k, 5], m[k, 6], m[k, 7] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
             for j in range(8):
-                a0, a1, a2, a3 = m[0, j] + m[4, j], m[1, j] + m[5, j], m[2, j] + m[6, j], m[3, j] + m[7, j]
-                a4, a5, a6, a7 = m[0, j] - m[4, j], m[1, j] - m[5, j], m[2, j] - m[6, j], m[3, j] - m[7, j]
-                c0, c1, c2, c3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
-                c4, c5, c6, c7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
-                m[0, j], m[1, j], m[2, j], m[3, j] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
-                m[4, j], m[5, j], m[6, j], m[7, j] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
-            for i in range(8):
-                for j in range(8):
-                    total += prices[min(np.int64(abs(m[i, j]) * per_unit), PRICE_ENTRIES - 1)]
+                f0, f1, f2, f3 = m[0, j] + m[4, j], m[1, j] + m[5, j], m[2, j] + m[6, j], m[3, j] + m[7, j]
+                f4, f5, f6, f7 = m[0, j] - m[4, j], m[1, j] - m[5, j], m[2, j] - m[6, j], m[3, j] - m[7, j]
+                g0, g1, g2, g3 = f0 + f2, f1 + f3, f0 - f2, f1 - f3
+                g4, g5, g6, g7 = f4 + f6, f5 + f7, f4 - f6, f5 - f7
+                total += _price(g0 + g1, prices) + _price(g0 - g1, prices) + _price(g2 + g3, prices)
+                total += _price(g2 - g3, prices) + _price(g4 + g5, prices) + _price(g4 - g5, prices)
+                total += _price(g6 + g7, prices) + _price(g6 - g7, prices)
     return total
 
 
-@compiled
-def _tiny_cost(block, prices, per_unit):
+@compiled(fastmath=True)
+def _tiny_cost(block, prices):
     """`hadamard_cost` of a 4x4 difference."""
     m = np.empty((4, 4), np.int32)
     total = np.float32(0)
@@ -227,7 +238,7 @@ def _tiny_cost(block, prices, per_unit):
     for j in range(4):
         a0, a1, a2, a3 = m[0, j] + m[2, j], m[1, j] + m[3, j], m[0, j] - m[2, j], m[1, j] - m[3, j]
         for h in (a0 + a1, a0 - a1, a2 + a3, a2 - a3):
-            total += prices[min(np.int64(abs(h) * (2 * per_unit)), PRICE_ENTRIES - 1)]
+            total += _price(np.float32(2 * h), prices)
     return total
 
 
@@ -238,7 +249,7 @@ def mode_bits(mode, likely):
 
 
 @compiled
-def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, per_unit, scratch, out, best, costs):
+def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, scratch, out, best, costs):
     """The ``len(best)`` modes of least Hadamard cost plus price of their bits, best first."""
     size, top, left = 4 * units, 4 * row, 4 * column
     border(plane, ready, 4, row, column, units, scratch[0])
@@ -252,11 +263,7 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
         for i in range(size):
             for j in range(size):
                 difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
-        rough = (
-            _tiny_cost(difference, prices, per_unit)
-            if units == 1
-            else hadamard_cost(difference, size, prices, per_unit)
-        )
+        rough = _tiny_cost(difference, prices) if units == 1 else hadamard_cost(difference, size, prices)
         cost = rough + price * mode_bits(mode, likely)
         k = len(best) - 1
         if cost >= costs[k]:
@@ -287,15 +294,14 @@ def _all_differences(source, planes, row, column, units, weight, out):
 
 @compiled
 def encode_intra(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, step, price, bases, analysis, rates, prices,
-    per_unit, weight, tried,
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, step, price, bases, analysis, rates, prices, weight,
+    tried,
 ):  # fmt: skip
     """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
 
     source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; step: sixteenths;
-    price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices, per_unit: of `hadamard_cost`;
-    weight:
-    of chroma; tried: how many modes of each size are tried in full.
+    price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices: `price_curve`;
+    weight: of chroma; tried: how many modes of each size are tried in full.
     """
     y, u, v = planes
     scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
@@ -329,14 +335,14 @@ def encode_intra(
             if in_unit:
                 unit_cost = try_unit(
                     source, planes, ready, pred, modes, 4 * r, 4 * c, inverse, price, analysis[4], rates[4][1], prices,
-                    per_unit, weight, best, costs, scratch, out, unit_symbols, unit_mode,
+                    weight, best, costs, scratch, out, unit_symbols, unit_mode,
                 )  # fmt: skip
         elif in_unit and separate >= unit_cost:
             continue
         row, column = 4 * r, 4 * c
         squares = modes[row : row + 4, column : column + 4]
         likely_modes(modes, pred, row, column, likely)
-        _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, per_unit, scratch, out, best, costs)
+        _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, scratch, out, best, costs)
         coarse_cost, coarse_mode = np.float32(1e30), 0
         for k in range(tried):
             mode = best[k]
@@ -356,7 +362,7 @@ def encode_intra(
         for q in range(4):
             i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
             likely_modes(modes, pred, i, j, likely)
-            _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, per_unit, scratch, out, best, costs)
+            _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, scratch, out, best, costs)
             whole_cost, whole_mode = np.float32(1e30), 0
             for k in range(tried):
                 mode = best[k]
@@ -384,7 +390,6 @@ def encode_intra(
                     likely,
                     price,
                     prices,
-                    per_unit,
                     scratch,
                     out,
                     tiny_best,
@@ -490,7 +495,7 @@ def encode_intra(
 
 @compiled
 def try_unit(
-    source, planes, ready, pred, modes, row, column, inverse, price, analysis, rates, prices, per_unit, weight, best,
+    source, planes, ready, pred, modes, row, column, inverse, price, analysis, rates, prices, weight, best,
     costs, scratch, out, symbols, mode_found,
 ):  # fmt: skip
     """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps; its symbols (384,) and mode (1,)."""
@@ -499,7 +504,7 @@ def try_unit(
     cosines, coefficients = np.empty(SAMPLES, np.float32), np.empty(SAMPLES, np.float32)
     trial = np.empty(SAMPLES, np.int16)
     likely_modes(modes, pred, row, column, likely)
-    _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, per_unit, scratch, out, best, costs)
+    _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, scratch, out, best, costs)
     best_cost = np.float32(1e30)
     for k in range(len(best)):
         mode = best[k]
@@ -555,6 +560,13 @@ def unit_cosines(source, planes, r, c, weight, out):
         else:
             to_cosines(samples, 16, LARGE_CHROMA_COSINES, out[192 + 64 * part : 256 + 64 * part])
     return total
+
+
+@compiled
+def all_unit_cosines(source, planes, units, weight, cosines, errors):
+    """`unit_cosines` of units (N, 2): (N, 384), and their squared errors (N,)."""
+    for n in range(len(units)):
+        errors[n] = unit_cosines(source, planes, units[n, 0], units[n, 1], weight, cosines[n])
 
 
 @compiled

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place
 from nvcodec.models.kernels.compensation import PAD
 
 UNIT = 32  # luma samples of a side of what is switched as one
@@ -209,16 +209,58 @@ def _copy(plane, top, left, height, width, out):
 
 
 @compiled
+def trial_errors(
+    picture_y, picture_u, picture_v, y, u, v, classes, luma_taps, chroma_taps, clip, weight, begin, end, out_y, out_u,
+    out_v, errors,
+):  # fmt: skip
+    """Squared errors of units of rows begin..end-1 of units by bank: errors (units down, units across, 1 + BANKS).
+
+    Every other row of 4x4 squares is looked at and stands for the one below, too. picture_*: without borders; out_*:
+    room for trials; weight: of chroma's squared errors; the rest as in `restore`.
+    """
+    for r in range(begin, end):
+        for c in range(errors.shape[1]):
+            left = UNIT * c
+            across = min(UNIT, picture_y.shape[1] - left)
+            for bank in range(1 + BANKS):
+                total, chroma = np.int64(0), np.int64(0)
+                for top in range(UNIT * r, min(UNIT * (r + 1), picture_y.shape[0]), 8):
+                    if bank:
+                        filter_luma(y, classes, luma_taps[bank - 1], clip, top, left, 4, across, out_y)
+                        filter_chroma(
+                            u, y, classes, chroma_taps[bank - 1, 0], clip, top // 2, left // 2, 2, across // 2, out_u
+                        )
+                        filter_chroma(
+                            v, y, classes, chroma_taps[bank - 1, 1], clip, top // 2, left // 2, 2, across // 2, out_v
+                        )
+                    total += _squared_error(picture_y, out_y if bank else y, PAD, top, left, 4, across)
+                    top, half = top // 2, across // 2
+                    chroma += _squared_error(picture_u, out_u if bank else u, PAD // 2, top, left // 2, 2, half)
+                    chroma += _squared_error(picture_v, out_v if bank else v, PAD // 2, top, left // 2, 2, half)
+                errors[r, c, bank] = 2 * (total + weight * chroma)
+
+
+@compiled
+def _squared_error(picture, plane, pad, top, left, height, width):
+    """Squared error of a rectangle of a plane with borders of ``pad``."""
+    total = np.int32(0)
+    for i in range(height):
+        for j in range(width):
+            d = np.int32(picture[place(top + i), place(left + j)]) - np.int32(
+                plane[place(pad + top + i), place(pad + left + j)]
+            )
+            total += np.int32(d * d)
+    return total
+
+
+@compiled
 def squared_errors(picture, plane, pad, unit, out):
     """Add the squared errors of a plane (with borders of ``pad``) in each unit to out."""
     for r in range(out.shape[0]):
         for c in range(out.shape[1]):
-            total = np.int64(0)
-            for i in range(unit * r, min(unit * (r + 1), picture.shape[0])):
-                for j in range(unit * c, min(unit * (c + 1), picture.shape[1])):
-                    d = np.int32(picture[i, j]) - np.int32(plane[pad + i, pad + j])
-                    total += d * d
-            out[r, c] += total
+            top, left = unit * r, unit * c
+            height, width = min(unit, picture.shape[0] - top), min(unit, picture.shape[1] - left)
+            out[r, c] += _squared_error(picture, plane, pad, top, left, height, width)
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
@@ -21,7 +21,9 @@ from nvcodec.models.kernels.syntax import (
 )
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
+COARSE_ENOUGH = 2.0  # price of a step of vectors: what differs less is not searched
 GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
+SPLIT_WORTH = 14.0  # bits: what vectors of quarters cost at least
 
 
 @compiled
@@ -34,38 +36,50 @@ def quarter_size(plane, pad):
             total = 8
             for i in range(4):
                 for j in range(4):
-                    total += plane[pad + 4 * r + i, pad + 4 * c + j]
+                    total += plane[place(pad + 4 * r + i), place(pad + 4 * c + j)]
             out[r, c] = total >> 4
     return out
 
 
 @compiled
 def coarse_search(current, reference, price, out):
-    """Best vector (quarter pixels, out (R, C, 2)) of each 16x16 block at a quarter of the resolution, by full search of
-    8x8 windows around it; returns the sum of the windows' absolute differences."""
+    """Vector (quarter pixels, out (R, C, 2)) of each 16x16 block at a quarter of the resolution: the best of every
+    other position for the 8x8 windows around it, then of those around that; returns the sum of the windows' absolute
+    differences."""
     rows, columns = current.shape
-    total = 0
+    height, width = min(8, rows), min(8, columns)
+    total = np.int64(0)
     for r in range(out.shape[0]):
         for c in range(out.shape[1]):
             top, left = max(0, min(4 * r - 2, rows - 8)), max(0, min(4 * c - 2, columns - 8))
-            height, width = min(8, rows), min(8, columns)
-            best = 0
-            for i in range(height):
-                for j in range(width):
-                    best += abs(current[top + i, left + j] - reference[top + i, left + j])
-            out[r, c, 0] = out[r, c, 1] = 0
-            for dy in range(max(-COARSE_RANGE, -top), min(COARSE_RANGE, rows - height - top) + 1):
-                for dx in range(max(-COARSE_RANGE, -left), min(COARSE_RANGE, columns - width - left) + 1):
-                    cost = np.int64(price * (abs(dx) + abs(dy)))
-                    for i in range(height):
-                        for j in range(width):
-                            cost += abs(current[top + i, left + j] - reference[top + dy + i, left + dx + j])
-                        if cost >= best:
-                            break
-                    if cost < best:
-                        best = cost
-                        out[r, c, 0], out[r, c, 1] = 16 * dx, 16 * dy
+            best = _window_cost(current, reference, top, left, top, left, height, width)
+            by = bx = 0
+            if best > price * COARSE_ENOUGH:
+                for stride in (2, 1):
+                    around = COARSE_RANGE if stride == 2 else 1
+                    cy, cx = by, bx
+                    for dy in range(cy - around, cy + around + 1, stride):
+                        for dx in range(cx - around, cx + around + 1, stride):
+                            i, j = top + dy, left + dx
+                            if min(i, j) < 0 or i > rows - height or j > columns - width:
+                                continue
+                            cost = _window_cost(current, reference, top, left, i, j, height, width)
+                            cost += np.int32(price * (abs(dx) + abs(dy)))
+                            if cost < best:
+                                best, by, bx = cost, dy, dx
+            out[r, c, 0], out[r, c, 1] = 16 * bx, 16 * by
             total += best
+    return total
+
+
+@compiled
+def _window_cost(current, reference, top, left, row, column, height, width):
+    """Sum of absolute differences of two windows."""
+    total = np.int32(0)
+    for i in range(height):
+        for j in range(width):
+            a = current[place(top + i), place(left + j)]
+            total += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
     return total
 
 
@@ -87,21 +101,21 @@ def _whole_cost(current, reference, top, left, size, x, y):
     column = min(max(left + PAD + x, 4), width - size - 5)
     total = np.int32(0)
     for i in range(size):
-        a, b = current[top + i], reference[row + i]
         for j in range(size):
-            total += abs(np.int32(a[left + j]) - np.int32(b[column + j]))
+            a = np.int32(current[place(top + i), place(left + j)])
+            total += np.int32(abs(np.int32(a - np.int32(reference[place(row + i), place(column + j)]))))
     return total
 
 
 @compiled
-def _fraction_cost(current, reference, top, left, size, x, y, prices, per_unit, block, difference):
+def _fraction_cost(current, reference, top, left, size, x, y, prices, block, difference):
     """Hadamard cost at a quarter-pixel vector."""
     luma_block(reference, PAD, top, left, size, x, y, block)
     for i in range(size):
         for j in range(size):
-            sample = min(max((block[i, j] + 2048) >> 12, 0), 255)
-            difference[i, j] = np.int32(current[top + i, left + j]) - sample
-    return hadamard_cost(difference, size, prices, per_unit)
+            sample = min(max(np.int32((block[i, j] + 2048) >> 12), np.int32(0)), np.int32(255))
+            difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
+    return hadamard_cost(difference, size, prices)
 
 
 @compiled
@@ -117,7 +131,6 @@ def _refine(
     sad_price,
     price,
     prices,
-    per_unit,
     rounds,
     block,
     difference,
@@ -143,7 +156,7 @@ def _refine(
         if bx == cx and by == cy:
             break
     bx, by = 4 * bx, 4 * by
-    best = _fraction_cost(current, reference, top, left, size, bx, by, prices, per_unit, block, difference)
+    best = _fraction_cost(current, reference, top, left, size, bx, by, prices, block, difference)
     best += price * vector_bits(bx - near[0], by - near[1])
     if best > price * GOOD_ENOUGH:
         for stride in (2, 1):
@@ -157,7 +170,7 @@ def _refine(
                     x, y = cx, cy + (stride if n == 3 else -stride)
                 else:
                     x, y = cx + dx, cy + dy
-                cost = _fraction_cost(current, reference, top, left, size, x, y, prices, per_unit, block, difference)
+                cost = _fraction_cost(current, reference, top, left, size, x, y, prices, block, difference)
                 cost += price * vector_bits(x - near[0], y - near[1])
                 if n < 2 and cost < across:
                     across, dx = cost, x - cx
@@ -171,14 +184,12 @@ def _refine(
 
 
 @compiled
-def search(current, reference, coarse, before, sad_price, price, prices, per_unit, split, whole, quarters):
+def search(current, reference, coarse, before, sad_price, price, prices, split, whole, quarters):
     """Motion of each 16x16 block and, if ``split``, of its quarters towards one reference.
 
     current: (H, W) uint8; reference: padded luma; coarse: (R, C, 2) of `coarse_search`; before: (2R, 2C, 2) an earlier
-    field, to begin with; sad_price, price: absolute difference and squared steps that a bit is worth; prices,
-    per_unit: of
-    `hadamard_cost`; whole: (R, C, 3) float64 x, y, cost; quarters:
-    (2R, 2C, 3) float64.
+    field, to begin with; sad_price, price: absolute difference and squared steps that a bit is worth; prices:
+    `price_curve`; whole: (R, C, 3) float64 x, y, cost; quarters: (2R, 2C, 3) float64.
     """
     rows, columns = coarse.shape[:2]
     starts, near, found = np.zeros((7, 2), np.int32), np.zeros(2, np.int32), np.zeros(3, np.float64)
@@ -213,7 +224,6 @@ def search(current, reference, coarse, before, sad_price, price, prices, per_uni
                 sad_price,
                 price,
                 prices,
-                per_unit,
                 12,
                 block,
                 difference,
@@ -222,7 +232,7 @@ def search(current, reference, coarse, before, sad_price, price, prices, per_uni
             whole[r, c] = found
             if not split:
                 continue
-            if found[2] < price * GOOD_ENOUGH:
+            if found[2] < price * SPLIT_WORTH:
                 for k in range(4):
                     i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
                     quarters[i, j, 0], quarters[i, j, 1], quarters[i, j, 2] = found[0], found[1], found[2] / 4
@@ -243,7 +253,6 @@ def search(current, reference, coarse, before, sad_price, price, prices, per_uni
                     sad_price,
                     price,
                     prices,
-                    per_unit,
                     2,
                     block,
                     difference,
@@ -258,17 +267,20 @@ def sorted_middle(a, b, c):
 
 
 @compiled
-def _mix_cost(current, top, left, size, a, b, kind, prices, per_unit, difference):
-    for i in range(size):
-        for j in range(size):
-            if kind == BOTH:
-                sample = (a[i, j] + b[i, j] + 4096) >> 13
-            elif kind == FIRST:
-                sample = (a[i, j] + 2048) >> 12
-            else:
-                sample = (b[i, j] + 2048) >> 12
-            difference[i, j] = np.int32(current[top + i, left + j]) - min(max(sample, 0), 255)
-    return hadamard_cost(difference, size, prices, per_unit)
+def _mix_cost(current, top, left, size, a, b, kind, prices, difference):
+    low, high = np.int32(0), np.int32(255)
+    if kind == BOTH:
+        for i in range(size):
+            for j in range(size):
+                sample = min(max(np.int32((a[i, j] + b[i, j] + 4096) >> 13), low), high)
+                difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
+    else:
+        one = a if kind == FIRST else b
+        for i in range(size):
+            for j in range(size):
+                sample = min(max(np.int32((one[i, j] + 2048) >> 12), low), high)
+                difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
+    return hadamard_cost(difference, size, prices)
 
 
 @compiled
@@ -283,7 +295,6 @@ def choose_blocks(
     refine,
     price,
     prices,
-    per_unit,
     last_pred,
     last_vectors,
     scale,
@@ -319,7 +330,7 @@ def choose_blocks(
                 luma_block(first, PAD, top, left, 16, found[k, 0], found[k, 1], a)
             if kind & SECOND:
                 luma_block(second, PAD, top, left, 16, found[k, 2], found[k, 3], b)
-            cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (
+            cost = _mix_cost(current, top, left, 16, a, b, kind, prices, difference) + price * (
                 0.5 + min(k + 1, count - 1)
             )
             if cost < best:
@@ -334,10 +345,10 @@ def choose_blocks(
             luma_block(first if ref == 0 else second, PAD, top, left, 16, x, y, a if ref == 0 else b)
         for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
             total = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
-            cost = _mix_cost(current, top, left, 16, a, b, kind, prices, per_unit, difference) + price * (3.5 + total)
+            cost = _mix_cost(current, top, left, 16, a, b, kind, prices, difference) + price * (3.5 + total)
             if cost < best:
                 best, best_kind, best_merge = cost, kind, 0
-        if refine and references > 1:
+        if refine and references > 1 and best > price * 3.5:
             # both vectors together, each in turn moved to the best of its neighbours
             for ref in range(2):
                 both[ref, 0], both[ref, 1] = np.int32(whole[ref, r, c, 0]), np.int32(whole[ref, r, c, 1])
@@ -359,13 +370,13 @@ def choose_blocks(
                         if max(abs(x), abs(y)) > MAX_VECTOR:
                             continue
                         luma_block(first if ref == 0 else second, PAD, top, left, 16, x, y, a if ref == 0 else b)
-                        cost = _mix_cost(current, top, left, 16, a, b, BOTH, prices, per_unit, difference)
+                        cost = _mix_cost(current, top, left, 16, a, b, BOTH, prices, difference)
                         cost += price * (3.5 + fixed + vector_bits(x - near_both[ref, 0], y - near_both[ref, 1]))
                         if cost < together:
                             together, both[ref, 0], both[ref, 1] = cost, x, y
             if together < best:
                 best, best_kind, best_merge, best_both = together, BOTH, 0, True
-        if split:
+        if split and best > price * SPLIT_WORTH:
             costs = np.zeros(4, np.float64)
             for k in range(4):
                 i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
@@ -385,23 +396,24 @@ def choose_blocks(
                                 if k & 1
                                 else np.int32(y - whole[ref, r, c, 1]),
                             )
-                    costs[kind] += (
-                        _mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, per_unit, difference) + price * total
-                    )
+                    costs[kind] += _mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, difference) + price * total
             for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
                 extra = (bits[0] if kind & FIRST else np.float32(0)) + (bits[1] if kind & SECOND else np.float32(0))
                 cost = costs[kind] + price * (4.5 + 0.5 * extra)
                 if cost < best:
                     best, best_kind, best_merge, best_split, best_both = cost, kind, 0, True, False
         # intra, judged by the picture's own samples
-        border(current, ready, 4, 4 * r, 4 * c, 4, samples[0])
-        smooth(samples[0], 16, samples[1])
+        if best > price * 14:
+            border(current, ready, 4, 4 * r, 4 * c, 4, samples[0])
+            smooth(samples[0], 16, samples[1])
         for mode in (PLANAR, MEAN, HORIZONTAL, VERTICAL, 18, 2, 34):
+            if best <= price * 14:
+                break
             predict_luma_from(samples, 16, mode, out)
             for i in range(16):
                 for j in range(16):
                     difference[i, j] = np.int32(current[top + i, left + j]) - out[i, j]
-            cost = hadamard_cost(difference, 16, prices, per_unit) + price * 14
+            cost = hadamard_cost(difference, 16, prices) + price * 14
             if cost < best:
                 best, best_kind, best_merge, best_split, best_both = cost, INTRA, 0, False, False
         pred[r, c], merged[r, c] = best_kind, best_merge
@@ -437,13 +449,13 @@ def choose_blocks(
         together_cost += best
         if r % 2 and c % 2:
             _try_unit(
-                current, first, second, references, price, prices, per_unit, last_pred, last_vectors, scale, pred,
+                current, first, second, references, price, prices, last_pred, last_vectors, scale, pred,
                 merged, large, vectors, r - 1, c - 1, together_cost, kinds, found, a, b, difference,
             )  # fmt: skip
 
 
 @compiled
-def _motion_cost(current, first, second, top, left, kind, motion, prices, per_unit, limit, a, b, difference):
+def _motion_cost(current, first, second, top, left, kind, motion, prices, limit, a, b, difference):
     """Hadamard cost of a unit of 2 x 2 blocks with one motion (x0 y0 x1 y1), or more than limit."""
     total = np.float64(0)
     for k in range(4):
@@ -452,7 +464,7 @@ def _motion_cost(current, first, second, top, left, kind, motion, prices, per_un
             luma_block(first, PAD, i, j, 16, motion[0], motion[1], a)
         if kind & SECOND:
             luma_block(second, PAD, i, j, 16, motion[2], motion[3], b)
-        total += _mix_cost(current, i, j, 16, a, b, kind, prices, per_unit, difference)
+        total += _mix_cost(current, i, j, 16, a, b, kind, prices, difference)
         if total > limit:
             break
     return total
@@ -460,7 +472,7 @@ def _motion_cost(current, first, second, top, left, kind, motion, prices, per_un
 
 @compiled
 def _try_unit(
-    current, first, second, references, price, prices, per_unit, last_pred, last_vectors, scale, pred, merged, large,
+    current, first, second, references, price, prices, last_pred, last_vectors, scale, pred, merged, large,
     vectors, r, c, limit, kinds, found, a, b, difference,
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``."""
@@ -473,7 +485,7 @@ def _try_unit(
             continue
         bits = price * (0.5 + min(k + 1, count - 1))
         cost = bits + _motion_cost(
-            current, first, second, 16 * r, 16 * c, kinds[k], found[k], prices, per_unit, limit - bits, a, b, difference
+            current, first, second, 16 * r, 16 * c, kinds[k], found[k], prices, limit - bits, a, b, difference
         )
         if cost < limit:
             limit, best_kind, best_merge = cost, kinds[k], k + 1
@@ -500,7 +512,7 @@ def _try_unit(
                 x, y = tried[block, 2 * ref], tried[block, 2 * ref + 1]
                 bits += price * vector_bits(x - near[0], y - near[1])
         cost = bits + _motion_cost(
-            current, first, second, 16 * r, 16 * c, kind, tried[block], prices, per_unit, limit - bits, a, b, difference
+            current, first, second, 16 * r, 16 * c, kind, tried[block], prices, limit - bits, a, b, difference
         )
         if cost < limit:
             limit, best_kind, best_merge = cost, kind, 0

@@ -15,7 +15,7 @@ from nvcodec.rd.anchors import LOW_DELAY, RANDOM_ACCESS
 from nvcodec.rd.codecs import DECODED, SOURCE, STREAM, LabCodec, Trial
 from nvcodec.rd.schema import CodecRecord, Conditions, Quality
 
-STEPS = (0.0, 16.0, 32.0, 48.0, 63.0)
+STEPS = (2.0, 17.0, 32.0, 46.0, 60.0)
 HIGHEST_QUALITY = 63
 # Whatever decides the bytes: a change in any of these makes earlier points another codec's.
 CODING_PACKAGES = ("nvcodec.codec", "nvcodec.stream", "nvcodec.models", "nvcodec.entropy", "nvcodec.pipeline")

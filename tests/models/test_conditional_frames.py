@@ -15,6 +15,7 @@ from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional.frame_coder import WINDOW, FrameHeader, Window, read_varint, varint
 from nvcodec.models.conditional.picture import Reference, rebuild
 from nvcodec.models.conditional.sequence import (
+    AHEAD,
     GROUP,
     PROFILES,
     VideoAnalyser,
@@ -134,16 +135,18 @@ def test_keyframes_are_finer_and_rise_with_quality() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_units_come_when_their_group_is_there(weights: Weights, profile: str) -> None:
-    """A keyframe waits for the group after it, which may end at the next keyframe; with low delay nothing waits."""
+    """A keyframe and a group wait for a few frames after them, if there are any; with low delay nothing waits."""
     with ThreadPoolExecutor(1) as pool:
-        analyser = VideoAnalyser(weights.bases, 32, 32, 20, pool, profile=profile, intra_period=GROUP + 4)
-        came = [[len(unit.planes) for unit in analyser.push(f.planes)] for f in moving_pattern(32, 32, GROUP + 5)]
+        analyser = VideoAnalyser(weights.bases, 32, 32, 20, pool, profile=profile, intra_period=GROUP + AHEAD + 2)
+        came = [
+            [len(unit.planes) for unit in analyser.push(f.planes)] for f in moving_pattern(32, 32, GROUP + AHEAD + 3)
+        ]
         rest = [len(unit.planes) for unit in analyser.flush()]
     if profile == "ld":
-        assert came == [[1]] * (GROUP + 5)
+        assert came == [[1]] * (GROUP + AHEAD + 3)
         assert rest == []
     else:
-        assert came == [*[[]] * GROUP, [1, GROUP], [], [], [], [3]]
+        assert came == [*[[]] * (GROUP + AHEAD), [1, GROUP], [], [AHEAD + 1]]
         assert rest == [1]
 
 

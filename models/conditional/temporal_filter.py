@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters a picture along motion before it is coded (see `nvcodec.models.kernels.temporal`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+
+from nvcodec.models.conditional.picture import (
+    BIT_PRICE,
+    CODED_BITS,
+    MOTION_PRICE,
+    Planes,
+    empty_planes,
+    without_borders,
+)
+from nvcodec.models.kernels import compensation, frame_intra, search, temporal
+from nvcodec.models.kernels.compensation import FIRST, PAD
+from nvcodec.models.kernels.residual import STEP_SCALE
+from nvcodec.models.quality import STEPS
+
+STRENGTHS = (0.7, 0.5, 0.35, 0.25)  # of the frames at distances 1, 2, ...
+DEVIATION = 3.3  # times the square root of the quantisation step: of samples that count
+TOLERANCE = 2.5  # times the quantisation step: mean squared difference of squares that count less
+CHROMA_STRENGTH = 0.8
+
+
+def filtered(picture: Planes, others: Sequence[tuple[int, Planes]], level: int, pool: Executor) -> Planes:
+    """A picture as a mean of itself and of others moved onto it, so far as they agree.
+
+    picture, others: uint8 planes, sides multiples of 16 (8 for chroma), others with their distances in frames.
+    """
+    if not others:
+        return picture
+    step = float(STEPS[level]) / STEP_SCALE
+    small = search.quarter_size(picture[0], 0)
+    moved = list(pool.map(lambda other: _moved(picture[0], small, other[1], step), others))
+    strengths = np.array([STRENGTHS[distance - 1] for distance, _ in others], np.float32)
+    out = tuple(np.empty_like(plane) for plane in picture)
+    for part, plane in enumerate(picture):
+        stack = np.stack([planes[part] for planes in moved])
+        side = 4 if part else 8
+        temporal.blend(
+            plane, stack, strengths * np.float32(CHROMA_STRENGTH if part else 1), DEVIATION * step**0.5,
+            TOLERANCE * step, side, 0, plane.shape[0] // side, out[part],
+        )  # fmt: skip
+    return out
+
+
+def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float) -> Planes:
+    """Another picture's planes moved onto luma y, which ``small`` is at a quarter of its size."""
+    rows, columns = y.shape[0] // 16, y.shape[1] // 16
+    reference = tuple(compensation.padded(plane, PAD // 2 if n else PAD) for n, plane in enumerate(other))
+    coarse, nothing = np.zeros((rows, columns, 2), np.int32), np.zeros((2 * rows, 2 * columns, 2), np.int32)
+    sad_price = MOTION_PRICE * step
+    search.coarse_search(small, search.quarter_size(other[0], 0), sad_price / 8, coarse)
+    whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
+    prices = frame_intra.price_curve(step, BIT_PRICE, *CODED_BITS)
+    search.search(y, reference[0], coarse, nothing, sad_price, BIT_PRICE, prices, True, whole, quarters)
+    vectors = np.zeros((2, 2 * rows, 2 * columns, 2), np.int32)
+    vectors[0] = quarters[:, :, :2]
+    planes = empty_planes(rows, columns)
+    out = without_borders(planes)
+    compensation.compensate(reference, reference, np.full((rows, columns), FIRST, np.uint8), vectors, 0, rows, *out)
+    return out
