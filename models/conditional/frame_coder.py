@@ -21,7 +21,7 @@ from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import BANDS, Learned, Weights
 from nvcodec.models.kernels.latents import code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies
-from nvcodec.models.kernels.syntax import code_banks, code_blocks
+from nvcodec.models.kernels.syntax import code_banks, code_blocks, code_finer
 from nvcodec.models.quality import LEVELS
 
 WINDOW = 12  # frames kept for reference
@@ -190,6 +190,7 @@ def code_frame(
         now.fine, now.tiny, now.energy, now.large, now.modes, now.vectors, newest.blocks.pred, before.merged,
         before.coded, newest.blocks.vectors, stretch(frame.distances, newest.distances),
     )  # fmt: skip
+    code_finer(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.finer)
     code_banks(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.banks)
     position = int(coder[binary.POSITION])
     code_latents(

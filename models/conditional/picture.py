@@ -57,6 +57,7 @@ class Blocks:
     coded: np.ndarray = field(init=False)
     fine: np.ndarray = field(init=False)
     banks: np.ndarray = field(init=False)
+    finer: np.ndarray = field(init=False)
     tiny: np.ndarray = field(init=False)
     energy: np.ndarray = field(init=False)
     large: np.ndarray = field(init=False)
@@ -69,6 +70,7 @@ class Blocks:
             np.zeros(shape, np.uint8) for _ in range(6)
         )
         self.banks = np.zeros(((self.rows + 1) // 2, (self.columns + 1) // 2), np.uint8)
+        self.finer = np.zeros_like(self.banks, np.int8)
         self.tiny = np.zeros((2 * self.rows, 2 * self.columns), np.uint8)
         self.modes = np.full((4 * self.rows, 4 * self.columns), 1, np.uint8)
         self.vectors = np.zeros((2, 2 * self.rows, 2 * self.columns, 2), np.int32)
@@ -80,16 +82,24 @@ def rebuild(
     """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16."""
     planes = empty_planes(blocks.rows, blocks.columns)
     inside = without_borders(planes)
-    step = int(STEPS[level])
+    steps = _steps(level, blocks)
     if references:
         _predict(blocks, references, inside, pool)
-        _add_residuals(blocks, symbols, step, inside, bases, pool)
+        _add_residuals(blocks, symbols, steps, inside, bases, pool)
     frame_intra.rebuild_intra(
-        *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, step,
+        *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, steps,
         bases.pictures,
     )  # fmt: skip
     _deblock(planes, blocks, level)
     return _restore(planes, blocks, level, bases, pool)
+
+
+def _steps(level: int, blocks: Blocks) -> np.ndarray:
+    """(R, C) int32 quantisation step of each block, sixteenths."""
+    levels = np.clip(level + blocks.finer.astype(np.int64), 0, LEVELS - 1)
+    return np.ascontiguousarray(
+        np.repeat(np.repeat(STEPS[levels], 2, 0), 2, 1)[: blocks.rows, : blocks.columns], np.int32
+    )
 
 
 def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: Executor) -> None:
@@ -102,7 +112,7 @@ def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: 
 
 
 def _add_residuals(
-    blocks: Blocks, symbols: np.ndarray, step: int, inside: Planes, bases: BlockBases, pool: Executor
+    blocks: Blocks, symbols: np.ndarray, steps: np.ndarray, inside: Planes, bases: BlockBases, pool: Executor
 ) -> None:
     _by_rows(
         pool,
@@ -115,7 +125,7 @@ def _add_residuals(
             blocks.tiny,
             blocks.large,
             symbols,
-            step,
+            steps,
             bases.pictures,
             begin,
             end,
@@ -254,36 +264,39 @@ def choose(
     effort: Effort,
     pool: Executor,
     statistics: Statistics | None = None,
+    finer: np.ndarray | None = None,
 ) -> tuple[Blocks, np.ndarray, Planes]:
     """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
 
     picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; newest: the one
-    coded last, whose vectors are candidates, stretched by scale (2,) 256ths.
+    coded last, whose vectors are candidates, stretched by scale (2,) 256ths; finer: levels by which units are finer.
     """
     y = picture[0]
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
     blocks, symbols = Blocks(rows, columns), np.zeros((rows, columns, residual.SAMPLES), np.int16)
-    step = int(STEPS[level])
+    if finer is not None:
+        blocks.finer[:] = finer
+    steps = _steps(level, blocks)
     planes = empty_planes(rows, columns)
     inside = without_borders(planes)
     residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
         _choose_motion(y, level, references, newest, scale, blocks, effort, pool)
         _predict(blocks, references, inside, pool)
-        _settle_inter(picture, inside, step, bases, blocks, symbols, residuals)
-        _add_residuals(blocks, symbols, step, inside, bases, pool)
-    prices = frame_intra.price_curve(step / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
+        _settle_inter(picture, inside, steps, bases, blocks, symbols, residuals)
+        _add_residuals(blocks, symbols, steps, inside, bases, pool)
+    prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
     frame_intra.encode_intra(
         picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-        step, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, prices, np.float32(CHROMA_WEIGHT), effort.modes,
+        steps, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, prices, np.float32(CHROMA_WEIGHT), effort.modes,
     )  # fmt: skip
     if residuals is not None:
         room = 20 * rows * columns
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
             picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-            step, bases.pictures, np.float32(CHROMA_WEIGHT), samples, classes,
+            steps, bases.pictures, np.float32(CHROMA_WEIGHT), samples, classes,
         )  # fmt: skip
         residuals.residuals.append(samples[:kept])
         residuals.classes.append(classes[:kept])
@@ -345,7 +358,7 @@ def _choose_motion(
 def _settle_inter(
     picture: Planes,
     predicted: Planes,
-    step: int,
+    steps: np.ndarray,
     bases: BlockBases,
     blocks: Blocks,
     symbols: np.ndarray,
@@ -357,8 +370,9 @@ def _settle_inter(
     samples = np.empty((len(places), residual.SAMPLES), np.float32)
     residual.gather_residuals(*picture, *predicted, places, samples)
     samples[:, 256:] *= CHROMA_WEIGHT
-    inverse = np.float32(residual.STEP_SCALE / step)
-    errors = (samples * samples).sum(1) * inverse * inverse
+    scale = steps[places[:, 0], places[:, 1], None].astype(np.float32) / residual.STEP_SCALE
+    samples /= scale
+    errors = (samples * samples).sum(1)
     # where even nothing costs next to nothing, nothing it is
     worth = errors > BIT_PRICE * LEAST_BITS
     costs = np.zeros((blocks.rows, blocks.columns), np.float32)
@@ -366,18 +380,17 @@ def _settle_inter(
     places, samples, errors = places[worth], samples[worth], errors[worth]
     parts = (samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA])
     coefficients = tuple(
-        (p.reshape(-1, p.shape[-1]) @ (a[0].T * inverse)).reshape(p.shape)
-        for p, a in zip(parts, bases.analysis[:4], strict=True)
+        (p.reshape(-1, p.shape[-1]) @ a[0].T).reshape(p.shape) for p, a in zip(parts, bases.analysis[:4], strict=True)
     )
     search.settle_inter(
         coefficients, errors, bases.rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
         blocks.tiny, symbols, costs,
     )  # fmt: skip
-    _settle_units(picture, predicted, costs, inverse, bases, blocks, symbols, statistics)
+    _settle_units(picture, predicted, costs, steps, bases, blocks, symbols, statistics)
     if statistics is not None:
         whole = blocks.large[places[:, 0], places[:, 1]] == WHOLE
-        places, samples = places[~whole], samples[~whole]
-        parts = tuple(part[~whole] for part in parts)
+        places, samples = places[~whole], (samples * scale[worth])[~whole]
+        parts = samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA]
         coded, fine = (a[places[:, 0], places[:, 1]] > 0 for a in (blocks.coded, blocks.fine))
         statistics.add(samples[coded & ~fine], 0)
         tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)
@@ -391,7 +404,7 @@ def _settle_units(
     picture: Planes,
     predicted: Planes,
     costs: np.ndarray,
-    inverse: np.float32,
+    steps: np.ndarray,
     bases: BlockBases,
     blocks: Blocks,
     symbols: np.ndarray,
@@ -406,9 +419,11 @@ def _settle_units(
         return
     cosines, errors = np.empty((len(units), residual.SAMPLES), np.float32), np.empty(len(units), np.float32)
     frame_intra.all_unit_cosines(picture, predicted, units, np.float32(CHROMA_WEIGHT), cosines, errors)
+    inverse = residual.STEP_SCALE / steps[units[:, 0], units[:, 1]].astype(np.float32)
     lost = np.maximum(errors - (cosines * cosines).sum(1), 0) * inverse * inverse
     search.settle_units(
-        cosines @ (bases.analysis[4][0].T * inverse), lost, costs, bases.rates[4][0], BIT_PRICE, units, blocks.pred,
+        (cosines @ bases.analysis[4][0].T) * inverse[:, None], lost, costs, bases.rates[4][0], BIT_PRICE, units,
+        blocks.pred,
         blocks.merged, blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
     )  # fmt: skip
     if statistics is not None:

@@ -190,29 +190,33 @@ class VideoAnalyser:
         units = []
         if self._keyframe is not None:
             level = keyframe_level(self.quality, self._worth())
-            picture = self._filtered(self._keyframe, [], self._waiting, level)
-            units.append(self._decide([picture], [[Plan(0, level, (), True)]]))
+            picture, finer = self._filtered(self._keyframe, [], self._waiting, level)
+            units.append(self._decide([picture], [[Plan(0, level, (), True)]], {0: finer}))
             self._keyframe = None
         if not self._waiting:
             return units
         pictures, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
         end = self._number + len(pictures)
+        finer: dict[int, np.ndarray] = {}
         if self.profile == LOW_DELAY:
             waves = [[plan_low_delay(end, self.quality)]]
         else:
             waves = plan_group(self._number, end, self._before, self.quality)
             self._before = self._number
-            pictures[-1] = self._filtered(pictures[-1], pictures[-2::-1], self._waiting, waves[0][0].level)
+            pictures[-1], finer[end] = self._filtered(pictures[-1], pictures[-2::-1], self._waiting, waves[0][0].level)
         self._number = end
-        return [*units, self._decide(pictures, waves)]
+        return [*units, self._decide(pictures, waves, finer)]
 
-    def _filtered(self, picture: Planes, past: list[Planes], future: list[Planes], level: int) -> Planes:
-        """A picture that others are predicted from, with less of its noise. Nearest neighbours first."""
+    def _filtered(
+        self, picture: Planes, past: list[Planes], future: list[Planes], level: int
+    ) -> tuple[Planes, np.ndarray]:
+        """A picture that others are predicted from, with less of its noise, and how much finer its units are. Nearest
+        neighbours first."""
         others = [(n, other) for side in (past, future) for n, other in enumerate(side[:AHEAD], 1)]
         with timed(self.timings, "analysis"):
             return filtered(picture, others, level, self._pool)
 
-    def _decide(self, pictures: list[Planes], waves: list[list[Plan]]) -> DecidedUnit:
+    def _decide(self, pictures: list[Planes], waves: list[list[Plan]], finer: dict[int, np.ndarray]) -> DecidedUnit:
         """Decide on the frames of a unit. Frames of a wave are decided at once."""
         if not waves[0][0].references:
             self._window.clear()
@@ -222,7 +226,8 @@ class VideoAnalyser:
         for wave in waves:
             kept = {entry.number: entry for entry in self._window.kept}
             jobs = [
-                (plan, pictures[plan.number - first], [kept[number] for number in plan.references]) for plan in wave
+                (plan, pictures[plan.number - first], [kept[n] for n in plan.references], finer.get(plan.number))
+                for plan in wave
             ]
             with timed(self.timings, "analysis"):
                 if len(wave) == 1 or self.statistics is not None:
@@ -247,7 +252,7 @@ class VideoAnalyser:
         return round(max(-KEYFRAME_LESS, min(worth, KEYFRAME_MORE)))
 
     def _choose(
-        self, plan: Plan, picture: Planes, references: list[Reference], pool: Executor
+        self, plan: Plan, picture: Planes, references: list[Reference], finer: np.ndarray | None, pool: Executor
     ) -> tuple[Reference, np.ndarray]:
         """One frame, decided and reconstructed, and its symbols."""
         order = [entry.number for entry in self._window.kept]
@@ -255,7 +260,7 @@ class VideoAnalyser:
         distances = tuple(plan.number - entry.number for entry in references)
         scale = stretch(distances, newest.distances if newest is not None else ())
         blocks, symbols, planes = choose(
-            picture, plan.level, references, newest, scale, self.bases, self.effort, pool, self.statistics
+            picture, plan.level, references, newest, scale, self.bases, self.effort, pool, self.statistics, finer
         )
         return Reference(planes, blocks, plan.level, plan.number, distances), symbols
 

@@ -25,15 +25,21 @@ STRENGTHS = (0.7, 0.5, 0.35, 0.25)  # of the frames at distances 1, 2, ...
 DEVIATION = 3.3  # times the square root of the quantisation step: of samples that count
 TOLERANCE = 2.5  # times the quantisation step: mean squared difference of squares that count less
 CHROMA_STRENGTH = 0.8
+WORTH_LEVELS, WORTH_MOST = 4.0, 8  # levels of a unit for each doubling of what depends on it
+WORTH_ERROR = 0.15  # squared steps: mean squared difference at which half of a unit depends on another
 
 
-def filtered(picture: Planes, others: Sequence[tuple[int, Planes]], level: int, pool: Executor) -> Planes:
-    """A picture as a mean of itself and of others moved onto it, so far as they agree.
+def filtered(
+    picture: Planes, others: Sequence[tuple[int, Planes]], level: int, pool: Executor
+) -> tuple[Planes, np.ndarray]:
+    """A picture as a mean of itself and of others moved onto it, so far as they agree; and by how many levels its units
+    are worth to be finer, since others can be predicted from them.
 
     picture, others: uint8 planes, sides multiples of 16 (8 for chroma), others with their distances in frames.
     """
+    rows, columns = picture[0].shape[0] // 16, picture[0].shape[1] // 16
     if not others:
-        return picture
+        return picture, np.zeros(((rows + 1) // 2, (columns + 1) // 2), np.int8)
     step = float(STEPS[level]) / STEP_SCALE
     small = search.quarter_size(picture[0], 0)
     moved = list(pool.map(lambda other: _moved(picture[0], small, other[1], step), others))
@@ -46,7 +52,20 @@ def filtered(picture: Planes, others: Sequence[tuple[int, Planes]], level: int, 
             plane, stack, strengths * np.float32(CHROMA_STRENGTH if part else 1), DEVIATION * step**0.5,
             TOLERANCE * step, side, 0, plane.shape[0] // side, out[part],
         )  # fmt: skip
-    return out
+    return out, _worth(picture[0], [planes[0] for planes in moved], step)
+
+
+def _worth(y: np.ndarray, moved: list[np.ndarray], step: float) -> np.ndarray:
+    """Levels by which each unit is finer: its share of what of other frames is predicted from it."""
+    worth = np.ones(tuple(-(-side // 32) for side in y.shape))
+    for other in moved:
+        d = y.astype(np.float32) - other
+        d = np.pad(d * d, [(0, -side % 32) for side in y.shape])
+        error = d.reshape(worth.shape[0], 32, worth.shape[1], 32).mean((1, 3))
+        worth += 1 / (1 + error / (WORTH_ERROR * step * step))
+    levels = WORTH_LEVELS * np.log2(worth)
+    levels -= levels.mean()
+    return np.clip(np.round(levels), -WORTH_MOST, WORTH_MOST).astype(np.int8)
 
 
 def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float) -> Planes:

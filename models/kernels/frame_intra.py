@@ -126,7 +126,7 @@ def ready_map(pred):
 
 
 @compiled
-def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, step, bases):
+def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, steps, bases):
     """Reconstruct all intra blocks of a frame in coding order, in place."""
     scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     residual = np.empty(SAMPLES, np.int32)
@@ -141,12 +141,12 @@ def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, step,
             if r % 2 == 0 and c % 2 == 0:
                 if coded[r, c]:
                     mode = modes[4 * r, 4 * c]
-                    synthesise_large(symbols[r, c], step, False, mode, bases, residual, between, unit)
+                    synthesise_large(symbols[r, c], steps[r, c], False, mode, bases, residual, between, unit)
                 rebuild_unit(y, u, v, ready, r, c, modes, coded[r, c], unit, scratch, out)
             continue
         if coded[r, c]:
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
-            synthesise(symbols[r, c], step, False, fine[r, c], quarters, squares, bases, residual)
+            synthesise(symbols[r, c], steps[r, c], False, fine[r, c], quarters, squares, bases, residual)
         if not fine[r, c]:
             rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual, scratch, out)
             continue
@@ -294,14 +294,14 @@ def _all_differences(source, planes, row, column, units, weight, out):
 
 @compiled
 def encode_intra(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, step, price, bases, analysis, rates, prices, weight,
-    tried,
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, price, bases, analysis, rates, prices,
+    weight, tried,
 ):  # fmt: skip
     """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
 
-    source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; step: sixteenths;
-    price: squared steps of a bit; bases, analysis, rates: see `BlockBases`; prices: `price_curve`;
-    weight: of chroma; tried: how many modes of each size are tried in full.
+    source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; steps: (R, C)
+    int32 sixteenths, the same within a unit; price: squared steps of a bit; bases, analysis, rates: see `BlockBases`;
+    prices: `price_curve`; weight: of chroma; tried: how many modes of each size are tried in full.
     """
     y, u, v = planes
     scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
@@ -321,7 +321,7 @@ def encode_intra(
     unit_symbols, unit_mode, in_unit = np.zeros(384, np.int16), np.zeros(1, np.int32), False
     unit_cost = separate = np.float32(0)
     ready = ready_map(pred)
-    inverse = np.float32(STEP_SCALE / step)
+    prices = prices.copy()
     order = coding_order(*pred.shape)
     for number in range(len(order)):
         r, c = order[number]
@@ -329,6 +329,9 @@ def encode_intra(
             in_unit = False
         if pred[r, c]:
             continue
+        step = steps[r, c]
+        inverse = np.float32(STEP_SCALE / step)
+        prices[0] = inverse * np.float32(1 / 8)
         if begins_unit(r, c, *pred.shape):
             unit_cost = separate = np.float32(0)
             in_unit = not (pred[r, c + 1] or pred[r + 1, c] or pred[r + 1, c + 1])
@@ -461,7 +464,7 @@ def encode_intra(
                 any_symbol = 1
         coded[r, c] = any_symbol
         synthesise(
-            symbols[r, c], step, False, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], squares, bases,
+            symbols[r, c], steps[r, c], False, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], squares, bases,
             residual,
         )  # fmt: skip
         for q in range(4 if fine[r, c] else 1):
@@ -571,7 +574,7 @@ def all_unit_cosines(source, planes, units, weight, cosines, errors):
 
 @compiled
 def collect_residuals(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, step, bases, weight, residuals, classes
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, bases, weight, residuals, classes
 ):
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
@@ -595,12 +598,12 @@ def collect_residuals(
                 unit_cosines(source, planes, r, c, weight, samples)
                 which = transform_class(False, modes[4 * r, 4 * c])
                 saved = _keep(residuals, classes, saved, samples, 4 * CLASSES + which)
-                synthesise_large(symbols[r, c], step, False, modes[4 * r, 4 * c], bases, residual, between, unit)
+                synthesise_large(symbols[r, c], steps[r, c], False, modes[4 * r, 4 * c], bases, residual, between, unit)
                 add_unit(y, u, v, r, c, unit)
                 mark(ready, 4 * r, 4 * c, 8, 1)
             continue
         quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
-        synthesise(symbols[r, c], step, False, fine[r, c], quarters, squares, bases, residual)
+        synthesise(symbols[r, c], steps[r, c], False, fine[r, c], quarters, squares, bases, residual)
         for q in range(4 if fine[r, c] else 1):
             i, j, units = 4 * r, 4 * c, 4
             if fine[r, c]:

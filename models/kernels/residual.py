@@ -182,8 +182,9 @@ def add_block(y, u, v, r, c, residual):
 
 
 @compiled
-def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, step, bases, begin, end):
-    """Add what was coded to the inter blocks of block rows begin..end-1 (begin is even) of a predicted frame."""
+def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, steps, bases, begin, end):
+    """Add what was coded to the inter blocks of block rows begin..end-1 (begin is even) of a predicted frame; steps:
+    (R, C) int32 sixteenths."""
     residual, none = np.empty(SAMPLES, np.int32), np.zeros((4, 4), np.uint8)
     unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
     for r in range(begin, end):
@@ -192,11 +193,11 @@ def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, step, 
                 continue
             if large[r, c] == WHOLE:
                 if r % 2 == 0 and c % 2 == 0:
-                    synthesise_large(symbols[r, c], step, True, 0, bases, residual, between, unit)
+                    synthesise_large(symbols[r, c], steps[r, c], True, 0, bases, residual, between, unit)
                     add_unit(y, u, v, r, c, unit)
             else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-                synthesise(symbols[r, c], step, True, fine[r, c], quarters, none, bases, residual)
+                synthesise(symbols[r, c], steps[r, c], True, fine[r, c], quarters, none, bases, residual)
                 add_block(y, u, v, r, c, residual)
 
 

@@ -44,7 +44,10 @@ MODE_INDEX = MODE_KNOWN + 4  # 2
 ENERGY = MODE_INDEX + 2  # 2 kinds (inter, intra) x 3 transforms x 9 energies around x 8 nodes of a tree
 FILTERED = ENERGY + 432  # 3 x 3: filtered neighbours, coded blocks in the unit
 BANK = FILTERED + 9  # 4 x 2: bank on the left
-CONTEXTS = BANK + 8
+IS_FINER = BANK + 8  # 1: whether any unit is
+FINER = IS_FINER + 1  # 7: magnitudes of differences of levels
+CONTEXTS = FINER + 7
+MAX_FINER = 16  # levels
 
 # of each block: alone; in a large unit of 2 x 2 blocks with one motion; in one that is transformed as a whole, too
 ALONE, SHARED, WHOLE = range(3)
@@ -263,6 +266,38 @@ def code_banks(coder, buffer, contexts, coded, banks):
                 banks[r, c] = 1 + which
             else:
                 banks[r, c] = 0
+
+
+@compiled
+def code_finer(coder, buffer, contexts, coded, finer):
+    """Write or read by how many levels each unit of 2 x 2 blocks is finer than its frame, (rows, columns) int8.
+
+    It is told of units with coded blocks, as the difference to the unit on the left (or above); others take that.
+    """
+    rows, columns = coded.shape
+    some = 0
+    for r in range(finer.shape[0]):
+        for c in range(finer.shape[1]):
+            if finer[r, c]:
+                some = 1
+    some = code_bit(coder, buffer, contexts, IS_FINER, some)
+    for r in range(finer.shape[0]):
+        for c in range(finer.shape[1]):
+            value = np.int64(0)
+            if some:
+                value = np.int64(finer[r, c - 1]) if c > 0 else np.int64(finer[r - 1, c]) if r > 0 else np.int64(0)
+                known = True
+                for i in range(2 * r, min(2 * r + 2, rows)):
+                    for j in range(2 * c, min(2 * c + 2, columns)):
+                        if coded[i, j]:
+                            known = False
+                if not known:
+                    difference = np.int64(finer[r, c]) - value
+                    magnitude = code_magnitude(coder, buffer, contexts, FINER, 6, abs(difference))
+                    if magnitude and code_plain(coder, buffer, 1 if difference < 0 else 0, 1):
+                        magnitude = -magnitude
+                    value = min(max(value + magnitude, -MAX_FINER), MAX_FINER)
+            finer[r, c] = value
 
 
 @compiled

@@ -18,6 +18,7 @@ from nvcodec.models.kernels.restore import BANKS
 from nvcodec.models.kernels.syntax import (
     ALONE,
     CONTEXTS,
+    MAX_FINER,
     MAX_VECTOR,
     MERGE,
     SHARED,
@@ -25,6 +26,7 @@ from nvcodec.models.kernels.syntax import (
     begins_unit,
     code_banks,
     code_blocks,
+    code_finer,
     coding_order,
     likely_modes,
     merge_candidates,
@@ -244,6 +246,54 @@ def test_units_save_what_their_blocks_would_repeat() -> None:
             total += len(write(blocks, Frame(2, Blocks(8, 8), np.zeros(2, np.int64)), contexts))
         nbytes.append(total)
     assert nbytes[1] < 0.7 * nbytes[0]
+
+
+# --- levels of units
+
+
+def code_levels(payload: bytes | None, coded: np.ndarray, finer: np.ndarray, contexts: np.ndarray) -> bytes:
+    """Write them, or read them into ``finer``."""
+    buffer = np.zeros(4096, np.uint8)
+    state = binary.start_writing(buffer)
+    if payload is not None:
+        state, buffer = binary.start_reading(payload)
+    code_finer(state, buffer, contexts, coded, finer)
+    return binary.finish_writing(state, buffer) if payload is None else b""
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.integers(1, 7))
+def test_levels_of_units_come_back(seed: int, rows: int, columns: int) -> None:
+    """As far as they matter: a unit in which nothing is coded takes its neighbour's."""
+    random = np.random.default_rng(seed)
+    here, there = (binary.new_contexts(CONTEXTS) for _ in range(2))
+    for _ in range(3):
+        coded = (random.random((rows, columns)) < random.random()).astype(np.uint8)
+        shape = (rows + 1) // 2, (columns + 1) // 2
+        wanted = random.integers(-MAX_FINER, MAX_FINER + 1, shape).astype(np.int8)
+        written, found = wanted.copy(), random.integers(-128, 128, shape).astype(np.int8)
+        payload = code_levels(None, coded, written, here)
+        code_levels(payload, coded, found, there)
+        assert np.array_equal(found, written)
+        assert np.array_equal(here, there)
+        for (r, c), level in np.ndenumerate(found):
+            if coded[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].any() and wanted.any():
+                assert level == wanted[r, c]
+            else:
+                assert level == (0 if not wanted.any() else found[r, c - 1] if c else found[r - 1, c] if r else 0)
+
+
+def test_levels_that_are_all_the_frames_cost_next_to_nothing() -> None:
+    contexts, coded = binary.new_contexts(CONTEXTS), np.ones((8, 8), np.uint8)
+    assert sum(len(code_levels(None, coded, np.zeros((4, 4), np.int8), contexts)) for _ in range(20)) <= 20
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_levels_within_their_range(payload: bytes) -> None:
+    coded, finer = np.ones((6, 9), np.uint8), np.zeros((3, 5), np.int8)
+    code_levels(payload, coded, finer, binary.new_contexts(CONTEXTS))
+    assert np.abs(finer.astype(int)).max() <= MAX_FINER
 
 
 # --- banks of filters

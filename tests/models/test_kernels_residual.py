@@ -387,8 +387,9 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights)
     symbols = random.integers(-3, 4, (5, 5, SAMPLES)).astype(np.int16)
     pictures = weights.bases.pictures
     found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
+    steps = np.ascontiguousarray(random.integers(50, 200, (3, 3)).astype(np.int32).repeat(2, 0).repeat(2, 1)[:5, :5])
     for rows in ((0, 2), (2, 5)):
-        add_inter_residuals(*found, pred, coded, fine, tiny, large, symbols, 100, pictures, *rows)
+        add_inter_residuals(*found, pred, coded, fine, tiny, large, symbols, steps, pictures, *rows)
     out, unit = np.zeros(SAMPLES, np.int32), np.zeros((3, 32, 32), np.int32)
     for r in range(5):
         for c in range(5):
@@ -399,10 +400,10 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights)
                 if (r, c) != (0, 0):
                     continue
                 size, parts = 2, parts_of(unit)
-                synthesise_large(symbols[r, c], 100, True, 0, pictures, out, np.zeros((32, 16), np.int32), unit)
+                synthesise_large(symbols[r, c], steps[r, c], True, 0, pictures, out, np.zeros((32, 16), np.int32), unit)
             else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-                synthesise(symbols[r, c], 100, True, fine[r, c], quarters, all_of(0), pictures, out)
+                synthesise(symbols[r, c], steps[r, c], True, fine[r, c], quarters, all_of(0), pictures, out)
             for plane, part, n in zip(wanted, parts, (16, 8, 8), strict=True):
                 at = np.s_[n * r : n * (r + size), n * c : n * (c + size)]
                 plane[at] = (plane[at].astype(int) + part.reshape(n * size, -1)).clip(0, 255)

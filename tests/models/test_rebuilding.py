@@ -108,7 +108,16 @@ def test_intra_blocks_are_rebuilt_in_turn(weights: Weights, seed: int, reference
     planes = [random.integers(0, 256, (16 * rows // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2)]
     found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
     rebuild_intra(
-        *found, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, STEP, pictures
+        *found,
+        blocks.pred,
+        blocks.coded,
+        blocks.fine,
+        blocks.tiny,
+        blocks.large,
+        blocks.modes,
+        symbols,
+        np.full((rows, columns), STEP, np.int32),
+        pictures,
     )
     reference_intra(wanted, blocks, symbols, pictures)
     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
