@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nvcodec.models.kernels import compensation, deblock, frame_intra, residual, restore, search
+from nvcodec.models.kernels import choice, compensation, deblock, frame_intra, inter, residual, restore, search
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import LEVELS, STEPS, deblocking_qp
@@ -226,6 +226,7 @@ class Effort:
     modes: int = 3  # intra modes tried in full
     split: bool = True  # vectors of 8x8 quarters
     refine: bool = True  # vectors into two references together
+    exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
 
 
 @dataclass
@@ -281,7 +282,7 @@ def choose(
     inside = without_borders(planes)
     residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
-        _choose_motion(y, level, references, newest, scale, blocks, effort, pool)
+        _choose_motion(picture, level, references, newest, scale, blocks, steps, bases, effort, inside, pool)
         _predict(blocks, references, inside, pool)
         _settle_inter(picture, inside, steps, bases, blocks, symbols, residuals)
         _add_residuals(blocks, symbols, steps, inside, bases, pool)
@@ -310,15 +311,20 @@ def choose(
 
 
 def _choose_motion(
-    y: np.ndarray,
+    picture: Planes,
     level: int,
     references: list[Reference],
     newest: Reference | None,
     scale: np.ndarray,
     blocks: Blocks,
+    steps: np.ndarray,
+    bases: BlockBases,
     effort: Effort,
+    trial: Planes,
     pool: Executor,
 ) -> None:
+    """Search and choose; trial: planes that are overwritten."""
+    y = picture[0]
     rows, columns = blocks.rows, blocks.columns
     step = float(STEPS[level]) / residual.STEP_SCALE
     sad_price = MOTION_PRICE * step
@@ -348,10 +354,10 @@ def _choose_motion(
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
-    search.choose_blocks(
-        y, references[0].planes[0], references[-1].planes[0], len(references), whole, quarters, effort.split,
-        effort.refine, BIT_PRICE, prices, before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.large,
-        blocks.vectors,
+    choice.choose_blocks(
+        picture, references[0].planes, references[-1].planes, len(references), whole, quarters, effort.split,
+        effort.refine, effort.exact, BIT_PRICE, prices, steps, np.float32(CHROMA_WEIGHT), bases.analysis, bases.rates,
+        before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.vectors, trial,
     )  # fmt: skip
 
 
@@ -378,19 +384,19 @@ def _settle_inter(
     costs = np.zeros((blocks.rows, blocks.columns), np.float32)
     costs[places[:, 0], places[:, 1]] = errors
     places, samples, errors = places[worth], samples[worth], errors[worth]
-    parts = (samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA])
+    parts = (samples, samples[:, inter.QUARTERS], samples[:, inter.TINY], samples[:, inter.TINY_CHROMA])
     coefficients = tuple(
         (p.reshape(-1, p.shape[-1]) @ a[0].T).reshape(p.shape) for p, a in zip(parts, bases.analysis[:4], strict=True)
     )
-    search.settle_inter(
-        coefficients, errors, bases.rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
-        blocks.tiny, symbols, costs,
+    inter.settle_inter(
+        coefficients, errors, bases.rates, BIT_PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
+        symbols, costs,
     )  # fmt: skip
     _settle_units(picture, predicted, costs, steps, bases, blocks, symbols, statistics)
     if statistics is not None:
         whole = blocks.large[places[:, 0], places[:, 1]] == WHOLE
         places, samples = places[~whole], (samples * scale[worth])[~whole]
-        parts = samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA]
+        parts = samples, samples[:, inter.QUARTERS], samples[:, inter.TINY], samples[:, inter.TINY_CHROMA]
         coded, fine = (a[places[:, 0], places[:, 1]] > 0 for a in (blocks.coded, blocks.fine))
         statistics.add(samples[coded & ~fine], 0)
         tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)
@@ -421,26 +427,9 @@ def _settle_units(
     frame_intra.all_unit_cosines(picture, predicted, units, np.float32(CHROMA_WEIGHT), cosines, errors)
     inverse = residual.STEP_SCALE / steps[units[:, 0], units[:, 1]].astype(np.float32)
     lost = np.maximum(errors - (cosines * cosines).sum(1), 0) * inverse * inverse
-    search.settle_units(
+    inter.settle_units(
         (cosines @ bases.analysis[4][0].T) * inverse[:, None], lost, costs, bases.rates[4][0], BIT_PRICE, units,
-        blocks.pred,
-        blocks.merged, blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
+        blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
     )  # fmt: skip
     if statistics is not None:
         statistics.add(cosines[blocks.large[units[:, 0], units[:, 1]] == WHOLE], 4 * CLASSES)
-
-
-def _sample_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which samples of a block make up its quarters (4, 96), their 4x4 luma squares (4, 4, 16) and chroma (4, 32)."""
-    luma, chroma = np.arange(256).reshape(16, 16), 256 + np.arange(128).reshape(2, 8, 8)
-    quarters, tiny, tiny_chroma = [], [], []
-    for q in range(4):
-        y = luma[8 * (q >> 1) :, 8 * (q & 1) :][:8, :8]
-        uv = chroma[:, 4 * (q >> 1) :, 4 * (q & 1) :][:, :4, :4].ravel()
-        quarters.append(np.concatenate([y.ravel(), uv]))
-        tiny.append(np.stack([y[4 * (s >> 1) :, 4 * (s & 1) :][:4, :4].ravel() for s in range(4)]))
-        tiny_chroma.append(uv)
-    return np.stack(quarters), np.stack(tiny), np.stack(tiny_chroma)
-
-
-QUARTERS, TINY, TINY_CHROMA = _sample_numbers()

@@ -155,6 +155,37 @@ def store(out, top, left, size, first, second, both):
 
 
 @compiled
+def predict_block(first, second, kind, vectors, r, c, a, b, out_y, out_u, out_v):
+    """Predict one inter block; a, b: (16, 16) int32 to work in; the rest as in `compensate`."""
+    whole = True
+    for ref in range(2):
+        if kind & (1 << ref):
+            for k in range(1, 4):
+                i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
+                for n in range(2):
+                    if vectors[ref, i, j, n] != vectors[ref, 2 * r, 2 * c, n]:
+                        whole = False
+    parts, size = (1, 16) if whole else (4, 8)
+    for k in range(parts):
+        br, bc = 2 * r + (k >> 1), 2 * c + (k & 1)
+        top, left, half = 8 * br, 8 * bc, size // 2
+        x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
+        if kind & FIRST:
+            luma_block(first[0], PAD, top, left, size, x0, y0, a)
+        if kind & SECOND:
+            luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
+        store(out_y, top, left, size, a, b, kind == BOTH)
+        top, left = top // 2, left // 2
+        for plane in range(2):
+            p = 1 + plane
+            if kind & FIRST:
+                chroma_block(first[p], PAD // 2, top, left, half, x0, y0, a)
+            if kind & SECOND:
+                chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
+            store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
+
+
+@compiled
 def compensate(first, second, pred, vectors, begin, end, out_y, out_u, out_v):
     """Predict the inter blocks of block rows begin..end-1 of a frame.
 
@@ -164,37 +195,5 @@ def compensate(first, second, pred, vectors, begin, end, out_y, out_u, out_v):
     a, b = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
     for r in range(begin, end):
         for c in range(pred.shape[1]):
-            kind = pred[r, c]
-            if kind == INTRA:
-                continue
-            whole = True
-            for ref in range(2):
-                if kind & (1 << ref):
-                    v = vectors[ref]
-                    x, y = v[2 * r, 2 * c, 0], v[2 * r, 2 * c, 1]
-                    for k in range(1, 4):
-                        if v[2 * r + (k >> 1), 2 * c + (k & 1), 0] != x or v[2 * r + (k >> 1), 2 * c + (k & 1), 1] != y:
-                            whole = False
-            parts, size = (1, 16) if whole else (4, 8)
-            for k in range(parts):
-                br, bc = 2 * r + (k >> 1), 2 * c + (k & 1)
-                top, left, half = 8 * br, 8 * bc, size // 2
-                x0, y0, x1, y1 = (
-                    vectors[0, br, bc, 0],
-                    vectors[0, br, bc, 1],
-                    vectors[1, br, bc, 0],
-                    vectors[1, br, bc, 1],
-                )
-                if kind & FIRST:
-                    luma_block(first[0], PAD, top, left, size, x0, y0, a)
-                if kind & SECOND:
-                    luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
-                store(out_y, top, left, size, a, b, kind == BOTH)
-                top, left = top // 2, left // 2
-                for plane in range(2):
-                    p = 1 + plane
-                    if kind & FIRST:
-                        chroma_block(first[p], PAD // 2, top, left, half, x0, y0, a)
-                    if kind & SECOND:
-                        chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
-                    store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
+            if pred[r, c] != INTRA:
+                predict_block(first, second, pred[r, c], vectors, r, c, a, b, out_y, out_u, out_v)

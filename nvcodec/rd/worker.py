@@ -62,6 +62,10 @@ class Job:
         return cls(**body)
 
 
+# libvvenc in ffmpeg sometimes ends at once, without a frame and without an error; the same command then works
+ATTEMPTS = 5
+
+
 def measure_point(job: Job, folder: Path) -> Point:
     """Encode, decode and measure inside ``folder``, which the caller removes."""
     from nvcodec.metrics.measure import measure_all
@@ -73,7 +77,10 @@ def measure_point(job: Job, folder: Path) -> Point:
         DECODED: folder / "decoded.y4m",
         STATS: folder / "frames.txt",
     }
-    encode = run_command(_filled(trial.encode, paths), f"{name}: encoding", check_options=trial.check_options)
+    for _ in range(ATTEMPTS):
+        encode = run_command(_filled(trial.encode, paths), f"{name}: encoding", check_options=trial.check_options)
+        if paths[STREAM].is_file() and paths[STREAM].stat().st_size:
+            break
     nbytes = _size(paths[STREAM], f"{name}: encoding")
     decode = run_command(_filled(trial.decode, paths), f"{name}: decoding")
     _size(paths[DECODED], f"{name}: decoding")

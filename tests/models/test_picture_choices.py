@@ -26,10 +26,10 @@ from nvcodec.models.conditional.picture import (
 )
 from nvcodec.models.conditional.sequence import EFFORTS
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.choice import choose_blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
 from nvcodec.models.kernels.frame_intra import price_curve
 from nvcodec.models.kernels.restore import BANKS, RANGES
-from nvcodec.models.kernels.search import choose_blocks
 from nvcodec.models.kernels.syntax import ALONE, CONTEXTS, MAX_VECTOR, WHOLE
 from nvcodec.models.quality import LEVELS, STEPS
 from nvcodec.models.transform import CHROMA_WEIGHT, CLASSES, Filters, no_filters
@@ -175,20 +175,27 @@ def test_a_frame_coder_reads_what_it_wrote(weights: Weights, pool: ThreadPoolExe
         kept.append(Reference(planes, blocks, 36, number))
 
 
-def test_refined_vectors_stay_within_the_limit() -> None:
+def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     """In a wide picture whose first block lies 1024 samples to the right in both references: one step too far."""
     columns = 70
     random = np.random.default_rng(0)
-    first, second = (padded(random.integers(0, 256, (16, 16 * columns)).astype(np.uint8), PAD) for _ in range(2))
-    current = random.integers(0, 256, (16, 16 * columns)).astype(np.uint8)
+    first, second, picture = (
+        tuple(random.integers(0, 256, (16 // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2))
+        for _ in range(3)
+    )
+    first, second = (
+        tuple(padded(plane, PAD // s) for plane, s in zip(planes, (1, 2, 2), strict=True)) for planes in (first, second)
+    )
     there = np.s_[PAD : PAD + 16, PAD + 1024 : PAD + 1040]
-    current[:, :16] = (first[there].astype(int) + second[there] + 1) // 2
+    picture[0][:, :16] = (first[0][there].astype(int) + second[0][there] + 1) // 2
     blocks, last = Blocks(1, columns), Blocks(1, columns)
     whole = np.zeros((2, 1, columns, 3))
     whole[:, 0, 0, 0] = MAX_VECTOR
     prices = price_curve(16.0, BIT_PRICE, *CODED_BITS)
     values = {
-        "current": current, "first": first, "second": second, "references": 2, "whole": whole,
+        "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
+        "weight": np.float32(1), "analysis": weights.bases.analysis, "rates": weights.bases.rates,
+        "first": first, "second": second, "references": 2, "whole": whole,
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": BIT_PRICE,
         "prices": prices, "last_pred": last.pred, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,

@@ -265,3 +265,19 @@ def test_report_is_reached_by_its_own_arguments(measured, tmp_path, capsys):
     assert (tmp_path / "report" / "report.md").is_file()
     assert main(["rd", "report", str(tmp_path / "nowhere")]) == 2
     assert "not a results folder" in capsys.readouterr().err
+
+
+def test_an_encoder_that_once_wrote_nothing_is_asked_again(clips, tmp_path):
+    """As libvvenc in ffmpeg does: no frame, no error. The wrapper stands in for it at the first attempt."""
+    wrapper, tried = tmp_path / "bin" / "ffmpeg", tmp_path / "tried"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncase "$last" in *.h264) if [ ! -e {tried} ]; then echo > {tried}; : > "$last";'
+        f' exit 0; fi;; esac\nexec {find_ffmpeg().path} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"}
+    arguments = (clips[0], "--codec", "x264:medium", "--metrics", "psnr", "--quality", "x264=32")
+    done = nvc_rd(*arguments, "-o", tmp_path / "results", env=environment)
+    assert tried.exists()
+    assert "1 points measured, 0 there already, 0 failed" in done.stdout, done.stdout + done.stderr

@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 
 from nvcodec.models.conditional.picture import BIT_PRICE, Blocks
-from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, quantise
-from nvcodec.models.kernels.search import settle_inter, settle_units
+from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, compensate, padded
+from nvcodec.models.kernels.inter import (
+    QUARTERS,
+    TINY,
+    TINY_CHROMA,
+    exact_cost,
+    room_for_trial,
+    settle_inter,
+    settle_units,
+)
+from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, gather_residuals, quantise
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
+from nvcodec.models.transform import CHROMA_WEIGHT
 
 ROWS, COLUMNS = 4, 6
 SIZES = (384, 96, 16, 32, 384)
@@ -64,8 +75,8 @@ def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
         field[:] = 9
     costs, kinds = np.full((ROWS, COLUMNS), -1, np.float32), set()
     settle_inter(
-        tuple(parts), errors, rates, BIT_PRICE, places, blocks.pred, blocks.merged, blocks.coded, blocks.fine,
-        blocks.tiny, symbols, costs,
+        tuple(parts), errors, rates, BIT_PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols,
+        costs,
     )  # fmt: skip
     for k, (r, c) in enumerate(places):
         coarse, whole = chosen(parts[0][k], rates[0][0])
@@ -116,8 +127,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
         costs[r, c] += 0.02 * (-1) ** n
     before = {name: getattr(blocks, name).copy() for name in ("pred", "merged", "large", "coded", "fine", "tiny")}
     settle_units(
-        values, lost, costs, rates, BIT_PRICE, units, blocks.pred, blocks.merged, blocks.large, blocks.coded,
-        blocks.fine, blocks.tiny, symbols,
+        values, lost, costs, rates, BIT_PRICE, units, blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
     )  # fmt: skip
     whole = np.zeros((ROWS, COLUMNS), bool)
     for n, (r, c) in enumerate(units):
@@ -138,3 +148,56 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
     assert np.array_equal(blocks.tiny, np.where(whole.repeat(2, 0).repeat(2, 1), 0, before["tiny"]))
     for name in ("pred", "merged"):
         assert np.array_equal(getattr(blocks, name), before[name])
+
+
+@pytest.mark.parametrize("kind", [FIRST, SECOND, BOTH])
+def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_then(weights: Weights, kind: int) -> None:
+    """As `settle_inter` finds from the same prediction, of blocks that are coded and of one that is not."""
+    random, weight, step = np.random.default_rng(kind), np.float32(CHROMA_WEIGHT), 200
+    first, second = (
+        tuple(padded(smoothed(random, 16 * ROWS // s, 16 * COLUMNS // s), PAD // s) for s in (1, 2, 2))
+        for _ in range(2)
+    )
+    vectors = random.integers(-30, 31, (2, 2 * ROWS, 2 * COLUMNS, 2)).astype(np.int32)
+    vectors[:, :, :6] = vectors[:, ::2, :6].repeat(2, 1)  # some of one motion
+    vectors[:, :, :6] = vectors[:, :, :6:2].repeat(2, 2)
+    pred = np.full((ROWS, COLUMNS), kind, np.uint8)
+    predicted, trial = (
+        tuple(np.zeros((16 * ROWS // s, 16 * COLUMNS // s), np.uint8) for s in (1, 2, 2)) for _ in range(2)
+    )
+    compensate(first, second, pred, vectors, 0, ROWS, *predicted)
+    picture = tuple(np.clip(p + random.normal(0, 12, p.shape), 0, 255).astype(np.uint8) for p in predicted)
+    for a, b in zip(picture, predicted, strict=True):
+        side = len(a) // ROWS
+        a[:side, :side] = b[:side, :side]
+    places = np.argwhere(pred > 0)
+    samples = np.empty((len(places), SAMPLES), np.float32)
+    gather_residuals(*picture, *predicted, places, samples)
+    samples[:, 256:] *= weight
+    samples *= 16 / step
+    bases, blocks = weights.bases, Blocks(ROWS, COLUMNS)
+    parts = samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA]
+    coefficients = tuple(p @ a[0].T for p, a in zip(parts, bases.analysis[:4], strict=True))
+    symbols, costs = np.zeros((ROWS, COLUMNS, SAMPLES), np.int16), np.zeros((ROWS, COLUMNS), np.float32)
+    errors = (samples * samples).sum(1)
+    settle_inter(
+        coefficients, errors, bases.rates, BIT_PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
+        symbols, costs,
+    )  # fmt: skip
+    one, two, room = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), room_for_trial()
+    for r, c in places:
+        cost = exact_cost(
+            picture, first, second, kind, vectors, r, c, False, step, weight, bases.analysis, bases.rates, BIT_PRICE,
+            one, two, trial, room,
+        )  # fmt: skip
+        assert cost == pytest.approx(costs[r, c], rel=1e-3)
+    assert all(np.array_equal(a, b) for a, b in zip(trial, predicted, strict=True))
+    assert blocks.coded.any()
+    assert not blocks.coded[0, 0]
+
+
+def smoothed(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+    values = random.normal(0, 60, (height + 4, width + 4)).cumsum(0).cumsum(1)
+    return (
+        (128 + 60 * np.sin(values[4:, 4:] / 200) + random.normal(0, 3, (height, width))).clip(0, 255).astype(np.uint8)
+    )
