@@ -272,8 +272,8 @@ def test_an_encoder_that_once_wrote_nothing_is_asked_again(clips, tmp_path):
     wrapper, tried = tmp_path / "bin" / "ffmpeg", tmp_path / "tried"
     wrapper.parent.mkdir()
     wrapper.write_text(
-        f'#!/bin/sh\nfor last; do :; done\ncase "$last" in *.h264) if [ ! -e {tried} ]; then echo > {tried}; : > "$last";'
-        f' exit 0; fi;; esac\nexec {find_ffmpeg().path} "$@"\n'
+        f'#!/bin/sh\nfor last; do :; done\ncase "$last" in *.h264) if [ ! -e {tried} ]; then echo > {tried}; '
+        f': > "$last"; exit 0; fi;; esac\nexec {find_ffmpeg().path} "$@"\n'
     )
     wrapper.chmod(0o755)
     environment = {**os.environ, "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"}
