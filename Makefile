@@ -17,6 +17,7 @@ export PYTHONUTF8 := 1
 .DELETE_ON_ERROR:
 
 test: lint
+	-@$(BIN)/python scripts/get_chromium.py
 	$(BIN)/pytest -q
 
 demo: $(READY)

@@ -34,10 +34,14 @@ TIMEOUT_S = 60.0
 
 
 def find_chromium() -> str | None:
-    """Path of a Chromium: $CHROMIUM, PATH, or the one the playwright package keeps; None if there is none."""
+    """Path of a Chromium: $CHROMIUM, that of scripts/get_chromium.py, on PATH, or the one the playwright package keeps;
+    None if there is none."""
     named = os.environ.get("CHROMIUM")
     if named:
         return named
+    fetched = Path(sys.prefix) / "chromium" / "chromium"
+    if fetched.exists():
+        return str(fetched)
     for name in NAMES:
         if found := shutil.which(name):
             return found
