@@ -8,9 +8,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.picture import QUARTERS, TINY, TINY_CHROMA
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.frame_intra import unit_cosines
+from nvcodec.models.kernels.inter import QUARTERS, TINY, TINY_CHROMA
 from nvcodec.models.kernels.residual import (
     LARGE_CHROMA_COSINES,
     LARGE_COSINES,

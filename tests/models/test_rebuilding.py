@@ -155,7 +155,7 @@ def test_threads_do_not_change_the_planes(
             with ThreadPoolExecutor(threads) as pool:
                 results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-            patch.setattr(picture, "_by_rows", lambda pool, rows, work: work(0, rows))  # all rows at once
+            patch.setattr(picture, "_by_rows", lambda pool, rows, work, unit=2: work(0, rows))  # all rows at once
             results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         assert all(result == results[0] for result in results)
     assert kinds == {ALONE, SHARED, WHOLE} or rows < 8
