@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of the report's page, as the README shows it; needs Chromium or Chrome
-(scripts/get_chromium.py fetches one).
+"""A picture of the report's page, as the README shows it; needs Chromium or Chrome.
 
 python scripts/report_screenshot.py RESULTS/report/report.html -o docs/report.png [--size 1400x1500]
 """
@@ -29,8 +28,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
     parser.add_argument("--size", default="1400x1500", help="window in pixels (default: 1400x1500)")
     args = parser.parse_args()
-    names = os.environ.get("CHROMIUM"), str(Path(sys.prefix) / "chromium" / "chromium"), *NAMES
-    browser = next(filter(None, (shutil.which(name) for name in names if name)), None)
+    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     width, cross, height = args.size.partition("x")
     if not (cross and width.isdigit() and height.isdigit()):
         parser.error(f"--size {args.size!r}: write WIDTHxHEIGHT")
