@@ -16,6 +16,7 @@ from nvcodec.models.training.recipe import RecordCounts
 from nvcodec.models.training.records import (
     ARRAYS,
     LARGEST,
+    OF_UNITS,
     RecordedFrame,
     Sequence,
     mark_complete,
@@ -41,7 +42,8 @@ def record_piece(piece: Piece, bases: BlockBases, pool: Executor) -> list[Sequen
             references = tuple(window.kept[slot] for slot in header.references)
             window.add(len(sequences[-1]), header.kept)
             arrays = {name: getattr(blocks, name).astype(kind) for name, (_, kind) in ARRAYS.items()}
-            arrays["banks"] = arrays["banks"].repeat(2, 0).repeat(2, 1)[: blocks.rows, : blocks.columns]
+            for name in OF_UNITS:
+                arrays[name] = arrays[name].repeat(2, 0).repeat(2, 1)[: blocks.rows, : blocks.columns]
             coded = symbols[blocks.coded > 0].clip(-LARGEST, LARGEST).astype(np.int8)
             sequences[-1].append(RecordedFrame(number, header.level, header.kept, references, arrays, coded))
     return sequences

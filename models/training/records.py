@@ -34,12 +34,16 @@ ARRAYS: dict[str, tuple[int, type]] = {
     "coded": (1, np.uint8),
     "fine": (1, np.uint8),
     "banks": (1, np.uint8),
+    "finer": (1, np.int8),
     "large": (1, np.uint8),
     "energy": (1, np.uint8),
     "tiny": (4, np.uint8),
     "modes": (16, np.uint8),
     "vectors": (16, np.int16),
 }
+
+
+OF_UNITS = ("banks", "finer")  # of units of 2 x 2 blocks, recorded for each block
 
 
 @dataclass
@@ -68,7 +72,8 @@ class RecordedFrame:
         blocks = Blocks(*self.shape)
         for name, array in self.arrays.items():
             setattr(blocks, name, array.astype(np.int32) if name == "vectors" else array)
-        blocks.banks = np.ascontiguousarray(blocks.banks[::2, ::2])  # recorded for each block
+        for name in OF_UNITS:
+            setattr(blocks, name, np.ascontiguousarray(self.arrays[name][::2, ::2]))
         return blocks
 
 

@@ -50,7 +50,7 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-4"
+    assert metadata["format"] == FORMAT == "nvc-conditional-5"
 
 
 def test_coding_leaves_the_model_as_it_was(weights: Weights) -> None:

@@ -29,7 +29,7 @@ from nvcodec.models.quality import LEVELS, STEPS
 from nvcodec.models.training import restoration
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.phases import BASES, FILTERED
-from nvcodec.models.training.pieces import Pieces
+from nvcodec.models.training.pieces import Piece, Pieces
 from nvcodec.models.training.recipe import FiltersCounts
 from nvcodec.models.training.restoration import Deblocked, code_piece, fit, learn_filters
 from nvcodec.models.training.workers import Workers
@@ -132,6 +132,11 @@ def test_nothing_to_learn_from_is_nothing_learned() -> None:
     assert (luma.shape, chroma.shape) == ((BANKS, CLASSES, LUMA_TAPS), (BANKS, 2, CLASSES, CHROMA_TAPS))
 
 
+def distances(y: np.ndarray, piece: Piece) -> list[float]:
+    """Mean absolute differences of luma to each picture of a piece."""
+    return [float(np.abs(y.astype(int) - other).mean()) for other in piece.planes[0]]
+
+
 def test_frames_of_a_piece_are_those_before_restoration(cache: Path, encoded: Path) -> None:
     """The keyframe and some of those after it, with the picture each stands for; filters do not change a keyframe's."""
     pieces, plain, with_filters = Pieces(cache, 1, 3), load_bases(encoded / BASES), load_bases(encoded / FILTERED)
@@ -140,10 +145,9 @@ def test_frames_of_a_piece_are_those_before_restoration(cache: Path, encoded: Pa
         frames = [code_piece(pieces, "clips", number, 6, bases) for bases in (plain, with_filters)]
         assert [len(f) for f in frames] == [1 + len(range(number + 1, 6, 2))] * 2
         for frame in frames[0]:
-            shown = [np.array_equal(frame.picture[0], y) for y in piece.planes[0]]
-            assert sum(shown) >= 1
+            assert min(distances(frame.picture[0], piece)) < 3  # or none, but for what is filtered along motion
         key, same_key = frames[0][0], frames[1][0]
-        assert np.array_equal(key.picture[0], piece.planes[0][0])
+        assert int(np.argmin(distances(key.picture[0], piece))) == 0
         assert all(np.array_equal(a, b) for a, b in zip(key.planes, same_key.planes, strict=True))
         for plane, pad in zip(key.planes, PADS, strict=True):
             assert np.array_equal(plane, padded(np.ascontiguousarray(plane[pad:-pad, pad:-pad]), pad))
