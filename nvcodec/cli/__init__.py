@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenMP threads that spin for long before they sleep stall each other at every layer when cores are shared; must
     # be set before torch is loaded
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # pictures are coded in threads of their own: more of them inside products of small matrices wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     signals = _Signals()
     if argv is None:
