@@ -187,8 +187,9 @@ def code_frame(
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
     code_blocks(
         coder, buffer, learned.contexts[band, int(inter)], inter, len(frame.distances), now.pred, now.merged, now.coded,
-        now.fine, now.tiny, now.energy, now.large, now.modes, now.vectors, newest.blocks.pred, before.merged,
-        before.coded, newest.blocks.vectors, stretch(frame.distances, newest.distances),
+        now.fine, now.tiny, now.energy, now.large, now.modes, now.shapes, now.kinds, now.parts, now.vectors,
+        newest.blocks.kinds, before.merged, before.coded, newest.blocks.vectors,
+        stretch(frame.distances, newest.distances),
     )  # fmt: skip
     code_finer(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.finer)
     code_banks(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.banks)

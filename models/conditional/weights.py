@@ -17,7 +17,7 @@ from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT
 from nvcodec.models.kernels.syntax import CONTEXTS
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-5"
+FORMAT = "nvc-conditional-6"
 MAX_NBYTES = 64 << 20
 BANDS = 4  # of quality levels, each with contexts of decisions of its own to begin with
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most

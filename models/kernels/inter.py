@@ -156,16 +156,16 @@ def room_for_trial():
 
 @compiled
 def exact_cost(
-    picture, first, second, kind, vectors, r, c, merged, step, weight, analysis, rates, price, a, b, planes, room
+    picture, first, second, kinds, vectors, r, c, merged, step, weight, analysis, rates, price, a, b, planes, room
 ):  # fmt: skip
     """What an inter block costs with its transforms, squared steps, chroma included, without its decisions' bits.
 
     picture, planes: (y, u, v) of the picture and of predictions, which are overwritten here; first, second: reference
-    planes with borders; kind, vectors: its motion; step: sixteenths; weight: of chroma; analysis, rates: see
+    planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; analysis, rates: see
     `BlockBases`; a, b: (16, 16) int32 and room: of `room_for_trial`, to work in.
     """
     samples, coarse, fine, tiny, tiny_chroma, some, trial, part, choice = room
-    predict_block(first, second, kind, vectors, r, c, a, b, planes[0], planes[1], planes[2])
+    predict_block(first, second, kinds, vectors, r, c, a, b, planes[0], planes[1], planes[2])
     inverse, error = np.float32(STEP_SCALE / step), np.float32(0)
     for n in range(3):
         size = 16 if n == 0 else 8

@@ -13,7 +13,7 @@ from nvcodec.models.kernels.syntax import MAX_VECTOR
 COARSE_RANGE = 10  # samples at a quarter of the resolution
 COARSE_ENOUGH = 2.0  # price of a step of vectors: what differs less is not searched
 GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
-SPLIT_WORTH = 14.0  # bits: what vectors of quarters cost at least
+SPLIT_WORTH = 8.0  # bits: what vectors of quarters cost at least
 
 
 @compiled

@@ -8,7 +8,9 @@ context (see nvcodec.entropy.binary) chosen by the blocks on the left and above.
 
     inter frame, each block:  merge? -> which candidate, coded?
                               else   -> intra? -> modes, coded?
-                                               -> from which references, one vector or four, differences, coded?
+                                               -> parts? each: merge? -> which candidate
+                                                               else   -> from which references, vectors
+                                                  coded?
     intra frame, each block:  modes, coded?
     coded and intra blocks:   which transform, of the whole or, for each quarter, as a whole or tiny
     intra blocks:             a mode for each square that is transformed on its own (16x16, 8x8 or 4x4)
@@ -20,7 +22,7 @@ import numpy as np
 
 from nvcodec.compiled import compiled
 from nvcodec.entropy.binary import READING, code_bit, code_magnitude, code_plain
-from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA
+from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL
 
 MAX_VECTOR = 4095  # quarter pixels
@@ -31,11 +33,14 @@ IS_LARGE = 0  # 3: large neighbours
 MERGED = IS_LARGE + 3  # 2 sizes x 36: merged neighbours (0-2), coded neighbours (0-2), `before` (0-3)
 MERGE_INDEX = MERGED + 72  # 2 sizes x 2 x 4: merged neighbours or not
 IS_INTRA = MERGE_INDEX + 16  # 2 sizes x 3: intra neighbours
-IS_BOTH = IS_INTRA + 6  # 3: neighbours with both references
-IS_SECOND = IS_BOTH + 3  # 3: neighbours with the second only
-IS_SPLIT = IS_SECOND + 3  # 3: split neighbours
-DIFFERENCE = IS_SPLIT + 3  # 2 components x 8: magnitudes of vector differences
-CODED = DIFFERENCE + 16  # 7 kinds (merged, new, intra, the same of large units, in a coded unit) x 3 x 4 `before`
+IS_BOTH = IS_INTRA + 6  # 2 (blocks, parts of blocks) x 3: neighbours with both references
+IS_SECOND = IS_BOTH + 6  # 2 x 3: neighbours with the second only
+IS_SPLIT = IS_SECOND + 6  # 3: split neighbours
+SHAPE = IS_SPLIT + 3  # 2: in four, into columns
+PART_MERGED = SHAPE + 2  # 3 shapes x 2: the first part, later ones
+PART_INDEX = PART_MERGED + 6  # 4
+DIFFERENCE = PART_INDEX + 4  # 2 x 2 components x 8: magnitudes of vector differences
+CODED = DIFFERENCE + 32  # 7 kinds (merged, new, intra, the same of large units, in a coded unit) x 3 x 4 `before`
 IS_WHOLE = CODED + 84  # transform of a large unit as a whole: 2 (merged or not)
 FINE = IS_WHOLE + 2  # 3 kinds (intra, one vector, four) x 3: fine neighbours
 IS_TINY = FINE + 9  # 2 kinds (inter, intra) x 3: tiny neighbours
@@ -48,6 +53,19 @@ IS_FINER = BANK + 8  # 1: whether any unit is
 FINER = IS_FINER + 1  # 7: magnitudes of differences of levels
 CONTEXTS = FINER + 7
 MAX_FINER = 16  # levels
+
+# parts of a block that have motion of their own: how many by shape, and row, column, height, width of each, in 8x8 blocks
+ONE_PART, TWO_ROWS, TWO_COLUMNS, FOUR_PARTS = range(4)
+PART_COUNT = np.array([1, 2, 2, 4], np.int64)
+PARTS = np.array(
+    [
+        [(0, 0, 2, 2)] * 4,
+        [(0, 0, 1, 2), (1, 0, 1, 2)] * 2,
+        [(0, 0, 2, 1), (0, 1, 2, 1)] * 2,
+        [(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 1, 1)],
+    ],
+    np.int64,
+)
 
 # of each block: alone; in a large unit of 2 x 2 blocks with one motion; in one that is transformed as a whole, too
 ALONE, SHARED, WHOLE = range(3)
@@ -80,40 +98,42 @@ def _stretched(component, scale):
 
 
 @compiled
-def merge_candidates(pred, vectors, r, c, size, last_pred, last_vectors, scale, kinds, found):
-    """Motion of up to MERGE different candidates for a square of size x size blocks at (r, c); returns how many.
+def _right_is_known(vr, vc, width, columns):
+    """Whether what lies above and to the right of ``width`` 8x8 blocks from (vr, vc) on is coded before them."""
+    right = vc + width
+    if vr == 0 or right >= columns:
+        return False
+    if vr % 2 == 1 and right >> 1 > vc >> 1:  # the block on the right
+        return False
+    return not (vr % 4 == 2 and right >> 2 > vc >> 2)  # the unit on the right
 
-    kinds: (MERGE,) what each is predicted from; found: (MERGE, 4) x0 y0 x1 y1. last_*: the field of the newest
-    reference (last_pred all INTRA where there is none); scale: (2,) int, 256ths by which its vectors into first and
-    second
-    reference are stretched for this frame's (0: not usable).
+
+@compiled
+def merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vectors, scale, which, found):
+    """Motion of up to MERGE different candidates for height x width 8x8 blocks from (vr, vc) on; returns how many.
+
+    kinds: (2R, 2C) what each 8x8 block is predicted from; which: (MERGE,) what each candidate is; found: (MERGE, 4) its
+    x0 y0 x1 y1. last_*: the field of the newest reference (last_kinds all INTRA where there is none); scale: (2,) int,
+    256ths by which its vectors into first and second reference are stretched for this frame's (0: not usable).
     """
     count = 0
-    rows, columns = pred.shape
+    rows, columns = kinds.shape
     for n in range(8):
         kind = 0
         x0 = y0 = x1 = y1 = 0
         if n < 4:
-            br, bc = r, c
-            vr, vc = 2 * r, 2 * c
-            if n == 0:
-                bc, vr, vc = c - 1, 2 * r, 2 * c - 1
-            elif n == 1:
-                br, vr, vc = r - 1, 2 * r - 1, 2 * c
-            elif n == 2:
-                br, bc, vr, vc = r - 1, c + size, 2 * r - 1, 2 * (c + size)
-                if size == 1 and r % 2 == 1 and c % 2 == 1:  # coded later
-                    continue
-            else:
-                br, bc, vr, vc = r - 1, c - 1, 2 * r - 1, 2 * c - 1
-            if br < 0 or bc < 0 or bc >= columns or pred[br, bc] == INTRA:
+            if n == 2 and not _right_is_known(vr, vc, width, columns):
                 continue
-            kind = pred[br, bc]
-            x0, y0, x1, y1 = vectors[0, vr, vc, 0], vectors[0, vr, vc, 1], vectors[1, vr, vc, 0], vectors[1, vr, vc, 1]
-        elif n < 6:  # where this block was, and the one to the lower right of it
-            more = size - 1 if n == 4 else size
-            br, bc = min(r + more, rows - 1), min(c + more, columns - 1)
-            kind = last_pred[br, bc]
+            nr = vr if n == 0 else vr - 1
+            nc = vc if n == 1 else vc + width if n == 2 else vc - 1
+            if nr < 0 or nc < 0 or kinds[nr, nc] == INTRA:
+                continue
+            kind = kinds[nr, nc]
+            x0, y0, x1, y1 = vectors[0, nr, nc, 0], vectors[0, nr, nc, 1], vectors[1, nr, nc, 0], vectors[1, nr, nc, 1]
+        elif n < 6:  # the middle of where this was, and what was to the lower right of it
+            nr = min(vr + (height if n == 5 else height // 2), rows - 1)
+            nc = min(vc + (width if n == 5 else width // 2), columns - 1)
+            kind = last_kinds[nr, nc]
             if kind == INTRA:
                 continue
             if kind & 1 and scale[0] == 0:
@@ -122,10 +142,8 @@ def merge_candidates(pred, vectors, r, c, size, last_pred, last_vectors, scale, 
                 kind &= 1
             if kind == 0:
                 continue
-            x0 = _stretched(last_vectors[0, 2 * br, 2 * bc, 0], scale[0])
-            y0 = _stretched(last_vectors[0, 2 * br, 2 * bc, 1], scale[0])
-            x1 = _stretched(last_vectors[1, 2 * br, 2 * bc, 0], scale[1])
-            y1 = _stretched(last_vectors[1, 2 * br, 2 * bc, 1], scale[1])
+            x0, y0 = _stretched(last_vectors[0, nr, nc, 0], scale[0]), _stretched(last_vectors[0, nr, nc, 1], scale[0])
+            x1, y1 = _stretched(last_vectors[1, nr, nc, 0], scale[1]), _stretched(last_vectors[1, nr, nc, 1], scale[1])
         else:
             kind = FIRST if n == 6 else BOTH
         if not kind & 1:
@@ -134,10 +152,10 @@ def merge_candidates(pred, vectors, r, c, size, last_pred, last_vectors, scale, 
             x1 = y1 = 0
         new = True
         for k in range(count):
-            if kinds[k] == kind and found[k, 0] == x0 and found[k, 1] == y0 and found[k, 2] == x1 and found[k, 3] == y1:
+            if which[k] == kind and found[k, 0] == x0 and found[k, 1] == y0 and found[k, 2] == x1 and found[k, 3] == y1:
                 new = False
         if new:
-            kinds[count] = kind
+            which[count] = kind
             found[count, 0], found[count, 1], found[count, 2], found[count, 3] = x0, y0, x1, y1
             count += 1
             if count == MERGE:
@@ -146,11 +164,11 @@ def merge_candidates(pred, vectors, r, c, size, last_pred, last_vectors, scale, 
 
 
 @compiled
-def predict_vector(pred, vectors, ref, vr, vc, size, out):
-    """Predictor (x, y) of the vector into one reference of the block of ``size`` 8x8 blocks at (vr, vc): the median of
-    its neighbours' on the left, above, and above right (or left), as far as they use that reference."""
+def predict_vector(kinds, vectors, ref, vr, vc, width, out):
+    """Predictor (x, y) of the vector into one reference of ``width`` 8x8 blocks from (vr, vc) on: the median of its
+    neighbours' on the left, above, and above right (or left), as far as they use that reference."""
     xs, ys = np.zeros(3, np.int32), np.zeros(3, np.int32)
-    count, columns = 0, 2 * pred.shape[1]
+    count = 0
     for n in range(3):
         nr, nc = vr, vc
         if n == 0:
@@ -158,13 +176,8 @@ def predict_vector(pred, vectors, ref, vr, vc, size, out):
         elif n == 1:
             nr = vr - 1
         else:
-            nr, nc = vr - 1, vc + size
-            # the upper right neighbour is known unless it lies beyond the picture or is coded later
-            in_block = size == 1 and vr % 2 == 1 and vc % 2 == 1
-            in_unit = size < 4 and vr % 4 == 2 and nc >> 2 > vc >> 2
-            if nc >= columns or in_block or in_unit:
-                nc = vc - 1
-        if nr < 0 or nc < 0 or not pred[nr >> 1, nc >> 1] & (1 << ref):
+            nr, nc = vr - 1, vc + width if _right_is_known(vr, vc, width, kinds.shape[1]) else vc - 1
+        if nr < 0 or nc < 0 or not kinds[nr, nc] & (1 << ref):
             continue
         xs[count], ys[count] = vectors[ref, nr, nc, 0], vectors[ref, nr, nc, 1]
         count += 1
@@ -227,8 +240,7 @@ def _code_mode(coder, buffer, contexts, modes, pred, mr, mc, units):
 
 
 @compiled
-def _code_difference(coder, buffer, contexts, component, value):
-    first = DIFFERENCE + 8 * component
+def _code_difference(coder, buffer, contexts, first, value):
     magnitude = code_magnitude(coder, buffer, contexts, first, 5, abs(value))
     if magnitude and code_plain(coder, buffer, 1 if value < 0 else 0, 1):
         return -magnitude
@@ -236,14 +248,15 @@ def _code_difference(coder, buffer, contexts, component, value):
 
 
 @compiled
-def _code_vector(coder, buffer, contexts, pred, vectors, ref, vr, vc, size):
+def _code_vector(coder, buffer, contexts, first, kinds, vectors, ref, vr, vc, height, width):
+    """first: of the contexts of its two differences."""
     near = np.zeros(2, np.int32)
-    predict_vector(pred, vectors, ref, vr, vc, size, near)
+    predict_vector(kinds, vectors, ref, vr, vc, width, near)
     x, y = vectors[ref, vr, vc, 0], vectors[ref, vr, vc, 1]
-    x = min(max(near[0] + _code_difference(coder, buffer, contexts, 0, x - near[0]), -MAX_VECTOR), MAX_VECTOR)
-    y = min(max(near[1] + _code_difference(coder, buffer, contexts, 1, y - near[1]), -MAX_VECTOR), MAX_VECTOR)
-    vectors[ref, vr : vr + size, vc : vc + size, 0] = x
-    vectors[ref, vr : vr + size, vc : vc + size, 1] = y
+    x = min(max(near[0] + _code_difference(coder, buffer, contexts, first, x - near[0]), -MAX_VECTOR), MAX_VECTOR)
+    y = min(max(near[1] + _code_difference(coder, buffer, contexts, first + 8, y - near[1]), -MAX_VECTOR), MAX_VECTOR)
+    _fill(vectors[ref, :, :, 0], vr, vc, height, width, x)
+    _fill(vectors[ref, :, :, 1], vr, vc, height, width, y)
 
 
 @compiled
@@ -301,84 +314,127 @@ def code_finer(coder, buffer, contexts, coded, finer):
 
 
 @compiled
-def _fill(values, r, c, size, value):
-    """Set a square of a map."""
-    for i in range(r, r + size):
-        for j in range(c, c + size):
+def _fill(values, r, c, height, width, value):
+    """Set a rectangle of a map."""
+    for i in range(r, r + height):
+        for j in range(c, c + width):
             values[i, j] = value
 
 
 @compiled
-def _is_split(vectors, kind, r, c):
-    """Whether the quarters of a block have vectors of their own."""
+def _code_index(coder, buffer, contexts, first, count, index):
+    """Write or read which of ``count`` candidates it is."""
+    which = 0
+    while which < count - 1 and code_bit(coder, buffer, contexts, first + which, 1 if index > which else 0):
+        which += 1
+    return which
+
+
+@compiled
+def _merge(references, kinds, vectors, vr, vc, height, width, which, found):
+    """Give 8x8 blocks a candidate's motion."""
+    _fill(kinds, vr, vc, height, width, which if references > 1 else FIRST)
+    for ref in range(2):
+        for k in range(2):
+            _fill(vectors[ref, :, :, k], vr, vc, height, width, found[2 * ref + k])
+
+
+@compiled
+def _code_new(coder, buffer, contexts, references, kinds, vectors, vr, vc, height, width, part):
+    """Write or read the references and vectors of 8x8 blocks with motion of their own; part: 1 within a block."""
+    kind = np.int64(kinds[vr, vc])
+    if references < 2:
+        kind = FIRST
+    else:
+        left, above = np.int64(kinds[vr, vc - 1]) if vc > 0 else INTRA, np.int64(kinds[vr - 1, vc]) if vr > 0 else INTRA
+        n = (1 if left == BOTH else 0) + (1 if above == BOTH else 0)
+        if code_bit(coder, buffer, contexts, IS_BOTH + 3 * part + n, 1 if kind == BOTH else 0):
+            kind = BOTH
+        else:
+            n = (1 if left == SECOND else 0) + (1 if above == SECOND else 0)
+            kind = FIRST + code_bit(coder, buffer, contexts, IS_SECOND + 3 * part + n, 1 if kind == SECOND else 0)
+    _fill(kinds, vr, vc, height, width, kind)
     for ref in range(2):
         if kind & (1 << ref):
-            v = vectors[ref, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-            for k in range(2):
-                if v[0, 0, k] != v[0, 1, k] or v[0, 0, k] != v[1, 0, k] or v[0, 0, k] != v[1, 1, k]:
-                    return True
-    return False
+            _code_vector(
+                coder, buffer, contexts, DIFFERENCE + 16 * part, kinds, vectors, ref, vr, vc, height, width
+            )  # fmt: skip
+        else:
+            _fill(vectors[ref, :, :, 0], vr, vc, height, width, 0)
+            _fill(vectors[ref, :, :, 1], vr, vc, height, width, 0)
+
+
+@compiled
+def _code_shape(coder, buffer, contexts, shapes, r, c):
+    """Write or read the parts of an inter block that is not merged."""
+    n = (1 if c > 0 and shapes[r, c - 1] else 0) + (1 if r > 0 and shapes[r - 1, c] else 0)
+    shape = np.int64(shapes[r, c])
+    if not code_bit(coder, buffer, contexts, IS_SPLIT + n, 1 if shape else 0):
+        return ONE_PART
+    if code_bit(coder, buffer, contexts, SHAPE, 1 if shape == FOUR_PARTS else 0):
+        return FOUR_PARTS
+    return TWO_ROWS + code_bit(coder, buffer, contexts, SHAPE + 1, 1 if shape == TWO_COLUMNS else 0)
 
 
 @compiled
 def _code_motion(
-    coder, buffer, contexts, references, pred, merged, coded, fine, vectors, r, c, size, before, last_pred,
-    last_vectors, scale, kinds, found,
+    coder, buffer, contexts, references, pred, merged, coded, shapes, kinds, parts, vectors, r, c, size, before,
+    last_kinds, last_vectors, scale, which, found,
 ):  # fmt: skip
-    """Write or read what a square of size x size blocks of an inter frame is predicted from; returns whether its blocks
-    are split."""
+    """Write or read what a square of size x size blocks of an inter frame is predicted from."""
     large = size - 1
     left, above = c > 0, r > 0
     n_coded = (np.int64(coded[r, c - 1]) if left else 0) + (np.int64(coded[r - 1, c]) if above else 0)
     n_merged = (1 if left and merged[r, c - 1] else 0) + (1 if above and merged[r - 1, c] else 0)
-    kind = np.int64(pred[r, c])
+    intra = pred[r, c] == INTRA
     context = MERGED + 36 * large + 4 * (3 * n_merged + n_coded) + before
     if code_bit(coder, buffer, contexts, context, 1 if merged[r, c] else 0):
-        count = merge_candidates(pred, vectors, r, c, size, last_pred, last_vectors, scale, kinds, found)
-        which = 0
-        wanted = np.int64(merged[r, c]) - 1
-        context = MERGE_INDEX + 8 * large + (4 if n_merged else 0)
-        while which < count - 1 and code_bit(coder, buffer, contexts, context + which, 1 if wanted > which else 0):
-            which += 1
-        kind = np.int64(kinds[which])
-        if references < 2:
-            kind = FIRST
-        _fill(merged, r, c, size, 1 + which)
-        _fill(pred, r, c, size, kind)
-        for ref in range(2):
-            for k in range(2):
-                _fill(vectors[ref, :, :, k], 2 * r, 2 * c, 2 * size, found[which, 2 * ref + k])
-        return False
-    _fill(merged, r, c, size, 0)
+        count = merge_candidates(
+            kinds, vectors, 2 * r, 2 * c, 2 * size, 2 * size, last_kinds, last_vectors, scale, which, found
+        )
+        first = MERGE_INDEX + 8 * large + (4 if n_merged else 0)
+        k = _code_index(coder, buffer, contexts, first, count, np.int64(merged[r, c]) - 1)
+        _fill(merged, r, c, size, size, 1 + k)
+        _fill(shapes, r, c, size, size, ONE_PART)
+        _merge(references, kinds, vectors, 2 * r, 2 * c, 2 * size, 2 * size, which[k], found[k])
+        _fill(pred, r, c, size, size, kinds[2 * r, 2 * c])
+        return
+    _fill(merged, r, c, size, size, 0)
     n = (1 if left and pred[r, c - 1] == INTRA else 0) + (1 if above and pred[r - 1, c] == INTRA else 0)
-    if code_bit(coder, buffer, contexts, IS_INTRA + 3 * large + n, 1 if kind == INTRA else 0):
-        kind = INTRA
-    elif references < 2:
-        kind = FIRST
+    if code_bit(coder, buffer, contexts, IS_INTRA + 3 * large + n, 1 if intra else 0):
+        _set_intra(pred, shapes, kinds, vectors, r, c, size)
+        return
+    shape = _code_shape(coder, buffer, contexts, shapes, r, c) if size == 1 else ONE_PART
+    _fill(shapes, r, c, size, size, shape)
+    if shape == ONE_PART:
+        _code_new(coder, buffer, contexts, references, kinds, vectors, 2 * r, 2 * c, 2 * size, 2 * size, 0)
     else:
-        n = (1 if left and pred[r, c - 1] == BOTH else 0) + (1 if above and pred[r - 1, c] == BOTH else 0)
-        if code_bit(coder, buffer, contexts, IS_BOTH + n, 1 if kind == BOTH else 0):
-            kind = BOTH
-        else:
-            n = (1 if left and pred[r, c - 1] == 2 else 0) + (1 if above and pred[r - 1, c] == 2 else 0)
-            kind = FIRST + code_bit(coder, buffer, contexts, IS_SECOND + n, 1 if kind == 2 else 0)
-    _fill(pred, r, c, size, kind)
-    split = False
-    if kind != INTRA and size == 1:
-        if not coder[READING]:
-            split = _is_split(vectors, kind, r, c)
-        n_fine = (np.int64(fine[r, c - 1]) if left else 0) + (np.int64(fine[r - 1, c]) if above else 0)
-        split = code_bit(coder, buffer, contexts, IS_SPLIT + n_fine, 1 if split else 0) == 1
+        for k in range(PART_COUNT[shape]):
+            vr, vc, height, width = 2 * r + PARTS[shape, k, 0], 2 * c + PARTS[shape, k, 1], PARTS[shape, k, 2], PARTS[shape, k, 3]
+            context = PART_MERGED + 2 * (shape - 1) + (1 if k else 0)
+            part = np.int64(parts[vr, vc])
+            if code_bit(coder, buffer, contexts, context, 1 if part else 0):
+                count = merge_candidates(
+                    kinds, vectors, vr, vc, height, width, last_kinds, last_vectors, scale, which, found
+                )
+                n = _code_index(coder, buffer, contexts, PART_INDEX, count, part - 1)
+                _fill(parts, vr, vc, height, width, 1 + n)
+                _merge(references, kinds, vectors, vr, vc, height, width, which[n], found[n])
+            else:
+                _fill(parts, vr, vc, height, width, 0)
+                _code_new(coder, buffer, contexts, references, kinds, vectors, vr, vc, height, width, 1)
+    _fill(pred, r, c, size, size, kinds[2 * r, 2 * c])
+
+
+@compiled
+def _set_intra(pred, shapes, kinds, vectors, r, c, size):
+    """Note that a square of blocks is not predicted from references."""
+    _fill(pred, r, c, size, size, INTRA)
+    _fill(shapes, r, c, size, size, ONE_PART)
+    _fill(kinds, 2 * r, 2 * c, 2 * size, 2 * size, INTRA)
     for ref in range(2):
-        if not kind & (1 << ref):
-            _fill(vectors[ref, :, :, 0], 2 * r, 2 * c, 2 * size, 0)
-            _fill(vectors[ref, :, :, 1], 2 * r, 2 * c, 2 * size, 0)
-        elif split:
-            for k in range(4):
-                _code_vector(coder, buffer, contexts, pred, vectors, ref, 2 * r + (k >> 1), 2 * c + (k & 1), 1)
-        else:
-            _code_vector(coder, buffer, contexts, pred, vectors, ref, 2 * r, 2 * c, 2 * size)
-    return split
+        for k in range(2):
+            _fill(vectors[ref, :, :, k], 2 * r, 2 * c, 2 * size, 2 * size, 0)
 
 
 @compiled
@@ -391,7 +447,7 @@ def _code_energy(coder, buffer, contexts, coded, energy, intra, transform, r, c,
     node, value = 1, np.int64(energy[r, c])
     for place in range(2, -1, -1):
         node = 2 * node + code_bit(coder, buffer, contexts, first + node, (value >> place) & 1)
-    _fill(energy, r, c, size, node - 8)
+    _fill(energy, r, c, size, size, node - 8)
 
 
 @compiled
@@ -408,7 +464,7 @@ def _code_block(coder, buffer, contexts, pred, merged, coded, fine, tiny, energy
     else:
         fine[r, c] = 0
     if not fine[r, c]:
-        _fill(tiny, 2 * r, 2 * c, 2, 0)
+        _fill(tiny, 2 * r, 2 * c, 2, 2, 0)
         if intra:
             _code_mode(coder, buffer, contexts, modes, pred, 4 * r, 4 * c, 4)
     for k in range(4 if fine[r, c] else 0):
@@ -428,18 +484,19 @@ def _code_block(coder, buffer, contexts, pred, merged, coded, fine, tiny, energy
 
 @compiled
 def code_blocks(
-    coder, buffer, contexts, inter, references, pred, merged, coded, fine, tiny, energy, large, modes, vectors,
-    last_pred, last_merged, last_coded, last_vectors, scale,
+    coder, buffer, contexts, inter, references, pred, merged, coded, fine, tiny, energy, large, modes, shapes, kinds,
+    parts, vectors, last_kinds, last_merged, last_coded, last_vectors, scale,
 ):  # fmt: skip
     """Write or read the decisions of all blocks of a frame.
 
     inter: whether the frame may be predicted from others; references: 1 or 2 of them; pred, merged, coded, fine,
-    energy, large: (R, C) uint8; tiny: (2R, 2C) uint8; modes: (4R, 4C) uint8; vectors: (2, 2R, 2C, 2) int32. When
-    reading, all are filled in (they may start with anything); the encoder's ``merged`` is 0 or 1 + candidate. last_*:
-    pred and vectors of the newest reference, the rest of the frame coded last.
+    energy, large, shapes: (R, C) uint8; tiny, kinds, parts: (2R, 2C) uint8; modes: (4R, 4C) uint8; vectors:
+    (2, 2R, 2C, 2) int32. When reading, all are filled in (they may start with anything); ``merged``, and ``parts`` of
+    blocks of several parts, are 0 or 1 + candidate. last_*: kinds and vectors of the newest reference, the rest of the
+    frame coded last.
     """
     rows, columns = pred.shape
-    kinds, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
+    which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
     order = coding_order(rows, columns)
     for number in range(len(order)):
         r, c = order[number]
@@ -449,27 +506,26 @@ def code_blocks(
             if code_bit(coder, buffer, contexts, IS_LARGE + n, 1 if large[r, c] else 0):
                 size = 2
             else:
-                _fill(large, r, c, 2, ALONE)
+                _fill(large, r, c, 2, 2, ALONE)
         elif not begins_unit(r & ~1, c & ~1, rows, columns):
             large[r, c] = ALONE
         elif large[r & ~1, c & ~1]:
             continue
         # how this block was coded in the frame coded last
         before = (1 if last_merged[r, c] else 0) + (2 if last_coded[r, c] else 0)
-        split = False
         if inter:
-            split = _code_motion(
-                coder, buffer, contexts, references, pred, merged, coded, fine, vectors, r, c, size, before,
-                last_pred, last_vectors, scale, kinds, found,
+            _code_motion(
+                coder, buffer, contexts, references, pred, merged, coded, shapes, kinds, parts, vectors, r, c, size,
+                before, last_kinds, last_vectors, scale, which, found,
             )  # fmt: skip
         else:
-            _fill(pred, r, c, size, INTRA)
-            _fill(merged, r, c, size, 0)
-            for ref in range(2):
-                for k in range(2):
-                    _fill(vectors[ref, :, :, k], 2 * r, 2 * c, 2 * size, 0)
+            _fill(merged, r, c, size, size, 0)
+            _set_intra(pred, shapes, kinds, vectors, r, c, size)
+        if shapes[r, c] == ONE_PART:
+            _fill(parts, 2 * r, 2 * c, 2 * size, 2 * size, 0)
+        split = shapes[r, c] != ONE_PART
         if pred[r, c] != INTRA:
-            _fill(modes, 4 * r, 4 * c, 4 * size, MEAN)
+            _fill(modes, 4 * r, 4 * c, 4 * size, 4 * size, MEAN)
         group = 2 if pred[r, c] == INTRA else 0 if merged[r, c] else 1
         if size == 1:
             _code_block(
@@ -495,16 +551,16 @@ def _code_unit(coder, buffer, contexts, pred, coded, fine, tiny, energy, large, 
     whole = 1 if intra else 0
     if any_coded and not intra:
         whole = code_bit(coder, buffer, contexts, IS_WHOLE + group, 1 if large[r, c] == WHOLE else 0)
-    _fill(large, r, c, 2, WHOLE if whole else SHARED)
+    _fill(large, r, c, 2, 2, WHOLE if whole else SHARED)
     if intra:
         _code_mode(coder, buffer, contexts, modes, pred, 4 * r, 4 * c, 8)
     if any_coded and not whole:
         return True
-    _fill(coded, r, c, 2, any_coded)
-    _fill(fine, r, c, 2, 0)
-    _fill(tiny, 2 * r, 2 * c, 4, 0)
+    _fill(coded, r, c, 2, 2, any_coded)
+    _fill(fine, r, c, 2, 2, 0)
+    _fill(tiny, 2 * r, 2 * c, 4, 4, 0)
     if any_coded:
         _code_energy(coder, buffer, contexts, coded, energy, intra, 2, r, c, 2)
     else:
-        _fill(energy, r, c, 2, 0)
+        _fill(energy, r, c, 2, 2, 0)
     return False
