@@ -161,7 +161,9 @@ def without_borders(planes: Planes) -> Planes:
 
 def _deblock(planes: Planes, blocks: Blocks, level: int) -> None:
     y, u, v = without_borders(planes)
-    deblock.deblock(y, u, v, blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors, deblocking_qp(level))
+    deblock.deblock(
+        y, u, v, blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors, deblocking_qp(level)
+    )
     for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
         compensation.extend_edges(plane, pad)
 

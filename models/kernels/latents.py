@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled
-from nvcodec.entropy.binary import code_bit, code_magnitude, code_plain
+from nvcodec.entropy.binary import PENDING, POSITION, RANGE, code_bit, code_magnitude, code_plain
 from nvcodec.entropy.mixing import code_mixed
 from nvcodec.models.kernels.residual import transform_class
 from nvcodec.models.kernels.syntax import WHOLE, coding_order
@@ -104,15 +104,22 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, input
 
 
 @compiled
+def _written(coder):
+    """Bits so far, with what is not whole yet."""
+    return 8.0 * (coder[POSITION] + coder[PENDING]) - np.log2(np.float64(coder[RANGE]))
+
+
+@compiled
 def code_latents(
     coder, buffer, slots, weights, plain, level, pred, coded, fine, tiny, energy, large, modes, symbols, last_coded,
-    last_fine, last_tiny, last_large, last_symbols,
+    last_fine, last_tiny, last_large, last_symbols, spent,
 ):  # fmt: skip
     """Write or read the latents of all coded blocks of a frame.
 
     slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..63; pred, coded,
     fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with
-    when reading; last_*: of the frame coded last.
+    when reading; last_*: of the frame coded last; spent: (R, C, 4) float32, bits of the latents of each quarter (of a
+    block or unit: of the first), filled in when writing, or of no size.
     """
     chosen, inputs = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
     rows = np.zeros(2, np.int64)
@@ -123,7 +130,7 @@ def code_latents(
         if not coded[r, c] or (whole and (r % 2 or c % 2)):
             continue
         e = np.int64(energy[r, c])
-        left = -1
+        left, before_bits = -1, _written(coder)
         if e < EXACT_CLASSES:
             count = np.int64(0)
             if not coder[5]:
@@ -199,3 +206,7 @@ def code_latents(
                 activity = activity - (activity >> 3) + 16 * min(one, 3)
                 if value and left > 0:
                     left -= 1
+            if spent.size:
+                bits = _written(coder)
+                spent[r, c, q] = bits - before_bits
+                before_bits = bits
