@@ -185,7 +185,8 @@ def code_frame(
     """Write or read a frame's decisions and latents, learning from them; returns the bytes before the latents.
 
     last: the frame coded before; newest: of the references the one that was coded last, whose vectors are candidates;
-    limit: how often contexts of decisions learn before their rate stays; spent: see `code_latents`. A frame without references is intra.
+    limit: how often contexts of decisions learn before their rate stays; spent: see `code_latents`. A frame without
+    references is intra.
     """
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
     state = new_state(level * LEVEL_BANDS // LEVELS, inter, frame.distances, limit)

@@ -38,8 +38,8 @@ _TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma", "large")
 class Learned:
     """What the entropy coder knows, and goes on learning from every bit it codes.
 
-    decisions: (DECISION_SLOTS, 2) and decision_weights (DECISION_ROWS, DECISION_INPUTS) int32; slots: (SLOTS, 2), weights:
-    (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
+    decisions: (DECISION_SLOTS, 2) and decision_weights: (DECISION_ROWS, DECISION_INPUTS) int32; slots: (SLOTS, 2),
+    weights: (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
     """
 
     decisions: np.ndarray

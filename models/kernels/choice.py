@@ -10,20 +10,19 @@ from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND,
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.inter import exact_cost, room_for_trial
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
-from nvcodec.models.kernels.search import mix_cost, vector_bits
-from nvcodec.models.kernels.syntax import (
+from nvcodec.models.kernels.motion import (
     FOUR_PARTS,
     MAX_VECTOR,
     MERGE,
     ONE_PART,
     PART_COUNT,
     PARTS,
-    SHARED,
     TWO_ROWS,
-    coding_order,
     merge_candidates,
     predict_vector,
 )
+from nvcodec.models.kernels.search import mix_cost, vector_bits
+from nvcodec.models.kernels.syntax import SHARED, coding_order
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
@@ -276,8 +275,8 @@ def _choose_part(
     current, first, second, references, whole, quarters, price, prices, vr, vc, height, width, limit, last_kinds,
     last_vectors, scale, kinds, vectors, which, found, motion, a, b, difference,
 ):  # fmt: skip
-    """What height x width 8x8 blocks are best predicted from, into motion (x0 y0 x1 y1); returns the kind, the candidate
-    (0: none), the cost (at least ``limit`` if nothing is below that) and the bits in it."""
+    """What height x width 8x8 blocks are best predicted from, into motion (x0 y0 x1 y1); returns the kind, the
+    candidate (0: none), the cost (``limit`` if nothing is below that) and the part of it that bits are."""
     best_kind, best_merge, best, best_side = FIRST, 0, limit, np.float64(0)
     count = merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vectors, scale, which, found)
     for k in range(count):

@@ -10,7 +10,8 @@ from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.residual import STEP_SCALE, quantise
 from nvcodec.models.kernels.syntax import WHOLE
 
-# bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine one
+# bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine
+# one
 CODED_BITS, TINY_BITS = np.float32(3.5), np.float32(0.9)
 
 

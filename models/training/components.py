@@ -96,7 +96,7 @@ class Tally:
             np.add.at(self.symbols[transform][..., symbol], (intra, rate_class), values == symbol)
 
     def columns(self, before: list[np.ndarray]) -> list[np.ndarray]:
-        """Columns (LEARNED_CLASSES, n, n) of each transform, most used first, from those before."""
+        """Columns (LEARNED_CLASSES, n, n) of each transform, in the order of the cosines that they come from."""
         return [
             np.stack(
                 [

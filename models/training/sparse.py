@@ -18,7 +18,7 @@ LEAST_ENERGY = 0.5  # squared steps: residuals with less say nothing
 
 
 def sparse_columns(residuals: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Orthonormal columns (n, n), those used most first, for residuals (N, n) in steps, from ``start`` (n, n)."""
+    """Orthonormal columns (n, n) for residuals (N, n) in steps, from ``start`` (n, n), each near the one there."""
     rows = residuals.astype(np.float32)
     rows = rows[np.isfinite(rows).all(1)]
     rows = rows[(rows * rows).sum(1) > LEAST_ENERGY]
@@ -28,7 +28,4 @@ def sparse_columns(residuals: np.ndarray, start: np.ndarray) -> np.ndarray:
         coefficients[np.abs(coefficients) < THRESHOLD] = 0
         left, _, right = np.linalg.svd((rows.T @ coefficients).astype(np.float64) + PRIOR * start)
         columns = (left @ right).astype(np.float32)
-    coefficients = np.abs(rows @ columns)
-    used = np.count_nonzero(coefficients > THRESHOLD, axis=0) + 50 * np.linspace(1, 0, len(start))
-    order = np.argsort(-used, kind="stable")
-    return columns[:, order].astype(np.float64)
+    return columns.astype(np.float64)
