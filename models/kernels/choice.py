@@ -107,7 +107,7 @@ def choose_blocks(
     current = picture[0]
     which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
     a, b, difference = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
-    near, both, near_both = np.zeros(2, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
+    near, both, near_both = np.zeros(6, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 6), np.int32)
     samples, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     ready = np.ones((4 * rows, 4 * columns), np.uint8)
     best, one = _room(exact), _room(1)
@@ -290,7 +290,7 @@ def _choose_part(
             best_kind, best_merge, best, best_side = np.int64(which[k]), k + 1, cost, side
             for n in range(4):
                 motion[n] = found[k, n]
-    near, tried, own, own_bits = np.zeros(2, np.int32), np.zeros(4, np.int32), np.zeros(4, np.int32), np.zeros(2)
+    near, tried, own, own_bits = np.zeros(6, np.int32), np.zeros(4, np.int32), np.zeros(4, np.int32), np.zeros(2)
     for ref in range(references):
         kind = 1 << ref
         predict_vector(kinds, vectors, ref, vr, vc, width, near)
@@ -364,7 +364,7 @@ def _try_unit(
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``: with their
     transforms if ``exact``."""
-    near, current = np.zeros(2, np.int32), picture[0]
+    near, current = np.zeros(6, np.int32), picture[0]
     best, best_kind, best_merge, best_side = 1e30 if exact else limit, 0, 0, np.float64(0)
     motion, tried = np.zeros(4, np.int32), np.zeros((5, 4), np.int32)
     count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 4, 4, last_kinds, last_vectors, scale, which, found)
