@@ -41,7 +41,7 @@ KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what mot
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
 GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
-EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(5, True, True, 2), "slow": Effort(10, True, True, 4)}
+EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(5, True, True), "slow": Effort(10, True, True, 4)}
 
 
 @dataclass(frozen=True)
