@@ -42,7 +42,7 @@ def _stretch_table() -> np.ndarray:
 
 
 SQUASH, STRETCH = _squash_table(), _stretch_table()
-RATES = np.array([round(ONE / (n + 1.6)) for n in range(256)], np.int64)  # of a slot that has learned n times
+RATES = np.array([round(ONE / (n + 1.6)) for n in range(1024)], np.int64)  # of a slot that has learned n times
 
 
 @compiled

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transforms of blocks: principal components of luma and chroma together, for each class of residuals."""
+"""The transforms of blocks, of luma and chroma together, for each class of residuals."""
 
 from __future__ import annotations
 
@@ -78,26 +78,33 @@ def integer_basis(columns: np.ndarray, transform: int) -> np.ndarray:
     return np.round(pictures * (1 << 14)).astype(np.int16)
 
 
+def frequency_order(transform: int) -> list[tuple[int, int, int]]:
+    """Component (luma, U and V, or U and V) and vertical and horizontal frequency of each coefficient, low ones first,
+    those of chroma a little later."""
+    places = [(c, a, b) for c, n in enumerate(SIDES[transform]) for a in range(n) for b in range(n)]
+    sides = SIDES[transform]
+    rank = [(a * a + b * b) / sides[c] ** 2 * 16 + (2 if c else 0) for c, a, b in places]
+    return [places[k] for k in np.argsort(rank, kind="stable")]
+
+
 def dct_columns(transform: int) -> np.ndarray:
     """Orthonormal columns of separable cosines of the components, ordered by frequency: to begin with."""
     sides = SIDES[transform]
-    columns, order, offset, total = [], [], 0, sum(s * s for s in sides)
+    offsets = np.cumsum([0, *(n * n for n in sides)])
+    columns = np.zeros((offsets[-1], offsets[-1]))
     large = transform == len(SIDES) - 1  # its samples are cosines already
-    for number, n in enumerate(sides):
-        k, x = np.arange(n)[:, None], np.arange(n)[None]
-        dct = (
-            np.sqrt(2 / max(n, 1))
-            * np.cos(np.pi * (2 * x + 1) * k / (2 * max(n, 1)))
-            * np.where(k == 0, np.sqrt(0.5), 1)
-        )
-        for a in range(n):
-            for b in range(n):
-                column = np.zeros(total)
-                column[offset : offset + n * n] = np.outer(*((np.eye(n) if large else dct)[[a, b]])).ravel()
-                columns.append(column)
-                order.append((a * a + b * b) / (n * n) * 16 + (2 if number else 0))
-        offset += n * n
-    return np.stack(columns, 1)[:, np.argsort(order, kind="stable")]
+    for number, (component, a, b) in enumerate(frequency_order(transform)):
+        n = sides[component]
+        basis = np.eye(n) if large else _cosines(n)
+        picture = np.outer(basis[a], basis[b]).ravel()
+        columns[offsets[component] : offsets[component + 1], number] = picture
+    return columns
+
+
+def _cosines(n: int) -> np.ndarray:
+    """(n, n) orthonormal cosines, in rows."""
+    k, x = np.arange(n)[:, None], np.arange(n)[None]
+    return np.sqrt(2 / n) * np.cos(np.pi * (2 * x + 1) * k / (2 * n)) * np.where(k == 0, np.sqrt(0.5), 1)
 
 
 def turned(transform: int) -> np.ndarray:

@@ -18,7 +18,8 @@ import numpy as np
 from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.picture import Blocks
-from nvcodec.models.conditional.weights import BANDS, Learned, Weights
+from nvcodec.models.conditional.weights import Learned, Weights
+from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_room, new_state
 from nvcodec.models.kernels.latents import code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies
 from nvcodec.models.kernels.syntax import code_banks, code_blocks, code_finer
@@ -30,6 +31,7 @@ NO_REFERENCE = 15
 HEADER_NBYTES = 3
 MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
 MAX_NBYTES_PER_BLOCK = 2048
+NOT_ASKED = np.empty((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -158,14 +160,14 @@ class FrameCoder:
         """Write or read a frame: the one walk through its syntax."""
         if header.intra:
             self.window.clear()
-            self.learned = self.weights.start.copy(header.level * BANDS // LEVELS)
+            self.learned = self.weights.start.copy()
         learned = self.learned
         assert learned is not None
         last: Known = self.window.last or self._nothing
         distances = tuple(number - self.window.kept[slot].number for slot in header.references)
         known = Known(number, blocks, symbols, distances)
         newest = self.window.kept[min(header.references)] if header.references else last
-        code_frame(coder, buffer, learned, 0, header.level, known, last, newest)
+        code_frame(coder, buffer, learned, header.level, known, last, newest)
         self.window.add(known, header.kept)
 
 
@@ -173,30 +175,35 @@ def code_frame(
     coder: np.ndarray,
     buffer: np.ndarray,
     learned: Learned,
-    band: int,
     level: int,
     frame: Known,
     last: Known,
     newest: Known,
+    limit: int = DECISION_LIMIT,
+    spent: np.ndarray | None = None,
 ) -> int:
     """Write or read a frame's decisions and latents, learning from them; returns the bytes before the latents.
 
-    band: of the contexts in ``learned``; last: the frame coded before; newest: of the references the one that was coded
-    last, whose vectors are candidates. A frame without references is intra.
+    last: the frame coded before; newest: of the references the one that was coded last, whose vectors are candidates;
+    limit: how often contexts of decisions learn before their rate stays; spent: see `code_latents`. A frame without
+    references is intra.
     """
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
+    state = new_state(level * LEVEL_BANDS // LEVELS, inter, frame.distances, limit)
+    decisions = (learned.decisions, learned.decision_weights, state, *new_room())
     code_blocks(
-        coder, buffer, learned.contexts[band, int(inter)], inter, len(frame.distances), now.pred, now.merged, now.coded,
-        now.fine, now.tiny, now.energy, now.large, now.modes, now.vectors, newest.blocks.pred, before.merged,
-        before.coded, newest.blocks.vectors, stretch(frame.distances, newest.distances),
+        coder, buffer, decisions, inter, len(frame.distances), now.pred, now.merged, now.coded, now.fine, now.tiny,
+        now.energy, now.large, now.modes, now.shapes, now.kinds, now.parts, now.vectors, newest.blocks.kinds,
+        before.merged, before.coded, before.energy, before.large, newest.blocks.vectors,
+        stretch(frame.distances, newest.distances),
     )  # fmt: skip
-    code_finer(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.finer)
-    code_banks(coder, buffer, learned.contexts[band, int(inter)], now.coded, now.banks)
+    code_finer(coder, buffer, decisions, now.coded, now.finer)
+    code_banks(coder, buffer, decisions, now.coded, now.energy, before.banks, now.banks)
     position = int(coder[binary.POSITION])
     code_latents(
         coder, buffer, learned.slots, learned.weights, learned.plain, level, now.pred, now.coded, now.fine, now.tiny,
         now.energy, now.large, now.modes, frame.symbols, before.coded, before.fine, before.tiny, before.large,
-        last.symbols,
+        last.symbols, NOT_ASKED if spent is None else spent,
     )  # fmt: skip
     return position
 

@@ -62,16 +62,19 @@ class Blocks:
     energy: np.ndarray = field(init=False)
     large: np.ndarray = field(init=False)
     modes: np.ndarray = field(init=False)
+    shapes: np.ndarray = field(init=False)
+    kinds: np.ndarray = field(init=False)
+    parts: np.ndarray = field(init=False)
     vectors: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         shape = (self.rows, self.columns)
-        self.pred, self.merged, self.coded, self.fine, self.energy, self.large = (
-            np.zeros(shape, np.uint8) for _ in range(6)
+        self.pred, self.merged, self.coded, self.fine, self.energy, self.large, self.shapes = (
+            np.zeros(shape, np.uint8) for _ in range(7)
         )
         self.banks = np.zeros(((self.rows + 1) // 2, (self.columns + 1) // 2), np.uint8)
         self.finer = np.zeros_like(self.banks, np.int8)
-        self.tiny = np.zeros((2 * self.rows, 2 * self.columns), np.uint8)
+        self.tiny, self.kinds, self.parts = (np.zeros((2 * self.rows, 2 * self.columns), np.uint8) for _ in range(3))
         self.modes = np.full((4 * self.rows, 4 * self.columns), 1, np.uint8)
         self.vectors = np.zeros((2, 2 * self.rows, 2 * self.columns, 2), np.int32)
 
@@ -107,7 +110,7 @@ def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: 
     _by_rows(
         pool,
         blocks.rows,
-        lambda begin, end: compensation.compensate(first, second, blocks.pred, blocks.vectors, begin, end, *inside),
+        lambda begin, end: compensation.compensate(first, second, blocks.kinds, blocks.vectors, begin, end, *inside),
     )
 
 
@@ -158,7 +161,9 @@ def without_borders(planes: Planes) -> Planes:
 
 def _deblock(planes: Planes, blocks: Blocks, level: int) -> None:
     y, u, v = without_borders(planes)
-    deblock.deblock(y, u, v, blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, deblocking_qp(level))
+    deblock.deblock(
+        y, u, v, blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors, deblocking_qp(level)
+    )
     for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
         compensation.extend_edges(plane, pad)
 
@@ -252,7 +257,7 @@ CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and 
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
 LEAST_BITS = 4.0  # of a block with latents
-BIT_PRICE = 0.1155  # squared steps that a bit is worth at the rate-distortion optimum
+BIT_PRICE = 0.08  # squared steps that a bit is worth (theory for high rates says 0.1155; measured)
 
 
 def choose(
@@ -357,7 +362,8 @@ def _choose_motion(
     choice.choose_blocks(
         picture, references[0].planes, references[-1].planes, len(references), whole, quarters, effort.split,
         effort.refine, effort.exact, BIT_PRICE, prices, steps, np.float32(CHROMA_WEIGHT), bases.analysis, bases.rates,
-        before.pred, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.vectors, trial,
+        before.kinds, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.shapes, blocks.kinds,
+        blocks.parts, blocks.vectors, trial,
     )  # fmt: skip
 
 

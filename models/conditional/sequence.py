@@ -35,7 +35,7 @@ AHEAD = 4  # frames beyond a group that are looked at
 MAX_UNIT_FRAMES = 64
 # levels by which frames differ from the quality asked for (a level is 0.4 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
-INTRA_OFFSET, INTRA_OFFSET_AT_0 = 18, 8
+INTRA_OFFSET, INTRA_OFFSET_AT_0 = 16, 8
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
 KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
@@ -109,6 +109,27 @@ DecidedFrame = tuple[FrameHeader, int, Blocks, np.ndarray]
 
 
 @dataclass
+class Chosen:
+    """A frame that was decided on, its place in its unit still open."""
+
+    plan: Plan
+    reference: Reference
+    symbols: np.ndarray
+
+
+@dataclass
+class _Group:
+    """Pictures begin + 1, begin + 2, ..., those ``after`` them, and who is predicted from whom; end: its last frame, if
+    that was decided on already."""
+
+    begin: int
+    pictures: list[Planes]
+    after: list[Planes]
+    waves: list[list[Plan]]
+    end: Chosen | None = None
+
+
+@dataclass
 class DecidedUnit:
     """A unit before it is written: its frames in coding order, and their planes in display order."""
 
@@ -144,7 +165,10 @@ class VideoAnalyser:
         self._pool = pool
         self._rows, self._columns = -(-height // 16), -(-width // 16)
         self._window = Window()
+        self._known: dict[int, Reference] = {}  # frames that others may be predicted from, by number
+        self._order: dict[int, int] = {}  # of frames that were planned since the keyframe, in coding order
         self._keyframe: Planes | None = None  # until its group has been collected
+        self._group: _Group | None = None  # the next one, collected while the one before was decided on
         self._waiting: list[Planes] = []  # of the group that is being collected
         self._differences = 0.0, 0.0  # in time and space, of the frames since the keyframe
         self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
@@ -159,19 +183,26 @@ class VideoAnalyser:
         if self._begins_anew(picture):
             units += self.flush()
             self._keyframe, self._number, self._before, self._since_keyframe = picture, 0, None, 1
+            self._known, self._order = {}, {0: 0}
             self._differences = 0.0, 0.0
         else:
             self._since_keyframe += 1
             self._waiting.append(picture)
-        if self.profile == LOW_DELAY or len(self._waiting) == GROUP + AHEAD:
-            units += self._finish_group()
+        if self.profile == LOW_DELAY:
+            units += self._keyframe_unit() if self._keyframe is not None else [self._frame_in_order()]
+        elif self._is_complete():
+            units += self._keyframe_unit()
+            if self._group is None:
+                self._group = self._collect()  # decided on beside the one before it, or with the next one
+            else:
+                units += self._finish_group()
         return units
 
     def flush(self) -> list[DecidedUnit]:
         """What is left."""
-        units = self._finish_group()
-        while self._waiting:
-            units += self._finish_group()
+        units = self._keyframe_unit()
+        while self._waiting or self._group is not None:
+            units += self._finish_group(last=True)
         return units
 
     def _begins_anew(self, picture: Planes) -> bool:
@@ -185,62 +216,107 @@ class VideoAnalyser:
             self._differences = self._differences[0] + in_time, self._differences[1] + in_space
             return in_time > CUT_SHARE * in_space + 2
 
-    def _finish_group(self) -> list[DecidedUnit]:
-        """Decide on what waits: a keyframe, a group after it."""
-        units = []
-        if self._keyframe is not None:
-            level = keyframe_level(self.quality, self._worth())
-            picture, finer = self._filtered(self._keyframe, [], self._waiting, level)
-            units.append(self._decide([picture], [[Plan(0, level, (), True)]], {0: finer}))
-            self._keyframe = None
+    def _keyframe_unit(self) -> list[DecidedUnit]:
+        """The keyframe that waits, if one does."""
+        if self._keyframe is None:
+            return []
+        level = keyframe_level(self.quality, self._worth())
+        with timed(self.timings, "analysis"):
+            picture, finer = self._filtered(self._keyframe, [], self._waiting, level, self._pool)
+            chosen = self._choose(Plan(0, level, (), True), picture, finer, self._pool)
+        self._window.clear()
+        self._keyframe = None
+        return [self._unit([chosen])]
+
+    def _finish_group(self, *, last: bool = False) -> list[DecidedUnit]:
+        """Decide on the group that was collected, and on the end of the next one; last: no more frames will come."""
+        group, self._group = self._group or self._collect(), None
+        if group is None:
+            return []
+        if last or self._is_complete():
+            self._group = self._collect()
+        with timed(self.timings, "analysis"):
+            end = group.end or self._choose_end(group, self._pool)
+            return [self._unit([end, *self._choose_rest(group, end)])]
+
+    def _is_complete(self) -> bool:
+        """Whether a whole group waits, and what is looked at beyond it."""
+        return len(self._waiting) == GROUP + AHEAD
+
+    def _frame_in_order(self) -> DecidedUnit:
+        """The frame that waits, in low delay."""
+        self._number += 1
+        self._order[self._number] = self._number
+        with timed(self.timings, "analysis"):
+            chosen = self._choose(plan_low_delay(self._number, self.quality), self._waiting.pop(), None, self._pool)
+        return self._unit([chosen])
+
+    def _collect(self) -> _Group | None:
+        """A group of the frames that wait."""
         if not self._waiting:
-            return units
+            return None
         pictures, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-        end = self._number + len(pictures)
-        finer: dict[int, np.ndarray] = {}
-        if self.profile == LOW_DELAY:
-            waves = [[plan_low_delay(end, self.quality)]]
-        else:
-            waves = plan_group(self._number, end, self._before, self.quality)
-            self._before = self._number
-            pictures[-1], finer[end] = self._filtered(pictures[-1], pictures[-2::-1], self._waiting, waves[0][0].level)
-        self._number = end
-        return [*units, self._decide(pictures, waves, finer)]
+        begin, end = self._number, self._number + len(pictures)
+        waves = plan_group(begin, end, self._before, self.quality)
+        self._before, self._number = begin, end
+        for plan in (plan for wave in waves for plan in wave):
+            self._order[plan.number] = len(self._order)
+        return _Group(begin, pictures, self._waiting[:AHEAD], waves)
+
+    def _choose_end(self, group: _Group, pool: Executor) -> Chosen:
+        """The last frame of a group, which the others are predicted from."""
+        (plan,), pictures = group.waves[0], group.pictures
+        picture, finer = self._filtered(pictures[-1], pictures[-2::-1], group.after, plan.level, pool)
+        return self._choose(plan, picture, finer, pool)
+
+    def _choose_rest(self, group: _Group, end: Chosen) -> list[Chosen]:
+        """The other frames of a group, those of a wave at once, and beside them the end of the next one."""
+        self._known[end.plan.number] = end.reference
+        following = self._group
+        alone = self.statistics is not None  # which are kept in order
+        beside = None
+        if following is not None and not alone:
+            beside = self._pool.submit(self._choose_end, following, _INLINE)
+        chosen: list[Chosen] = []
+        for wave in group.waves[1:]:
+            jobs = [(plan, group.pictures[plan.number - group.begin - 1]) for plan in wave]
+            if alone or (beside is None and len(jobs) == 1):
+                done = [self._choose(plan, picture, None, self._pool) for plan, picture in jobs]
+            else:
+                done = list(self._pool.map(lambda job: self._choose(job[0], job[1], None, _INLINE), jobs))
+            self._known |= {one.plan.number: one.reference for one in done}
+            chosen += done
+        if following is not None:
+            following.end = beside.result() if beside is not None else self._choose_end(following, self._pool)
+        for number in [number for number in self._known if number < group.begin]:
+            del self._known[number]
+        return chosen
 
     def _filtered(
-        self, picture: Planes, past: list[Planes], future: list[Planes], level: int
+        self, picture: Planes, past: list[Planes], future: list[Planes], level: int, pool: Executor
     ) -> tuple[Planes, np.ndarray]:
         """A picture that others are predicted from, with less of its noise, and how much finer its units are. Nearest
         neighbours first."""
         others = [(n, other) for side in (past, future) for n, other in enumerate(side[:AHEAD], 1)]
-        with timed(self.timings, "analysis"):
-            return filtered(picture, others, level, self._pool)
+        return filtered(picture, others, level, pool)
 
-    def _decide(self, pictures: list[Planes], waves: list[list[Plan]], finer: dict[int, np.ndarray]) -> DecidedUnit:
-        """Decide on the frames of a unit. Frames of a wave are decided at once."""
-        if not waves[0][0].references:
-            self._window.clear()
-        first = min(plan.number for wave in waves for plan in wave)
+    def _unit(self, chosen: list[Chosen]) -> DecidedUnit:
+        """A unit of frames in coding order."""
+        first = min(one.plan.number for one in chosen)
         frames: list[DecidedFrame] = []
         planes: dict[int, Planes] = {}
-        for wave in waves:
-            kept = {entry.number: entry for entry in self._window.kept}
-            jobs = [
-                (plan, pictures[plan.number - first], [kept[n] for n in plan.references], finer.get(plan.number))
-                for plan in wave
-            ]
-            with timed(self.timings, "analysis"):
-                if len(wave) == 1 or self.statistics is not None:
-                    decided = [self._choose(*job, self._pool) for job in jobs]
-                else:
-                    decided = list(self._pool.map(lambda job: self._choose(*job, _INLINE), jobs))
-            for plan, (reference, symbols) in zip(wave, decided, strict=True):
-                numbers = [entry.number for entry in self._window.kept]
-                slots = tuple(numbers.index(number) for number in plan.references)
-                header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
-                self._window.add(reference, plan.kept)
-                frames.append((header, plan.number, reference.blocks, symbols))
-                planes[plan.number] = cut(reference.picture(), self.height, self.width)
+        for one in chosen:
+            plan, reference = one.plan, one.reference
+            numbers = [entry.number for entry in self._window.kept]
+            slots = tuple(numbers.index(number) for number in plan.references)
+            header = FrameHeader(plan.level, not plan.references, plan.kept, plan.number - first, slots)
+            self._window.add(reference, plan.kept)
+            self._known[plan.number] = reference
+            frames.append((header, plan.number, reference.blocks, one.symbols))
+            planes[plan.number] = cut(reference.picture(), self.height, self.width)
+        if self.profile == LOW_DELAY:
+            kept = {entry.number for entry in self._window.kept}
+            self._known = {number: entry for number, entry in self._known.items() if number in kept}
         return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
 
     def _worth(self) -> int:
@@ -251,18 +327,16 @@ class VideoAnalyser:
         worth = KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02))
         return round(max(-KEYFRAME_LESS, min(worth, KEYFRAME_MORE)))
 
-    def _choose(
-        self, plan: Plan, picture: Planes, references: list[Reference], finer: np.ndarray | None, pool: Executor
-    ) -> tuple[Reference, np.ndarray]:
+    def _choose(self, plan: Plan, picture: Planes, finer: np.ndarray | None, pool: Executor) -> Chosen:
         """One frame, decided and reconstructed, and its symbols."""
-        order = [entry.number for entry in self._window.kept]
-        newest = min(references, key=lambda entry: order.index(entry.number)) if references else None
+        references = [self._known[number] for number in plan.references]
+        newest = max(references, key=lambda entry: self._order[entry.number]) if references else None
         distances = tuple(plan.number - entry.number for entry in references)
         scale = stretch(distances, newest.distances if newest is not None else ())
         blocks, symbols, planes = choose(
             picture, plan.level, references, newest, scale, self.bases, self.effort, pool, self.statistics, finer
         )
-        return Reference(planes, blocks, plan.level, plan.number, distances), symbols
+        return Chosen(plan, Reference(planes, blocks, plan.level, plan.number, distances), symbols)
 
     def _padded(self, planes: Planes) -> Planes:
         """Planes whose sides are multiples of 16 (8 for chroma)."""

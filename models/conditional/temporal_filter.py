@@ -82,5 +82,7 @@ def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float) -> Plan
     vectors[0] = quarters[:, :, :2]
     planes = empty_planes(rows, columns)
     out = without_borders(planes)
-    compensation.compensate(reference, reference, np.full((rows, columns), FIRST, np.uint8), vectors, 0, rows, *out)
+    compensation.compensate(
+        reference, reference, np.full((2 * rows, 2 * columns), FIRST, np.uint8), vectors, 0, rows, *out
+    )
     return out

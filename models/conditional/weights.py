@@ -13,17 +13,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from nvcodec.errors import UnsupportedError
+from nvcodec.models.kernels.decisions import DECISION_ROWS, DECISION_SLOTS
+from nvcodec.models.kernels.decisions import INPUTS as DECISION_INPUTS
 from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT_ROWS
-from nvcodec.models.kernels.syntax import CONTEXTS
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-5"
+FORMAT = "nvc-conditional-6"
 MAX_NBYTES = 64 << 20
-BANDS = 4  # of quality levels, each with contexts of decisions of its own to begin with
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
 # types as stored: they bound what compiled code indexes by
 _STORED = {
-    "start.contexts": np.uint16,
+    "start.decisions": np.uint16,
+    "start.decision_counts": np.uint8,
+    "start.decision_weights": np.int32,
     "start.slots": np.uint16,
     "start.counts": np.uint8,
     "start.weights": np.int32,
@@ -36,29 +38,35 @@ _TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma", "large")
 class Learned:
     """What the entropy coder knows, and goes on learning from every bit it codes.
 
-    contexts: (B, 2, CONTEXTS, 2) int32 of decisions in intra and inter frames, B being BANDS at the start of a video
-    and
-    1 while coding; slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
+    decisions: (DECISION_SLOTS, 2) and decision_weights: (DECISION_ROWS, DECISION_INPUTS) int32; slots: (SLOTS, 2),
+    weights: (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
     """
 
-    contexts: np.ndarray
+    decisions: np.ndarray
+    decision_weights: np.ndarray
     slots: np.ndarray
     weights: np.ndarray
     plain: np.ndarray
 
-    def copy(self, band: int) -> Learned:
-        """To go on from, at a keyframe of this band of quality levels."""
-        return Learned(self.contexts[band : band + 1].copy(), self.slots.copy(), self.weights.copy(), self.plain.copy())
+    def copy(self) -> Learned:
+        """To go on from, at a keyframe."""
+        return Learned(*(array.copy() for array in vars(self).values()))
 
 
 def nothing_learned() -> Learned:
     """Where training begins: every bit as likely as not, every opinion of the same weight."""
     return Learned(
-        np.full((BANDS, 2, CONTEXTS, 2), 1 << 15, np.int32),
-        np.stack([np.full(SLOTS, 1 << 15, np.int32), np.zeros(SLOTS, np.int32)], 1),
+        _even(DECISION_SLOTS),
+        np.full((DECISION_ROWS, DECISION_INPUTS), int(0.3 * (1 << 16)), np.int32),
+        _even(SLOTS),
         np.full((WEIGHT_ROWS, INPUTS), int(0.3 * (1 << 16)), np.int32),
         np.full((PLAIN_CONTEXTS, 2), 1 << 15, np.int32),
     )
+
+
+def _even(count: int) -> np.ndarray:
+    """Slots that have learned nothing."""
+    return np.stack([np.full(count, 1 << 15, np.int32), np.zeros(count, np.int32)], 1)
 
 
 @dataclass
@@ -74,7 +82,9 @@ class Weights:
 def save_weights(path: Path, name: str, start: Learned, bases: BlockBases) -> None:
     """Write a weight file."""
     tensors = {
-        "start.contexts": np.ascontiguousarray(start.contexts[..., 1], np.uint16),
+        "start.decisions": np.ascontiguousarray(start.decisions[:, 0], np.uint16),
+        "start.decision_counts": np.minimum(start.decisions[:, 1], START_COUNT).astype(np.uint8),
+        "start.decision_weights": np.ascontiguousarray(start.decision_weights),
         "start.slots": np.ascontiguousarray(start.slots[:, 0], np.uint16),
         "start.counts": np.minimum(start.slots[:, 1], START_COUNT).astype(np.uint8),
         "start.weights": np.ascontiguousarray(start.weights),
@@ -114,8 +124,9 @@ def load_weights(path: Path) -> Weights:
             if tensors[kind].dtype != expected:
                 raise ValueError(f"{kind} of type {tensors[kind].dtype}")
         start = Learned(
-            _twice(tensors["start.contexts"]),
-            np.stack([tensors["start.slots"].astype(np.int32), tensors["start.counts"].astype(np.int32)], -1),
+            _slots(tensors["start.decisions"], tensors["start.decision_counts"]),
+            tensors["start.decision_weights"],
+            _slots(tensors["start.slots"], tensors["start.counts"]),
             tensors["start.weights"],
             _twice(tensors["start.plain"]),
         )
@@ -130,6 +141,11 @@ def load_weights(path: Path) -> Weights:
         raise UnsupportedError(f"weights {path}: not a readable weight file ({str(error).splitlines()[0]})") from error
 
 
+def _slots(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(S, 2) int32."""
+    return np.stack([probabilities.astype(np.int32), counts.astype(np.int32)], -1)
+
+
 def _twice(probabilities: np.ndarray) -> np.ndarray:
     """Both of a context's estimates begin alike."""
     return np.stack([probabilities.astype(np.int32)] * 2, -1)
@@ -137,13 +153,16 @@ def _twice(probabilities: np.ndarray) -> np.ndarray:
 
 def _check(start: Learned, pictures: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...], filters: Filters) -> None:
     """Compiled code does not look at bounds: whatever it indexes must have the size and range it expects."""
-    shapes = (start.contexts.shape, start.slots.shape, start.weights.shape, start.plain.shape)
-    if shapes != ((BANDS, 2, CONTEXTS, 2), (SLOTS, 2), (WEIGHT_ROWS, INPUTS), (PLAIN_CONTEXTS, 2)):
-        raise ValueError(f"contexts of shapes {shapes}")
-    if np.abs(start.weights.astype(np.int64)).max() > 1 << 24:
-        raise ValueError("weights of the mixing network beyond their range")
-    if start.slots[:, 1].max() > START_COUNT:
-        raise ValueError(f"slots that learned more than {START_COUNT} times")
+    nothing = nothing_learned()
+    for name, wanted in vars(nothing).items():
+        array = getattr(start, name)
+        if array.shape != wanted.shape:
+            raise ValueError(f"{name} of shape {array.shape}")
+        if "weights" in name and np.abs(array.astype(np.int64)).max() > 1 << 24:
+            raise ValueError(f"{name} of the mixing network beyond their range")
+    for slots in (start.decisions, start.slots):
+        if slots[:, 1].max() > START_COUNT:
+            raise ValueError(f"slots that learned more than {START_COUNT} times")
     check_filters(filters)
     for sides, picture, rate in zip(SIDES, pictures, rates, strict=True):
         n = sum(side * side for side in sides)

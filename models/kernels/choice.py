@@ -10,61 +10,90 @@ from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND,
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.inter import exact_cost, room_for_trial
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
-from nvcodec.models.kernels.search import SPLIT_WORTH, mix_cost, vector_bits
-from nvcodec.models.kernels.syntax import (
+from nvcodec.models.kernels.motion import (
+    FOUR_PARTS,
     MAX_VECTOR,
     MERGE,
-    SHARED,
-    coding_order,
+    ONE_PART,
+    PART_COUNT,
+    PARTS,
+    TWO_ROWS,
     merge_candidates,
     predict_vector,
 )
+from nvcodec.models.kernels.search import mix_cost, vector_bits
+from nvcodec.models.kernels.syntax import SHARED, coding_order
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
+PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
+SHAPE_BITS, KIND_BITS = 4.5, 2.0  # of a block in parts, and of the references of one
 EXACT_SHARE, EXACT_BITS = 1.25, 6.0  # predictions that seem to cost so much more than the best are tried, too
 
 
 @compiled
-def _keep(costs, bits, kinds, merges, motions, cost, side, kind, merge, motion):
-    """Put a candidate among the best so far, which are sorted by cost; side: bits of its decisions; motion: (2, 4, 2)
-    vectors of the quarters into each reference."""
-    k = len(costs) - 1
-    if cost >= costs[k]:
-        return
-    while k > 0 and costs[k - 1] > cost:
-        costs[k], bits[k], kinds[k], merges[k] = costs[k - 1], bits[k - 1], kinds[k - 1], merges[k - 1]
-        _copy_motion(motions[k - 1], motions[k])
-        k -= 1
-    costs[k], bits[k], kinds[k], merges[k] = cost, side, kind, merge
-    _copy_motion(motion, motions[k])
+def _room(count):
+    """Room for the best ``count`` candidates, and for one: costs, bits of decisions, shapes, and of each part of 8x8
+    what it is predicted from, which candidate it takes its motion from (0: none) and its vectors (count, 2, 4, 2)."""
+    return (
+        np.empty(count, np.float64), np.empty(count, np.float64), np.zeros(count, np.int64),
+        np.zeros((count, 4), np.int64), np.zeros((count, 4), np.int64), np.zeros((count, 2, 4, 2), np.int32),
+    )  # fmt: skip
 
 
 @compiled
-def _copy_motion(motion, out):
-    for ref in range(2):
-        for q in range(4):
-            out[ref, q, 0], out[ref, q, 1] = motion[ref, q, 0], motion[ref, q, 1]
-
-
-@compiled
-def _set_vectors(vectors, r, c, kind, motion):
-    """Give a block its motion; references that it does not use have vectors of 0."""
-    for ref in range(2):
-        for q in range(4):
-            for n in range(2):
-                vectors[ref, 2 * r + (q >> 1), 2 * c + (q & 1), n] = motion[ref, q, n] if kind & (1 << ref) else 0
-
-
-@compiled
-def _one_motion(x0, y0, x1, y1, out):
+def _copy(source, k, out, n):
+    """One candidate."""
+    out[0][n], out[1][n], out[2][n] = source[0][k], source[1][k], source[2][k]
     for q in range(4):
-        out[0, q, 0], out[0, q, 1], out[1, q, 0], out[1, q, 1] = x0, y0, x1, y1
+        out[3][n, q], out[4][n, q] = source[3][k, q], source[4][k, q]
+        for ref in range(2):
+            out[5][n, ref, q, 0], out[5][n, ref, q, 1] = source[5][k, ref, q, 0], source[5][k, ref, q, 1]
+
+
+@compiled
+def _keep(best, one, cost, bits, shape):
+    """Put a candidate, the parts of which ``one`` holds, among the best so far, which are sorted by cost."""
+    k = len(best[0]) - 1
+    if cost >= best[0][k]:
+        return
+    one[0][0], one[1][0], one[2][0] = cost, bits, shape
+    while k > 0 and best[0][k - 1] > cost:
+        _copy(best, k - 1, best, k)
+        k -= 1
+    _copy(one, 0, best, k)
+
+
+@compiled
+def _set_part(one, q, kind, merge, x0, y0, x1, y1):
+    """Motion of one quarter of a candidate; references that it does not use have vectors of 0."""
+    one[3][0, q], one[4][0, q] = kind, merge
+    one[5][0, 0, q, 0] = x0 if kind & FIRST else 0
+    one[5][0, 0, q, 1] = y0 if kind & FIRST else 0
+    one[5][0, 1, q, 0] = x1 if kind & SECOND else 0
+    one[5][0, 1, q, 1] = y1 if kind & SECOND else 0
+
+
+@compiled
+def _set_parts(one, kind, merge, x0, y0, x1, y1):
+    """The same of all four."""
+    for q in range(4):
+        _set_part(one, q, kind, merge, x0, y0, x1, y1)
+
+
+@compiled
+def _give(candidates, k, kinds, vectors, r, c):
+    """Give a block the motion of a candidate."""
+    for q in range(4):
+        i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
+        kinds[i, j] = candidates[3][k, q]
+        for ref in range(2):
+            vectors[ref, i, j, 0], vectors[ref, i, j, 1] = candidates[5][k, ref, q, 0], candidates[5][k, ref, q, 1]
 
 
 @compiled
 def choose_blocks(
     picture, first, second, references, whole, quarters, split, refine, exact, price, prices, steps, weight, analysis,
-    rates, last_pred, last_vectors, scale, pred, merged, large, vectors, planes,
+    rates, last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes,
 ):  # fmt: skip
     """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
 
@@ -72,18 +101,17 @@ def choose_blocks(
     (2, 2R, 2C, 3) of `search`; refine: whether to move the vectors of a block with two references together; exact: how
     many of the predictions that seem best are tried with their transforms; price: squared steps that a bit is worth;
     prices: `price_curve`; steps, weight, analysis, rates, planes: as in `exact_cost`; last_*, scale: as in
-    `merge_candidates`. Fills in pred, merged, large, vectors.
+    `merge_candidates`. Fills in pred, merged, large, shapes, kinds, parts, vectors.
     """
     rows, columns = pred.shape
     current = picture[0]
-    kinds, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
+    which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
     a, b, difference = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
-    near, both, near_both = np.zeros(2, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
+    near, both, near_both = np.zeros(6, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 6), np.int32)
     samples, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     ready = np.ones((4 * rows, 4 * columns), np.uint8)
-    costs, bits = np.empty(exact, np.float64), np.empty(exact, np.float64)
-    best_kinds, merges = np.zeros(exact, np.int32), np.zeros(exact, np.int32)
-    motions, motion = np.zeros((exact, 2, 4, 2), np.int32), np.zeros((2, 4, 2), np.int32)
+    best, one = _room(exact), _room(1)
+    costs = best[0]
     room = room_for_trial()
     order, together_cost = coding_order(rows, columns), np.float64(0)
     for number in range(len(order)):
@@ -92,10 +120,9 @@ def choose_blocks(
         merged[r, c] = large[r, c] = 0
         for k in range(exact):
             costs[k] = 1e30
-        best_kinds[0], merges[0] = FIRST, 0
-        count = merge_candidates(pred, vectors, r, c, 1, last_pred, last_vectors, scale, kinds, found)
+        count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 2, 2, last_kinds, last_vectors, scale, which, found)
         for k in range(count):
-            kind = kinds[k]
+            kind = which[k]
             if references < 2 and kind != FIRST:
                 continue
             if kind & FIRST:
@@ -105,32 +132,30 @@ def choose_blocks(
             side = price * (0.5 + min(k + 1, count - 1))
             cost = mix_cost(current, top, left, 16, a, b, kind, prices, difference) + side
             if cost < costs[exact - 1]:
-                _one_motion(found[k, 0], found[k, 1], found[k, 2], found[k, 3], motion)
-                _keep(costs, bits, best_kinds, merges, motions, cost, side, kind, k + 1, motion)
+                _set_parts(one, kind, k + 1, found[k, 0], found[k, 1], found[k, 2], found[k, 3])
+                _keep(best, one, cost, side, ONE_PART)
         # new vectors: into the first, the second, both
         new_bits = np.zeros(2, np.float32)
         for ref in range(references):
-            pred[r, c] = 1 << ref
-            predict_vector(pred, vectors, ref, 2 * r, 2 * c, 2, near)
+            predict_vector(kinds, vectors, ref, 2 * r, 2 * c, 2, near)
             both[ref, 0], both[ref, 1] = np.int32(whole[ref, r, c, 0]), np.int32(whole[ref, r, c, 1])
             new_bits[ref] = vector_bits(both[ref, 0] - near[0], both[ref, 1] - near[1])
             luma_block(
                 first[0] if ref == 0 else second[0], PAD, top, left, 16, both[ref, 0], both[ref, 1],
                 a if ref == 0 else b,
             )  # fmt: skip
-        _one_motion(both[0, 0], both[0, 1], both[1, 0], both[1, 1], motion)
         for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
             side = price * np.float64(3.5)
             for ref in range(2):
                 if kind & (1 << ref):
                     side += price * new_bits[ref]
             cost = mix_cost(current, top, left, 16, a, b, kind, prices, difference) + side
-            _keep(costs, bits, best_kinds, merges, motions, cost, side, kind, 0, motion)
+            _set_parts(one, kind, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
+            _keep(best, one, cost, side, ONE_PART)
         if refine and references > 1 and costs[0] > price * 3.5:
             # both vectors together, each in turn moved to the best of its neighbours
             for ref in range(2):
-                pred[r, c] = BOTH
-                predict_vector(pred, vectors, ref, 2 * r, 2 * c, 2, near_both[ref])
+                predict_vector(kinds, vectors, ref, 2 * r, 2 * c, 2, near_both[ref])
             together = together_side = 1e30
             for ref in range(2):
                 other = 1 - ref
@@ -151,12 +176,12 @@ def choose_blocks(
                         cost = mix_cost(current, top, left, 16, a, b, BOTH, prices, difference) + side
                         if cost < together:
                             together, together_side, both[ref, 0], both[ref, 1] = cost, side, x, y
-            _one_motion(both[0, 0], both[0, 1], both[1, 0], both[1, 1], motion)
-            _keep(costs, bits, best_kinds, merges, motions, together, together_side, BOTH, 0, motion)
-        if split and costs[0] > price * SPLIT_WORTH:
-            _try_split(
-                current, first[0], second[0], references, whole, quarters, price, prices, new_bits, r, c, a, b,
-                difference, costs, bits, best_kinds, merges, motions, motion,
+            _set_parts(one, BOTH, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
+            _keep(best, one, together, together_side, ONE_PART)
+        if split and costs[0] > price * PARTS_WORTH:
+            _try_parts(
+                current, first[0], second[0], references, whole, quarters, price, prices, r, c, last_kinds,
+                last_vectors, scale, kinds, vectors, a, b, difference, best, one,
             )  # fmt: skip
         # intra, judged by the picture's own samples
         if costs[0] > price * INTRA_BITS:
@@ -171,75 +196,148 @@ def choose_blocks(
                     difference[i, j] = np.int32(current[top + i, left + j]) - out[i, j]
             cost = hadamard_cost(difference, 16, prices) + price * INTRA_BITS
             if cost < costs[0]:
-                _keep(costs, bits, best_kinds, merges, motions, cost, price * INTRA_BITS, INTRA, 0, motion)
+                _set_parts(one, INTRA, 0, 0, 0, 0, 0)
+                _keep(best, one, cost, price * INTRA_BITS, ONE_PART)
         chosen, cost = 0, costs[0]
-        if exact > 1 and best_kinds[0] != INTRA:
+        if exact > 1 and best[3][0, 0] != INTRA:
             cost = 1e30
             for k in range(exact):
                 if costs[k] > costs[0] * EXACT_SHARE + price * EXACT_BITS:
                     break
-                if best_kinds[k] == INTRA:
+                if best[3][k, 0] == INTRA:
                     continue
-                _set_vectors(vectors, r, c, best_kinds[k], motions[k])
-                exactly = bits[k] + exact_cost(
-                    picture, first, second, best_kinds[k], vectors, r, c, merges[k] > 0, steps[r, c], weight, analysis,
-                    rates, price, a, b, planes, room,
+                _give(best, k, kinds, vectors, r, c)
+                is_merged = best[2][k] == ONE_PART and best[4][k, 0] > 0
+                exactly = best[1][k] + exact_cost(
+                    picture, first, second, kinds, vectors, r, c, is_merged, steps[r, c], weight, analysis, rates,
+                    price, a, b, planes, room,
                 )  # fmt: skip
                 if exactly < cost:
                     chosen, cost = k, exactly
-        pred[r, c], merged[r, c] = best_kinds[chosen], merges[chosen]
-        _set_vectors(vectors, r, c, best_kinds[chosen], motions[chosen])
-        if pred[r, c] != INTRA and not merged[r, c]:  # a new vector that is a candidate's is merged after all
-            for k in range(count):
-                same = kinds[k] == pred[r, c]
-                for ref in range(2):
-                    for q in range(4):
-                        i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
-                        for n in range(2):
-                            if vectors[ref, i, j, n] != found[k, 2 * ref + n]:
-                                same = False
-                if same:
-                    merged[r, c] = k + 1
-                    break
+        _give(best, chosen, kinds, vectors, r, c)
+        shapes[r, c], pred[r, c] = best[2][chosen], best[3][chosen, 0]
+        for q in range(4):
+            parts[2 * r + (q >> 1), 2 * c + (q & 1)] = 0 if shapes[r, c] == ONE_PART else best[4][chosen, q]
+        if shapes[r, c] == ONE_PART:
+            merged[r, c] = best[4][chosen, 0]
+            if pred[r, c] != INTRA and not merged[r, c]:  # a new vector that is a candidate's is merged after all
+                for k in range(count):
+                    same = which[k] == pred[r, c]
+                    for n in range(4):
+                        if vectors[n >> 1, 2 * r, 2 * c, n & 1] != found[k, n]:
+                            same = False
+                    if same:
+                        merged[r, c] = k + 1
+                        break
         if r % 2 == 0 and c % 2 == 0:
             together_cost = np.float64(0)
         together_cost += cost
         if r % 2 and c % 2:
             _try_unit(
-                picture, first, second, references, exact > 1, price, prices, steps, weight, analysis, rates, last_pred,
-                last_vectors, scale, pred, merged, large, vectors, planes, r - 1, c - 1, together_cost, kinds, found, a,
-                b, difference, room,
+                picture, first, second, references, exact > 1, price, prices, steps, weight, analysis, rates,
+                last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r - 1,
+                c - 1, together_cost, which, found, a, b, difference, one, room,
             )  # fmt: skip
 
 
 @compiled
-def _try_split(
-    current, first, second, references, whole, quarters, price, prices, new_bits, r, c, a, b, difference, costs, bits,
-    kinds, merges, motions, motion,
+def _try_parts(
+    current, first, second, references, whole, quarters, price, prices, r, c, last_kinds, last_vectors, scale, kinds,
+    vectors, a, b, difference, best, one,
 ):  # fmt: skip
-    """Vectors of their own for the quarters of a block: into the first reference, the second, both."""
-    total, sides = np.zeros(4, np.float64), np.zeros(4, np.float64)
-    for k in range(4):
-        i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
-        for ref in range(references):
-            x, y = np.int32(quarters[ref, i, j, 0]), np.int32(quarters[ref, i, j, 1])
-            motion[ref, k, 0], motion[ref, k, 1] = x, y
-            luma_block(first if ref == 0 else second, PAD, 8 * i, 8 * j, 8, x, y, a if ref == 0 else b)
-        for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
-            for ref in range(references):
-                if kind & (1 << ref):
-                    x, y = quarters[ref, i, j, 0], quarters[ref, i, j, 1]
-                    sides[kind] += price * vector_bits(
-                        np.int32(x - quarters[ref, i, 2 * c, 0]) if k & 1 else np.int32(x - whole[ref, r, c, 0]),
-                        np.int32(y - quarters[ref, i, 2 * c, 1]) if k & 1 else np.int32(y - whole[ref, r, c, 1]),
-                    )
-            total[kind] += mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, difference)
-    for kind in range(FIRST, BOTH + 1 if references > 1 else SECOND):
-        side = sides[kind] + price * 4.5
-        for ref in range(2):
-            if kind & (1 << ref):
-                side += price * 0.5 * new_bits[ref]
-        _keep(costs, bits, kinds, merges, motions, total[kind] + side, side, kind, 0, motion)
+    """Motion of its own for each part of a block: rows, columns, quarters. What `kinds` and `vectors` hold of the block
+    is overwritten."""
+    which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
+    motion = np.zeros(4, np.int32)
+    for shape in range(TWO_ROWS, FOUR_PARTS + 1):
+        total = bits = price * SHAPE_BITS
+        for k in range(PART_COUNT[shape]):
+            i, j, height, width = PARTS[shape, k, 0], PARTS[shape, k, 1], PARTS[shape, k, 2], PARTS[shape, k, 3]
+            kind, merge, cost, side = _choose_part(
+                current, first, second, references, whole, quarters, price, prices, 2 * r + i, 2 * c + j, height, width,
+                best[0][-1] - total, last_kinds, last_vectors, scale, kinds, vectors, which, found, motion, a, b,
+                difference,
+            )  # fmt: skip
+            total += cost
+            bits += side
+            if total >= best[0][-1]:
+                break
+            for y in range(i, i + height):
+                for x in range(j, j + width):
+                    _set_part(one, 2 * y + x, kind, merge, motion[0], motion[1], motion[2], motion[3])
+            _give(one, 0, kinds, vectors, r, c)  # the parts so far: later ones see them
+        else:
+            _keep(best, one, total, bits, shape)
+
+
+@compiled
+def _choose_part(
+    current, first, second, references, whole, quarters, price, prices, vr, vc, height, width, limit, last_kinds,
+    last_vectors, scale, kinds, vectors, which, found, motion, a, b, difference,
+):  # fmt: skip
+    """What height x width 8x8 blocks are best predicted from, into motion (x0 y0 x1 y1); returns the kind, the
+    candidate (0: none), the cost (``limit`` if nothing is below that) and the part of it that bits are."""
+    best_kind, best_merge, best, best_side = FIRST, 0, limit, np.float64(0)
+    count = merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vectors, scale, which, found)
+    for k in range(count):
+        if references < 2 and which[k] != FIRST:
+            continue
+        side = price * (1.0 + min(k + 1, count - 1))
+        cost = side + _part_cost(
+            current, first, second, vr, vc, height, width, which[k], found[k], prices, best - side, a, b, difference
+        )
+        if cost < best:
+            best_kind, best_merge, best, best_side = np.int64(which[k]), k + 1, cost, side
+            for n in range(4):
+                motion[n] = found[k, n]
+    near, tried, own, own_bits = np.zeros(6, np.int32), np.zeros(4, np.int32), np.zeros(4, np.int32), np.zeros(2)
+    for ref in range(references):
+        kind = 1 << ref
+        predict_vector(kinds, vectors, ref, vr, vc, width, near)
+        into = 1e30
+        for i in range(height):
+            for j in range(width):
+                x, y = np.int32(quarters[ref, vr + i, vc + j, 0]), np.int32(quarters[ref, vr + i, vc + j, 1])
+                if (i or j) and x == tried[2 * ref] and y == tried[2 * ref + 1]:
+                    continue
+                tried[2 * ref], tried[2 * ref + 1] = x, y
+                side = price * np.float64(vector_bits(x - near[0], y - near[1]))
+                cost = side + _part_cost(
+                    current, first, second, vr, vc, height, width, kind, tried, prices, into - side, a, b, difference
+                )
+                if cost < into:
+                    into, own_bits[ref], own[2 * ref], own[2 * ref + 1] = cost, side, x, y
+        side = own_bits[ref] + price * KIND_BITS
+        if into + price * KIND_BITS < best:
+            best_kind, best_merge, best, best_side = kind, 0, into + price * KIND_BITS, side
+            for n in range(4):
+                motion[n] = own[n] if n >> 1 == ref else 0
+    if references > 1:
+        side = own_bits[0] + own_bits[1] + price * KIND_BITS
+        cost = side + _part_cost(
+            current, first, second, vr, vc, height, width, BOTH, own, prices, best - side, a, b, difference
+        )
+        if cost < best:
+            best_kind, best_merge, best, best_side = BOTH, 0, cost, side
+            for n in range(4):
+                motion[n] = own[n]
+    return best_kind, best_merge, best, best_side
+
+
+@compiled
+def _part_cost(current, first, second, vr, vc, height, width, kind, motion, prices, limit, a, b, difference):
+    """Hadamard cost of height x width 8x8 blocks with one motion (x0 y0 x1 y1), or more than limit."""
+    total = np.float64(0)
+    for i in range(vr, vr + height):
+        for j in range(vc, vc + width):
+            if total > limit:
+                return total
+            if kind & FIRST:
+                luma_block(first, PAD, 8 * i, 8 * j, 8, motion[0], motion[1], a)
+            if kind & SECOND:
+                luma_block(second, PAD, 8 * i, 8 * j, 8, motion[2], motion[3], b)
+            total += mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, difference)
+    return total
 
 
 @compiled
@@ -260,45 +358,46 @@ def _motion_cost(current, first, second, top, left, kind, motion, prices, limit,
 
 @compiled
 def _try_unit(
-    picture, first, second, references, exact, price, prices, steps, weight, analysis, rates, last_pred, last_vectors,
-    scale, pred, merged, large, vectors, planes, r, c, limit, kinds, found, a, b, difference, room,
+    picture, first, second, references, exact, price, prices, steps, weight, analysis, rates, last_kinds, last_vectors,
+    scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, a, b, difference, one,
+    room,
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``: with their
     transforms if ``exact``."""
-    near, current = np.zeros(2, np.int32), picture[0]
+    near, current = np.zeros(6, np.int32), picture[0]
     best, best_kind, best_merge, best_side = 1e30 if exact else limit, 0, 0, np.float64(0)
     motion, tried = np.zeros(4, np.int32), np.zeros((5, 4), np.int32)
-    count = merge_candidates(pred, vectors, r, c, 2, last_pred, last_vectors, scale, kinds, found)
+    count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 4, 4, last_kinds, last_vectors, scale, which, found)
     for k in range(count):
-        if references < 2 and kinds[k] != FIRST:
+        if references < 2 and which[k] != FIRST:
             continue
         side = price * (0.5 + min(k + 1, count - 1))
         cost = side + _motion_cost(
-            current, first[0], second[0], 16 * r, 16 * c, kinds[k], found[k], prices, best - side, a, b, difference
+            current, first[0], second[0], 16 * r, 16 * c, which[k], found[k], prices, best - side, a, b, difference
         )
         if cost < best:
-            best, best_kind, best_merge, best_side = cost, kinds[k], k + 1, side
+            best, best_kind, best_merge, best_side = cost, np.int64(which[k]), k + 1, side
             for n in range(4):
                 motion[n] = found[k, n]
     for block in range(4):
         i, j = r + (block >> 1), c + (block & 1)
-        kind = np.int64(pred[i, j])
+        kind = np.int64(kinds[2 * i, 2 * j])
         for n in range(4):
             tried[block, n] = vectors[n >> 1, 2 * i, 2 * j, n & 1]
         known = kind == INTRA
         for n in range(block):
-            other = pred[r + (n >> 1), c + (n & 1)]
+            other = kinds[2 * (r + (n >> 1)), 2 * (c + (n & 1))]
             if other == kind and (tried[n] == tried[block]).all():
                 known = True
         for k in range(count):
-            if kinds[k] == kind and (found[k] == tried[block]).all():
+            if which[k] == kind and (found[k] == tried[block]).all():
                 known = True
         if known:
             continue
         side = np.float64(price * 3.5)
         for ref in range(2):
             if kind & (1 << ref):
-                predict_vector(pred, vectors, ref, 2 * r, 2 * c, 4, near)
+                predict_vector(kinds, vectors, ref, 2 * r, 2 * c, 4, near)
                 x, y = tried[block, 2 * ref], tried[block, 2 * ref + 1]
                 side += price * vector_bits(x - near[0], y - near[1])
         cost = side + _motion_cost(
@@ -310,25 +409,31 @@ def _try_unit(
                 motion[n] = tried[block, n]
     if best_kind == 0:
         return
-    before, one = np.empty((4, 2, 4, 2), np.int32), np.empty((2, 4, 2), np.int32)
-    _one_motion(motion[0], motion[1], motion[2], motion[3], one)
+    kinds_before, before = np.empty((4, 4), np.uint8), np.empty((2, 4, 4, 2), np.int32)
+    for i in range(4):
+        for j in range(4):
+            kinds_before[i, j] = kinds[2 * r + i, 2 * c + j]
+            for n in range(4):
+                before[n >> 1, i, j, n & 1] = vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1]
+    _set_parts(one, best_kind, 0, motion[0], motion[1], motion[2], motion[3])
     total = best_side
     for block in range(4):
         i, j = r + (block >> 1), c + (block & 1)
-        for ref in range(2):
-            for q in range(4):
-                for n in range(2):
-                    before[block, ref, q, n] = vectors[ref, 2 * i + (q >> 1), 2 * j + (q & 1), n]
-        _set_vectors(vectors, i, j, best_kind, one)
+        _give(one, 0, kinds, vectors, i, j)
         if exact and total < limit:
             total += exact_cost(
-                picture, first, second, best_kind, vectors, i, j, best_merge > 0, steps[i, j], weight, analysis, rates,
+                picture, first, second, kinds, vectors, i, j, best_merge > 0, steps[i, j], weight, analysis, rates,
                 price, a, b, planes, room,
             )  # fmt: skip
     if exact and total >= limit:
-        for block in range(4):
-            _set_vectors(vectors, r + (block >> 1), c + (block & 1), BOTH, before[block])
+        for i in range(4):
+            for j in range(4):
+                kinds[2 * r + i, 2 * c + j] = kinds_before[i, j]
+                for n in range(4):
+                    vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1] = before[n >> 1, i, j, n & 1]
         return
     for i in range(r, r + 2):
         for j in range(c, c + 2):
-            pred[i, j], merged[i, j], large[i, j] = best_kind, best_merge, SHARED
+            pred[i, j], merged[i, j], large[i, j], shapes[i, j] = best_kind, best_merge, SHARED, ONE_PART
+            for q in range(4):
+                parts[2 * i + (q >> 1), 2 * j + (q & 1)] = 0

@@ -13,7 +13,7 @@ import numpy as np
 from nvcodec.compiled import compiled, place
 
 PAD = 64  # of luma, on each side
-INTRA, FIRST, SECOND, BOTH = range(4)  # what a 16x16 block is predicted from
+INTRA, FIRST, SECOND, BOTH = range(4)  # what a block is predicted from
 
 LUMA_TAPS = np.array(
     [
@@ -155,20 +155,21 @@ def store(out, top, left, size, first, second, both):
 
 
 @compiled
-def predict_block(first, second, kind, vectors, r, c, a, b, out_y, out_u, out_v):
+def predict_block(first, second, kinds, vectors, r, c, a, b, out_y, out_u, out_v):
     """Predict one inter block; a, b: (16, 16) int32 to work in; the rest as in `compensate`."""
     whole = True
-    for ref in range(2):
-        if kind & (1 << ref):
-            for k in range(1, 4):
-                i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
-                for n in range(2):
-                    if vectors[ref, i, j, n] != vectors[ref, 2 * r, 2 * c, n]:
-                        whole = False
+    for k in range(1, 4):
+        i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
+        if kinds[i, j] != kinds[2 * r, 2 * c]:
+            whole = False
+        for ref in range(2):
+            for n in range(2):
+                if vectors[ref, i, j, n] != vectors[ref, 2 * r, 2 * c, n]:
+                    whole = False
     parts, size = (1, 16) if whole else (4, 8)
     for k in range(parts):
         br, bc = 2 * r + (k >> 1), 2 * c + (k & 1)
-        top, left, half = 8 * br, 8 * bc, size // 2
+        top, left, half, kind = 8 * br, 8 * bc, size // 2, kinds[br, bc]
         x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
         if kind & FIRST:
             luma_block(first[0], PAD, top, left, size, x0, y0, a)
@@ -186,14 +187,15 @@ def predict_block(first, second, kind, vectors, r, c, a, b, out_y, out_u, out_v)
 
 
 @compiled
-def compensate(first, second, pred, vectors, begin, end, out_y, out_u, out_v):
+def compensate(first, second, kinds, vectors, begin, end, out_y, out_u, out_v):
     """Predict the inter blocks of block rows begin..end-1 of a frame.
 
-    first, second: (y, u, v) reference planes with borders; pred: (R, C) uint8; vectors: (2, 2R, 2C, 2) int32, (x, y)
-    quarter pixels of each 8x8 block into each reference; out_*: planes without borders.
+    first, second: (y, u, v) reference planes with borders; kinds: (2R, 2C) uint8, what each 8x8 block is predicted
+    from; vectors: (2, 2R, 2C, 2) int32, (x, y) quarter pixels into each reference, 0 where there is none; out_*: planes
+    without borders.
     """
     a, b = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
     for r in range(begin, end):
-        for c in range(pred.shape[1]):
-            if pred[r, c] != INTRA:
-                predict_block(first, second, pred[r, c], vectors, r, c, a, b, out_y, out_u, out_v)
+        for c in range(kinds.shape[1] // 2):
+            if kinds[2 * r, 2 * c] != INTRA:
+                predict_block(first, second, kinds, vectors, r, c, a, b, out_y, out_u, out_v)

@@ -18,9 +18,9 @@ TC = np.array(
 
 
 @compiled
-def edge_strengths(pred, coded, fine, large, vectors, vertical, out):
+def edge_strengths(kinds, coded, fine, large, vectors, vertical, out):
     """Strength 0 to 2 of the edge before each 8x8 block, (2R, 2C) uint8; vertical: edges between columns."""
-    rows, columns = 2 * pred.shape[0], 2 * pred.shape[1]
+    rows, columns = kinds.shape
     for r in range(rows):
         for c in range(columns):
             out[r, c] = 0
@@ -31,7 +31,7 @@ def edge_strengths(pred, coded, fine, large, vectors, vertical, out):
                 continue
             br, bc, br2, bc2 = r >> 1, c >> 1, r2 >> 1, c2 >> 1
             inside = br == br2 and bc == bc2
-            a, b = pred[br, bc], pred[br2, bc2]
+            a, b = kinds[r, c], kinds[r2, c2]
             if a == 0 or b == 0:
                 out[r, c] = 2 if not inside or (fine[br, bc] and coded[br, bc]) else 0
                 continue
@@ -91,14 +91,14 @@ def _luma_edge(p, beta, tc):
 
 
 @compiled
-def deblock(y, u, v, pred, coded, fine, large, vectors, qp):
+def deblock(y, u, v, kinds, coded, fine, large, vectors, qp):
     """Filter a frame's planes in place; qp: that of H.265 for the frame's step."""
-    rows, columns = 2 * pred.shape[0], 2 * pred.shape[1]
+    rows, columns = kinds.shape
     strengths = np.empty((rows, columns), np.uint8)
     lines = np.empty((4, 8), np.int32)
     beta = BETA[min(qp, 51)]
     for vertical in (True, False):
-        edge_strengths(pred, coded, fine, large, vectors, vertical, strengths)
+        edge_strengths(kinds, coded, fine, large, vectors, vertical, strengths)
         for r in range(rows):
             for c in range(columns):
                 strength = strengths[r, c]

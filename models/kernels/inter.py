@@ -10,6 +10,10 @@ from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.residual import STEP_SCALE, quantise
 from nvcodec.models.kernels.syntax import WHOLE
 
+# bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine
+# one
+CODED_BITS, TINY_BITS = np.float32(3.5), np.float32(0.9)
+
 
 def _sample_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which samples of a block make up its quarters (4, 96), their 4x4 luma squares (4, 4, 16) and chroma (4, 32)."""
@@ -34,12 +38,12 @@ def _settle_block(coarse, fine, tiny, tiny_chroma, rates, price, trial, part, ch
     coarse (384,), fine (4, 96), tiny (4, 4, 16), tiny_chroma (4, 32): coefficients in steps; trial: (2, 384) int16,
     symbols of the coarse and of the fine transforms; part: (4, 96) int16, room; choice: (4,), quarters that are tiny.
     """
-    cost = quantise(coarse, rates[0][0], price, trial[0]) + price * 2
-    other = price * np.float32(4)
+    cost = quantise(coarse, rates[0][0], price, trial[0]) + price * CODED_BITS
+    other = price * (CODED_BITS + 4 * TINY_BITS)
     luma, chroma = part[2, :16], part[3, :32]
     for q in range(4):
         whole = quantise(fine[q], rates[1][0], price, part[0])
-        parts = price + quantise(tiny_chroma[q], rates[3][0], price, chroma)
+        parts = quantise(tiny_chroma[q], rates[3][0], price, chroma)
         for k in range(32):
             part[1, 6 * (k >> 1) + 4 + (k & 1)] = chroma[k]
         for square in range(4):
@@ -113,7 +117,7 @@ def settle_units(
                 any_coded |= coded[i, j]
         if not any_coded:
             separate -= price
-        cost = quantise(coefficients[n], rates, price, trial) + lost[n] + price * 2
+        cost = quantise(coefficients[n], rates, price, trial) + lost[n] + price * CODED_BITS
         if cost >= separate:
             continue
         any_symbol = 0
@@ -156,16 +160,16 @@ def room_for_trial():
 
 @compiled
 def exact_cost(
-    picture, first, second, kind, vectors, r, c, merged, step, weight, analysis, rates, price, a, b, planes, room
+    picture, first, second, kinds, vectors, r, c, merged, step, weight, analysis, rates, price, a, b, planes, room
 ):  # fmt: skip
     """What an inter block costs with its transforms, squared steps, chroma included, without its decisions' bits.
 
     picture, planes: (y, u, v) of the picture and of predictions, which are overwritten here; first, second: reference
-    planes with borders; kind, vectors: its motion; step: sixteenths; weight: of chroma; analysis, rates: see
+    planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; analysis, rates: see
     `BlockBases`; a, b: (16, 16) int32 and room: of `room_for_trial`, to work in.
     """
     samples, coarse, fine, tiny, tiny_chroma, some, trial, part, choice = room
-    predict_block(first, second, kind, vectors, r, c, a, b, planes[0], planes[1], planes[2])
+    predict_block(first, second, kinds, vectors, r, c, a, b, planes[0], planes[1], planes[2])
     inverse, error = np.float32(STEP_SCALE / step), np.float32(0)
     for n in range(3):
         size = 16 if n == 0 else 8

@@ -8,12 +8,12 @@ import numpy as np
 from nvcodec.compiled import compiled, place
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
-from nvcodec.models.kernels.syntax import MAX_VECTOR
+from nvcodec.models.kernels.motion import MAX_VECTOR
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
 COARSE_ENOUGH = 2.0  # price of a step of vectors: what differs less is not searched
 GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
-SPLIT_WORTH = 14.0  # bits: what vectors of quarters cost at least
+SPLIT_WORTH = 8.0  # bits: what vectors of quarters cost at least
 
 
 @compiled

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transforms: principal components of what the encoder leaves of the training clips, and the rates of coefficients.
+"""The transforms, learned from what the encoder leaves of the training clips, and the rates of coefficients.
 
-Two rounds: the encoder works with cosines first, then with the components of what it left in the first round.
+Two rounds: the encoder works with cosines first, then with what was learned from what it left in the first round.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,13 +22,14 @@ from nvcodec.models.training.bases import SIZES, make_bases, typical_rates
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.records import CLIPS, STILLS
+from nvcodec.models.training.sparse import sparse_columns
 from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import ANGLES, CLASSES, LEARNED_CLASSES, BlockBases, dct_columns, turned
 
 COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)
 ROUNDS = 2
 REPORT_SECONDS = 30
-LEAST_SAMPLES = 4  # for each coefficient; a class with fewer keeps the components it had
+ROWS_OF_PIECE, MOST_ROWS = 160, 24000  # residuals of a class that are kept, of one piece and of all
 LARGEST_SYMBOL = 2  # told apart in the rates: 0, 1, more
 MOST_BITS = 14
 _NONZERO_LIMITS = (2, 3, 5, 9, 17, 33, 81)  # see `nvcodec.models.kernels.residual.rate_class`
@@ -35,32 +37,36 @@ _SMOOTHING = (3.0, 1.5, 0.5, 0.7, 3.0)  # of rates, along the coefficients of ea
 
 
 class Tally:
-    """Sums over coded pieces: covariances of residuals by class, and how often coefficients take which symbol."""
+    """Of coded pieces: some residuals of each class, and how often coefficients take which symbol."""
 
     def __init__(self) -> None:
-        self.covariance = [np.zeros((LEARNED_CLASSES, n, n)) for n in SIZES]
-        self.samples = np.zeros((len(SIZES), LEARNED_CLASSES))
+        self.residuals: dict[tuple[int, int], list[np.ndarray]] = defaultdict(list)
         self.symbols = [np.zeros((2, RATE_CLASSES, n, LARGEST_SYMBOL + 1)) for n in SIZES]
 
     def add(self, other: Tally) -> None:
-        """Take the sums of another."""
-        for mine, theirs in zip(self._arrays(), other._arrays(), strict=True):
+        """Take what another holds."""
+        for key, rows in other.residuals.items():
+            room = MOST_ROWS - sum(map(len, self.residuals[key]))
+            self.residuals[key] += [r[:room] for r in rows if room > 0]
+        for mine, theirs in zip(self.symbols, other.symbols, strict=True):
             mine += theirs
 
-    def _arrays(self) -> list[np.ndarray]:
-        return [*self.covariance, self.samples, *self.symbols]
+    def thin(self) -> None:
+        """Keep at most ROWS_OF_PIECE residuals of each class."""
+        for key, rows in self.residuals.items():
+            together = np.concatenate(rows)
+            self.residuals[key] = [together[:: -(-len(together) // ROWS_OF_PIECE)]]
 
     def add_residuals(self, statistics: Statistics, quality: int) -> None:
         """Take the residuals of frames coded at a quality; they count in its quantisation steps."""
-        weight = (STEP_SCALE / float(STEPS[quality])) ** 2
+        step = float(STEPS[quality]) / STEP_SCALE
         for residuals, classes in zip(statistics.residuals, statistics.classes, strict=True):
             for which in np.unique(classes):
                 transform, kind = divmod(int(which), CLASSES)
-                rows = residuals[classes == which][:, : SIZES[transform]].astype(np.float64)
+                rows = residuals[classes == which][:, : SIZES[transform]] / step
                 if kind >= LEARNED_CLASSES:
                     kind, rows = kind - ANGLES, rows[:, turned(transform)]
-                self.covariance[transform][kind] += weight * (rows.T @ rows)
-                self.samples[transform, kind] += len(rows)
+                self.residuals[transform, kind].append(rows.astype(np.float16))
         statistics.residuals.clear()
         statistics.classes.clear()
 
@@ -90,28 +96,20 @@ class Tally:
             np.add.at(self.symbols[transform][..., symbol], (intra, rate_class), values == symbol)
 
     def columns(self, before: list[np.ndarray]) -> list[np.ndarray]:
-        """Principal components (LEARNED_CLASSES, n, n), columns by falling importance, of the transforms; those before
-        where there is too little to tell."""
+        """Columns (LEARNED_CLASSES, n, n) of each transform, in the order of the cosines that they come from."""
         return [
             np.stack(
                 [
-                    principal_components(c) if self.samples[t, kind] >= LEAST_SAMPLES * len(c) else old
-                    for kind, (c, old) in enumerate(zip(self.covariance[t], before[t], strict=True))
+                    sparse_columns(np.concatenate(self.residuals[t, kind]), start) if self.residuals[t, kind] else old
+                    for kind, old in enumerate(before[t])
                 ]
             )
-            for t in range(len(SIZES))
+            for t, start in enumerate(map(dct_columns, range(len(SIZES))))
         ]
 
     def rates(self) -> list[np.ndarray]:
         """(2, RATE_CLASSES, n, 3) float32 bits of symbols: smoothed shares, and what signs and larger ones take."""
         return [rates_of(counts, width) for counts, width in zip(self.symbols, _SMOOTHING, strict=True)]
-
-
-def principal_components(covariance: np.ndarray) -> np.ndarray:
-    """Eigenvectors of a covariance (n, n) as columns, most important first, the largest entry of each positive."""
-    n = len(covariance)
-    columns = np.linalg.eigh(covariance / np.trace(covariance) * n + 1e-6 * np.eye(n))[1][:, ::-1]
-    return columns * np.sign(columns[np.abs(columns).argmax(0), np.arange(n)])
 
 
 def rates_of(counts: np.ndarray, smoothing: float) -> np.ndarray:
@@ -162,4 +160,5 @@ def tally_piece(pieces: Pieces, kind: str, number: int, frames: int, bases: Bloc
             tally.add_residuals(statistics, piece.quality)
             for _, _, blocks, symbols in unit.frames:
                 tally.add_symbols(blocks, symbols)
+    tally.thin()
     return tally

@@ -13,7 +13,7 @@ from nvcodec.errors import UsageError
 from nvcodec.models.conditional.weights import Weights, load_weights, save_weights
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.card import card_facts, commit, write_card
-from nvcodec.models.training.phases import FILTERED, missing, result
+from nvcodec.models.training.phases import CALIBRATED, missing, result
 from nvcodec.models.training.recipe import Recipe
 from nvcodec.models.transform import LEARNED_CLASSES
 
@@ -31,7 +31,7 @@ def export(recipe: Recipe, recipe_path: Path, run: Path, cache: Path, out: Path)
     learned, facts = found
     partial = out.with_name(f".{out.name}.partial")
     try:
-        save_weights(partial, out.stem, learned, load_bases(run / FILTERED))
+        save_weights(partial, out.stem, learned, load_bases(run / CALIBRATED))
         weights = load_weights(partial)  # as the codec will
         os.replace(partial, out)
     finally:
@@ -55,8 +55,8 @@ def export(recipe: Recipe, recipe_path: Path, run: Path, cache: Path, out: Path)
 def count_parameters(weights: Weights) -> dict[str, int]:
     """Learned numbers of a weight file, by kind."""
     return {
-        "slots": len(weights.start.slots),
-        "mixing weights": weights.start.weights.size,
+        "slots": len(weights.start.slots) + len(weights.start.decisions),
+        "mixing weights": weights.start.weights.size + weights.start.decision_weights.size,
         "basis entries": sum(pictures[:LEARNED_CLASSES].size for pictures in weights.bases.pictures),
         "filter taps": weights.bases.filters.luma.size + weights.bases.filters.chroma.size,
     }

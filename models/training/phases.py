@@ -3,12 +3,13 @@
 the run's folder, and what is there is not done again.
 
     CACHE ─► bases.safetensors ─► filtered.safetensors (both) ─► records/*.npz ─► learned.safetensors
+      ─► calibrated.safetensors (transforms and filters with the rates that were learned)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from nvcodec.models.training.pieces import Pieces
 
 BASES, FILTERED, RECORDS, LEARNED = "bases.safetensors", "filtered.safetensors", "records", "learned.safetensors"
+CALIBRATED = "calibrated.safetensors"
+CALIBRATION_SHARE = 3  # one record in so many
 _FOR_BASES, _FOR_RECORDS, _FOR_FILTERS = 1, 2, 3  # purposes of pieces
 
 
@@ -45,7 +48,9 @@ def missing(recipe: Recipe, run: Path) -> str:
         return "filters"
     if not complete(recipe.records, run / RECORDS):
         return "records"
-    return "" if result(recipe, run) else "contexts"
+    if not result(recipe, run):
+        return "contexts"
+    return "" if (run / CALIBRATED).exists() else "rates"
 
 
 def result(recipe: Recipe, run: Path) -> tuple[Learned, LearnedFacts] | None:
@@ -70,6 +75,7 @@ def train(
             return
     if result(recipe, run) is None:
         _learn(recipe, run, stop, say)
+    _calibrate(recipe, run, stop, say)
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,7 @@ def _learn(recipe: Recipe, run: Path, stop: Callable[[], bool], say: Callable[[s
     )
     order = np.random.default_rng(recipe.seed).permutation(len(sequences))
     say(f"contexts from {len(sequences)} records ...")
+    (run / CALIBRATED).unlink(missing_ok=True)
     learned = learn([sequences[int(n)] for n in order], say, stop)
     if learned is None:
         return
@@ -155,3 +162,19 @@ def _learn(recipe: Recipe, run: Path, stop: Callable[[], bool], say: Callable[[s
     )
     save_learned(run / LEARNED, learned, facts, digest)
     say(f"held out: {facts.held_out}")
+
+
+def _calibrate(recipe: Recipe, run: Path, stop: Callable[[], bool], say: Callable[[str], None]) -> None:
+    """The transforms again, with rates as the entropy coder knows them."""
+    from nvcodec.models.training.calibration import calibrated
+
+    found = result(recipe, run)
+    if found is None or (run / CALIBRATED).exists():
+        return
+    say("rates ...")
+    paths = recorded(recipe.records, run / RECORDS, (CLIPS, STILLS))
+    sequences = [sequence for path in paths for sequence in load_records(path)][::CALIBRATION_SHARE]
+    bases = load_bases(run / FILTERED)
+    rates = calibrated(bases.rates, sequences, found[0], stop)
+    if rates is not None:
+        save_bases(run / CALIBRATED, replace(bases, rates=rates))

@@ -37,7 +37,10 @@ ARRAYS: dict[str, tuple[int, type]] = {
     "finer": (1, np.int8),
     "large": (1, np.uint8),
     "energy": (1, np.uint8),
+    "shapes": (1, np.uint8),
     "tiny": (4, np.uint8),
+    "kinds": (4, np.uint8),
+    "parts": (4, np.uint8),
     "modes": (16, np.uint8),
     "vectors": (16, np.int16),
 }

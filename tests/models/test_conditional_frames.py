@@ -164,14 +164,14 @@ def test_both_sides_know_the_same_after_every_unit(weights: Weights, profile: st
     here, there = encoder._coder, decoder._coder
     assert here.learned is not None
     assert there.learned is not None
-    for name in ("contexts", "slots", "weights", "plain"):
-        assert np.array_equal(getattr(here.learned, name), getattr(there.learned, name))
+    for name, array in vars(here.learned).items():
+        assert np.array_equal(array, getattr(there.learned, name)), name
     assert len(here.window.kept) == len(there.window.kept) == len(decoder._window.kept)
     for a, b in zip(here.window.kept, there.window.kept, strict=True):
         assert (a.number, a.distances) == (b.number, b.distances)
         assert np.array_equal(a.symbols, b.symbols)
-        for name in ("pred", "merged", "coded", "fine", "tiny", "energy", "large", "banks", "modes", "vectors"):
-            assert np.array_equal(getattr(a.blocks, name), getattr(b.blocks, name)), name
+        for name, array in vars(a.blocks).items():
+            assert np.array_equal(array, getattr(b.blocks, name)), name
 
 
 def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> None:

@@ -70,19 +70,18 @@ def filtered(
     return np.stack([down @ lines[i : i + count] for i in range(size)], 0)
 
 
-def reference_prediction(pred: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
+def reference_prediction(kinds: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
     """Every 8x8 block on its own."""
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for r in range(2 * ROWS):
         for c in range(2 * COLUMNS):
-            kind = pred[r // 2, c // 2]
+            kind = kinds[r, c]
             if kind == INTRA:
                 continue
-            # the border stops a 16x16 block with one vector as a whole
-            whole = all(
-                (vectors[ref, r // 2 * 2 : r // 2 * 2 + 2, c // 2 * 2 : c // 2 * 2 + 2] == vectors[ref, r, c]).all()
-                for ref in range(2)
-                if kind & (1 << ref)
+            # the border stops a 16x16 block with one motion as a whole
+            block = np.s_[r // 2 * 2 : r // 2 * 2 + 2, c // 2 * 2 : c // 2 * 2 + 2]
+            whole = (kinds[block] == kind).all() and all(
+                (vectors[ref][block] == vectors[ref, r, c]).all() for ref in range(2)
             )
             size, br, bc = (16, r // 2, c // 2) if whole else (8, r, c)
             for number, (pad, s, taps) in enumerate(((PAD, 1, LUMA_TAPS), *[(PAD // 2, 2, CHROMA_TAPS)] * 2)):
@@ -94,25 +93,28 @@ def reference_prediction(pred: np.ndarray, vectors: np.ndarray) -> list[np.ndarr
                         parts.append(filtered(planes[number], pad, n * br, n * bc, n, vector, taps))  # type: ignore[arg-type]
                 total = sum(parts)
                 shift = 12 if len(parts) == 1 else 13
-                block = ((total + (1 << (shift - 1))) >> shift).clip(0, 255)  # type: ignore[operator]
-                out[number][n * br : n * br + n, n * bc : n * bc + n] = block
+                samples = ((total + (1 << (shift - 1))) >> shift).clip(0, 255)  # type: ignore[operator]
+                out[number][n * br : n * br + n, n * bc : n * bc + n] = samples
     return out
 
 
-def prediction(pred: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
+def prediction(kinds: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for begin, end in ((0, 1), (1, ROWS)):  # in parts, as threads do it
-        compensate(*REFERENCES, pred, vectors.astype(np.int32), begin, end, *out)
+        compensate(*REFERENCES, kinds, vectors.astype(np.int32), begin, end, *out)
     return out
 
 
-def check(pred: np.ndarray, vectors: np.ndarray) -> None:
-    for found, wanted in zip(prediction(pred, vectors), reference_prediction(pred, vectors), strict=True):
+def check(kinds: np.ndarray, vectors: np.ndarray) -> None:
+    """Vectors of references that are not used are set to zero, as they always are."""
+    for ref in range(2):
+        vectors[ref][kinds & (1 << ref) == 0] = 0
+    for found, wanted in zip(prediction(kinds, vectors), reference_prediction(kinds, vectors), strict=True):
         assert np.array_equal(found, wanted)
 
 
 def filled(kind: int) -> np.ndarray:
-    return np.full((ROWS, COLUMNS), kind, np.uint8)
+    return np.full((2 * ROWS, 2 * COLUMNS), kind, np.uint8)
 
 
 @pytest.mark.parametrize("kind", [FIRST, SECOND, BOTH])
@@ -128,13 +130,28 @@ def test_every_phase(kind: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_mixed_blocks_split_and_whole(seed: int) -> None:
     random = np.random.default_rng(seed)
-    pred = random.integers(0, 4, (ROWS, COLUMNS)).astype(np.uint8)
+    kinds = random.integers(0, 4, (ROWS, COLUMNS)).astype(np.uint8).repeat(2, 0).repeat(2, 1)
+    if seed % 2:  # parts of a block from different references
+        kinds = np.where(kinds == INTRA, kinds, random.integers(1, 4, kinds.shape).astype(np.uint8))
     vectors = random.integers(-90, 91, (2, 2 * ROWS, 2 * COLUMNS, 2))
     whole = random.integers(0, 2, (ROWS, COLUMNS)).repeat(2, 0).repeat(2, 1) > 0
     vectors[:, whole] = vectors[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, whole]
-    check(pred, vectors)
-    for plane, mask in zip(prediction(pred, vectors), (16, 8, 8), strict=True):
-        assert (plane[(pred == INTRA).repeat(mask, 0).repeat(mask, 1)] == 77).all()
+    if seed % 4 == 1:  # of which one that is not used lies as far as one that is
+        vectors[1] = vectors[0]
+    check(kinds, vectors)
+    for plane, mask in zip(prediction(kinds, vectors), (8, 4, 4), strict=True):
+        assert (plane[(kinds == INTRA).repeat(mask, 0).repeat(mask, 1)] == 77).all()
+
+
+@pytest.mark.parametrize(("first", "second"), [(FIRST, SECOND), (SECOND, BOTH), (BOTH, FIRST)])
+@pytest.mark.parametrize("size", [0, 9, 1000])
+def test_parts_of_a_block_from_different_references(first: int, second: int, size: int) -> None:
+    """In rows and in columns, within the picture and as far as the border lets them."""
+    vectors = np.zeros((2, 2 * ROWS, 2 * COLUMNS, 2), np.int64)
+    vectors[0], vectors[1] = (size, -size), (-size, size)
+    for axis in range(2):
+        kinds = np.where(np.indices(vectors.shape[1:3])[axis] % 2 == 0, first, second).astype(np.uint8)
+        check(kinds, vectors.copy())
 
 
 @pytest.mark.parametrize("size", [240, 400, 1000, 4095, 16380, FAR])

@@ -16,17 +16,19 @@ Planes = list[np.ndarray]
 QPS = (20, 30, 40)
 
 
-def decisions(rows: int, columns: int, pred: int = INTRA, coded: int = 1, fine: int = 0) -> Blocks:
+def decisions(rows: int, columns: int, kind: int = INTRA, coded: int = 1, fine: int = 0) -> Blocks:
     blocks = Blocks(rows, columns)
-    blocks.pred[:], blocks.coded[:], blocks.fine[:] = pred, coded, fine
+    blocks.kinds[:], blocks.coded[:], blocks.fine[:] = kind, coded, fine
     return blocks
 
 
 def mixed(rows: int, columns: int, seed: int) -> Blocks:
-    """Any decisions; every other whole unit is large, one in four transformed as a whole."""
+    """Any decisions, some blocks in parts; every other whole unit is large, one in four transformed as a whole."""
     random, blocks = np.random.default_rng(seed), Blocks(rows, columns)
-    blocks.pred[:], blocks.coded[:] = random.integers(0, 4, (rows, columns)), random.integers(0, 2, (rows, columns))
-    blocks.fine[:] = random.integers(0, 2, (rows, columns)) * (blocks.coded | (blocks.pred == 0))
+    pred, blocks.coded[:] = random.integers(0, 4, (rows, columns)), random.integers(0, 2, (rows, columns))
+    blocks.fine[:] = random.integers(0, 2, (rows, columns)) * (blocks.coded | (pred == 0))
+    whole, parts = pred.repeat(2, 0).repeat(2, 1), random.integers(1, 4, blocks.kinds.shape)
+    blocks.kinds[:] = np.where((whole > 0) & (random.random(blocks.kinds.shape) < 0.3), parts, whole)
     blocks.vectors[:] = random.integers(-4, 5, blocks.vectors.shape)
     blocks.vectors[:, :: random.integers(2, 4)] = 0
     for r in range(0, rows - 1, 2):
@@ -34,7 +36,7 @@ def mixed(rows: int, columns: int, seed: int) -> Blocks:
             unit, large = np.s_[r : r + 2, c : c + 2], int(random.choice([ALONE, ALONE, SHARED, WHOLE]))
             blocks.large[unit] = large
             if large:
-                blocks.pred[unit] = blocks.pred[r, c]
+                blocks.kinds[2 * r : 2 * r + 4, 2 * c : 2 * c + 4] = blocks.kinds[2 * r, 2 * c]
                 blocks.vectors[:, 2 * r : 2 * r + 4, 2 * c : 2 * c + 4] = blocks.vectors[:, 2 * r, 2 * c][:, None, None]
             if large == WHOLE:
                 blocks.coded[unit], blocks.fine[unit] = blocks.coded[r, c], 0
@@ -43,7 +45,7 @@ def mixed(rows: int, columns: int, seed: int) -> Blocks:
 
 def transposed(blocks: Blocks) -> Blocks:
     out = Blocks(blocks.columns, blocks.rows)
-    for name in ("pred", "coded", "fine", "large"):
+    for name in ("kinds", "coded", "fine", "large"):
         getattr(out, name)[:] = getattr(blocks, name).T
     out.vectors[:] = blocks.vectors.transpose(0, 2, 1, 3)[..., ::-1]
     return out
@@ -51,13 +53,13 @@ def transposed(blocks: Blocks) -> Blocks:
 
 def strengths(blocks: Blocks, vertical: bool) -> np.ndarray:
     out = np.full((2 * blocks.rows, 2 * blocks.columns), 9, np.uint8)
-    edge_strengths(blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, vertical, out)
+    edge_strengths(blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors, vertical, out)
     return out
 
 
 def filtered(planes: Planes, blocks: Blocks, qp: int) -> Planes:
     out = [plane.copy() for plane in planes]
-    deblock(*out, blocks.pred, blocks.coded, blocks.fine, blocks.large, blocks.vectors, qp)
+    deblock(*out, blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors, qp)
     return out
 
 
@@ -153,7 +155,7 @@ def test_edges_of_units_are_those_of_blocks(seed: int) -> None:
 
 def test_nothing_happens_where_nothing_was_coded() -> None:
     planes = rough(48, 48, 1)
-    still = decisions(3, 3, pred=FIRST, coded=0)
+    still = decisions(3, 3, FIRST, coded=0)
     still.vectors[0] = 5, -9
     for before, after in zip(planes, filtered(planes, still, 40), strict=True):
         assert np.array_equal(before, after)
@@ -168,7 +170,7 @@ def test_nothing_happens_at_the_finest_steps() -> None:
 
 
 def test_strengths_of_edges() -> None:
-    blocks = decisions(1, 2, pred=FIRST, coded=0)
+    blocks = decisions(1, 2, FIRST, coded=0)
 
     def of() -> list[int]:
         result: list[int] = strengths(blocks, True)[0].tolist()
@@ -184,17 +186,23 @@ def test_strengths_of_edges() -> None:
     blocks.vectors[:] = 0
     blocks.vectors[1, :, 2:] = 100, 100  # of a reference that is not used
     assert of() == [0, 0, 0, 0]
-    blocks.pred[:] = BOTH
+    blocks.kinds[:] = BOTH
     assert of() == [0, 0, 1, 0]
     blocks.vectors[:] = 0
-    blocks.pred[0] = FIRST, SECOND
+    blocks.kinds[:, 2:], blocks.kinds[:, :2] = SECOND, FIRST
     assert of() == [0, 0, 1, 0]
-    blocks.pred[:] = FIRST
+    blocks.kinds[:, 1] = SECOND  # parts of a block differ, those of two blocks do not
+    assert of() == [0, 1, 0, 0]
+    blocks.kinds[0, 1] = FIRST
+    assert of() == [0, 0, 1, 0]
+    assert strengths(blocks, True)[1].tolist() == [0, 1, 0, 0]
+    assert strengths(blocks, False).tolist() == [[0, 0, 0, 0], [0, 1, 0, 0]]
+    blocks.kinds[:] = FIRST
     blocks.coded[0, 0] = 1
     assert of() == [0, 0, 1, 0]
     blocks.fine[0, 0] = 1
     assert of() == [0, 1, 1, 0]
-    blocks.pred[0, 0] = INTRA
+    blocks.kinds[:, :2] = INTRA
     assert of() == [0, 2, 2, 0]
     blocks.coded[0, 0] = 0
     assert of() == [0, 0, 2, 0]
@@ -215,11 +223,10 @@ def test_filters_of_both_directions_are_the_same(qp: int) -> None:
         line = rough(16, 64, seed)
         planes = [line[0][:1].repeat(32, 0), line[1][:1].repeat(16, 0), line[2][:1].repeat(16, 0)]
         blocks = mixed(1, 4, seed)
-        blocks.vectors[:] = blocks.vectors[:, :1]
         tall = Blocks(2, 4)
-        for name in ("pred", "coded", "fine"):
+        for name in ("coded", "fine"):
             getattr(tall, name)[:] = getattr(blocks, name)
-        tall.vectors[:] = blocks.vectors[:, :1]
+        tall.kinds[:], tall.vectors[:] = blocks.kinds[:1], blocks.vectors[:, :1]
         tall.large[:, 2:] = WHOLE
         upright = filtered(planes, tall, qp)
         lying = filtered([np.ascontiguousarray(p.T) for p in planes], transposed(tall), qp)

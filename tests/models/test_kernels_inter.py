@@ -10,8 +10,10 @@ from nvcodec.models.conditional.picture import BIT_PRICE, Blocks
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, compensate, padded
 from nvcodec.models.kernels.inter import (
+    CODED_BITS,
     QUARTERS,
     TINY,
+    TINY_BITS,
     TINY_CHROMA,
     exact_cost,
     room_for_trial,
@@ -58,7 +60,6 @@ def quarter_choice(
     for square in range(4):
         more, tiny[:, square] = chosen(parts[2][n, q, square], rates[2][0])
         cost += more
-    cost += BIT_PRICE
     return (cost, 1, tiny.ravel()) if cost < whole else (whole, 0, symbols)
 
 
@@ -80,9 +81,9 @@ def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
     )  # fmt: skip
     for k, (r, c) in enumerate(places):
         coarse, whole = chosen(parts[0][k], rates[0][0])
-        coarse += 2 * BIT_PRICE
+        coarse += float(CODED_BITS) * BIT_PRICE
         quarters = [quarter_choice(parts, rates, k, q) for q in range(4)]
-        fine = 4 * BIT_PRICE + sum(cost for cost, _, _ in quarters)
+        fine = float(CODED_BITS + 4 * TINY_BITS) * BIT_PRICE + sum(cost for cost, _, _ in quarters)
         nothing = float(errors[k]) + BIT_PRICE * (0.5 if blocks.merged[r, c] else 1.0)
         is_fine = fine < coarse
         wanted = np.stack([s for _, _, s in quarters], 1).ravel() if is_fine else whole
@@ -122,7 +123,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
     costs[units[0, 0], units[0, 1]] = 99
     # some just not cheap enough, some just so
     for n, (r, c) in enumerate(units[1:], 1):
-        cost = chosen(values[n], rates)[0] + float(lost[n]) + 2 * BIT_PRICE
+        cost = chosen(values[n], rates)[0] + float(lost[n]) + float(CODED_BITS) * BIT_PRICE
         costs[r : r + 2, c : c + 2] = (cost - BIT_PRICE * bool(blocks.coded[r : r + 2, c : c + 2].any())) / 4
         costs[r, c] += 0.02 * (-1) ** n
     before = {name: getattr(blocks, name).copy() for name in ("pred", "merged", "large", "coded", "fine", "tiny")}
@@ -134,7 +135,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
         unit = np.s_[r : r + 2, c : c + 2]
         cost, wanted = chosen(values[n], rates)
         separate = float(costs[unit].sum()) + BIT_PRICE * bool(before["coded"][unit].any())
-        if cost + lost[n] + 2 * BIT_PRICE < separate and wanted.any():
+        if cost + lost[n] + float(CODED_BITS) * BIT_PRICE < separate and wanted.any():
             whole[unit] = True
             assert np.array_equal(symbols[r, c], wanted)
             assert not symbols[unit].reshape(4, SAMPLES)[1:].any()
@@ -161,16 +162,19 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_then(weights: We
     vectors = random.integers(-30, 31, (2, 2 * ROWS, 2 * COLUMNS, 2)).astype(np.int32)
     vectors[:, :, :6] = vectors[:, ::2, :6].repeat(2, 1)  # some of one motion
     vectors[:, :, :6] = vectors[:, :, :6:2].repeat(2, 2)
-    pred = np.full((ROWS, COLUMNS), kind, np.uint8)
+    kinds = np.full((2 * ROWS, 2 * COLUMNS), kind, np.uint8)
+    kinds[:, 8:] = random.integers(1, 4, kinds[:, 8:].shape)  # and some in parts
+    for ref in range(2):
+        vectors[ref][kinds & (1 << ref) == 0] = 0
     predicted, trial = (
         tuple(np.zeros((16 * ROWS // s, 16 * COLUMNS // s), np.uint8) for s in (1, 2, 2)) for _ in range(2)
     )
-    compensate(first, second, pred, vectors, 0, ROWS, *predicted)
+    compensate(first, second, kinds, vectors, 0, ROWS, *predicted)
     picture = tuple(np.clip(p + random.normal(0, 12, p.shape), 0, 255).astype(np.uint8) for p in predicted)
     for a, b in zip(picture, predicted, strict=True):
         side = len(a) // ROWS
         a[:side, :side] = b[:side, :side]
-    places = np.argwhere(pred > 0)
+    places = np.argwhere(kinds[::2, ::2] > 0)
     samples = np.empty((len(places), SAMPLES), np.float32)
     gather_residuals(*picture, *predicted, places, samples)
     samples[:, 256:] *= weight
@@ -187,7 +191,7 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_then(weights: We
     one, two, room = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), room_for_trial()
     for r, c in places:
         cost = exact_cost(
-            picture, first, second, kind, vectors, r, c, False, step, weight, bases.analysis, bases.rates, BIT_PRICE,
+            picture, first, second, kinds, vectors, r, c, False, step, weight, bases.analysis, bases.rates, BIT_PRICE,
             one, two, trial, room,
         )  # fmt: skip
         assert cost == pytest.approx(costs[r, c], rel=1e-3)

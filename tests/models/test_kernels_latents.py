@@ -3,28 +3,31 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nvcodec.entropy import binary
+from nvcodec.models.conditional.frame_coder import NOT_ASKED
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights, nothing_learned
 from nvcodec.models.kernels import latents
-from nvcodec.models.kernels.latents import MAX_SYMBOL, band_of, code_latents
+from nvcodec.models.kernels.latents import MAX_SYMBOL, NEAR, SAME, band_of, code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies, rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import LEVELS
+from nvcodec.models.transform import SIDES, dct_columns, frequency_order
 
 FIELDS = ("pred", "coded", "fine", "tiny", "energy", "large", "modes")
-ARGUMENTS = code_latents.py_func.__code__.co_varnames[: code_latents.py_func.__code__.co_argcount]
 State = tuple[Blocks, np.ndarray]  # decisions and symbols of a frame
 
 
 def fresh() -> Learned:
-    """A coder that knows nothing, in the one band it codes in."""
-    return nothing_learned().copy(0)
+    """A coder that knows nothing."""
+    return nothing_learned()
 
 
 def code(
@@ -35,19 +38,23 @@ def code(
     blocks: Blocks,
     symbols: np.ndarray,
     last: State,
+    spent: np.ndarray = NOT_ASKED,
 ) -> None:
     """`code_latents`, arguments by name."""
     values = {"coder": state, "buffer": buffer, "level": level, "symbols": symbols, "last_symbols": last[1]}
+    values["spent"] = spent
     values |= {name: getattr(learned, name) for name in ("slots", "weights", "plain")}
     values |= {name: getattr(blocks, name) for name in FIELDS}
     values |= {f"last_{name}": getattr(last[0], name) for name in FIELDS}
-    code_latents(*(values[name] for name in ARGUMENTS))
+    code_latents(*(values[name] for name in inspect.signature(code_latents).parameters))
 
 
-def write(learned: Learned, level: int, blocks: Blocks, symbols: np.ndarray, last: State) -> bytes:
+def write(
+    learned: Learned, level: int, blocks: Blocks, symbols: np.ndarray, last: State, spent: np.ndarray = NOT_ASKED
+) -> bytes:
     buffer = np.zeros(4096 + 2048 * blocks.pred.size, np.uint8)
     state = binary.start_writing(buffer)
-    code(state, buffer, learned, level, blocks, symbols, last)
+    code(state, buffer, learned, level, blocks, symbols, last, spent)
     payload = binary.finish_writing(state, buffer)
     assert state[binary.POSITION] < len(buffer)
     return payload
@@ -158,9 +165,109 @@ def test_bands_are_where_their_tables_have_room() -> None:
         assert len({band_of(transform, k) for k in range(SAMPLES)}) == latents.BANDS
 
 
+# --- what latents are near
+
+
+def frequencies(kind: int) -> list[tuple[int, int, int]]:
+    """Component and frequencies of each latent; of tiny squares in the order in which they are interleaved: four of
+    luma, then two of chroma's, which come U and V as their frequencies do."""
+    if kind != 2:
+        return frequency_order((0, 1, None, 4)[kind])
+    luma, chroma = frequency_order(2), frequency_order(3)
+    found = []
+    for k in range(16):
+        found += [(square, *luma[k][1:]) for square in range(4)]
+        found += [(3 + c, a, b) for c, a, b in chroma[2 * k : 2 * k + 2]]
+    return found
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_near_latents_are_those_of_lower_frequencies(kind: int) -> None:
+    """Nearest first, all of them that there are, and all coded before."""
+    places = frequencies(kind)
+    assert len(places) == len(set(places)) == (96 if kind in (1, 2) else 384)
+    for k, (component, a, b) in enumerate(places):
+        wanted = [(a - 1, b), (a, b - 1), (a - 1, b - 1), (a - 2, b), (a, b - 2)]
+        for at, (i, j) in zip(NEAR[kind, k].tolist(), wanted, strict=True):
+            assert (at >= 0) == (i >= 0 and j >= 0)
+            assert at < k
+            assert at < 0 or places[at] == (component, i, j)
+    assert (NEAR[kind, len(places) :] == -1).all()
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_same_latents_are_those_of_the_component_before(kind: int) -> None:
+    """As far as they are coded before."""
+    places = frequencies(kind)
+    numbers = {place: k for k, place in enumerate(places)}
+    for k, (component, a, b) in enumerate(places):
+        wanted = numbers.get((component - 1, a, b), k)
+        assert SAME[kind, k] == (wanted if wanted < k else -1)
+    assert (SAME[kind, len(places) :] == -1).all()
+    assert (SAME[kind] >= 0).sum() > len(places) / 5
+
+
+def test_frequencies_are_those_of_the_cosines() -> None:
+    """Of each column the sign changes as often down and across as its frequencies say, in its component alone."""
+    for transform in range(4):
+        sides, columns = SIDES[transform], dct_columns(transform)
+        assert np.allclose(columns.T @ columns, np.eye(len(columns)))
+        ends = np.cumsum([0, *(n * n for n in sides)])
+        for column, (component, a, b) in zip(columns.T, frequency_order(transform), strict=True):
+            n = sides[component]
+            part = column[ends[component] : ends[component + 1]].reshape(n, n)
+            assert np.isclose((part**2).sum(), 1)
+            signs = np.sign(part)
+            assert (np.diff(signs[:, 0]) != 0).sum() == a
+            assert (np.diff(signs[0]) != 0).sum() == b
+
+
+# --- what latents cost
+
+
+def test_bits_that_were_spent_add_up_to_the_payload() -> None:
+    random, learned = np.random.default_rng(7), fresh()
+    last: State = Blocks(4, 4), np.zeros((4, 4, SAMPLES), np.int16)
+    for size in (1, 3, 40, MAX_SYMBOL):
+        blocks, symbols = random_state(random, 4, 4, size)
+        blocks.coded[0, 0], blocks.large[:2, :2], symbols[0, 0, 5] = 1, 0, 1
+        energies(blocks.coded, blocks.large, symbols, blocks.energy)
+        spent, other = np.full((4, 4, 4), -1, np.float32), learned.copy()
+        payload = write(learned, 30, blocks, symbols, last, spent)
+        # asking changes nothing
+        assert write(other, 30, blocks, symbols, last) == payload
+        assert equal(other, learned)
+        begins = (blocks.coded > 0) & ~((blocks.large == WHOLE) & (np.indices(blocks.large.shape) % 2).any(0))
+        assert (spent[~begins] == -1).all()
+        assert (spent[begins & (blocks.fine == 0)][:, 1:] == -1).all()
+        assert (spent[begins & (blocks.fine > 0)] >= 0).all()
+        total = float(spent[spent >= 0].sum())
+        assert total - 16 < 8 * len(payload) < total + 48  # a byte before and four after what is written
+        last = blocks, symbols
+
+
+def test_bits_are_spent_where_the_latents_are() -> None:
+    """In the quarter that has some, and the more the more of them there are."""
+    last: State = Blocks(1, 3), np.zeros((1, 3, SAMPLES), np.int16)
+    blocks, symbols = Blocks(1, 3), np.zeros((1, 3, SAMPLES), np.int16)
+    blocks.pred[:], blocks.coded[:], blocks.fine[:] = 1, 1, 1
+    random = np.random.default_rng(0)
+    for c, count in enumerate((6, 20, 60)):  # all in the third quarter
+        symbols[0, c, 4 * random.permutation(96)[:count] + 2] = random.choice([-1, 1], count)
+    energies(blocks.coded, blocks.large, symbols, blocks.energy)
+    spent = np.zeros((1, 3, 4), np.float32)
+    write(fresh(), 30, blocks, symbols, last, spent)
+    bits = spent[0]
+    assert (np.diff(bits[:, 2]) > 0).all()
+    assert (bits[:, 2] > bits[:, :2].max(1)).all()
+    assert (bits[:, 2] > [6, 20, 60]).all()  # the signs alone
+    assert (bits[:2, 3] == 0).all()  # of blocks that tell how many latents there are nothing is left to say
+    assert bits[2, 3] > 0
+
+
 def test_what_is_learned_makes_the_next_frame_cheaper(weights: Weights) -> None:
     """Latents that fall off with frequency, by a law the model has never seen."""
-    random, learned, blank = np.random.default_rng(0), weights.start.copy(2), fresh()
+    random, learned, blank = np.random.default_rng(0), weights.start.copy(), fresh()
     scale = 3 * np.exp(-np.arange(SAMPLES) / 25)
     nothing: State = Blocks(6, 6), np.zeros((6, 6, SAMPLES), np.int16)
     nbytes, blank_nbytes = [], []

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import block_samples as syntax
 import numpy as np
 import pytest
 
-from nvcodec.entropy import binary
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
 from nvcodec.models.conditional.picture import (
     BANK_BITS,
@@ -29,13 +30,14 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.choice import choose_blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
 from nvcodec.models.kernels.frame_intra import price_curve
+from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, TWO_COLUMNS, TWO_ROWS
 from nvcodec.models.kernels.restore import BANKS, RANGES
-from nvcodec.models.kernels.syntax import ALONE, CONTEXTS, MAX_VECTOR, WHOLE
+from nvcodec.models.kernels.syntax import ALONE, WHOLE
 from nvcodec.models.quality import LEVELS, STEPS
 from nvcodec.models.transform import CHROMA_WEIGHT, CLASSES, Filters, no_filters
 
 ROWS, COLUMNS = 3, 4
-FIELDS = ("pred", "merged", "coded", "fine", "tiny", "energy", "large", "banks", "modes", "vectors")
+FIELDS = (*syntax.FIELDS, "banks")
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +80,14 @@ def mixed(a: Planes, b: Planes, shift: int) -> Planes:
 
 def written_unchanged(blocks: Blocks, references: int, last: Blocks, scale: np.ndarray, symbols: np.ndarray) -> None:
     """Writing puts decisions into canonical form: they must be there already, or the decoder gets others."""
-    import test_block_syntax as syntax
-
     before = {name: getattr(blocks, name).copy() for name in FIELDS}
     frame = syntax.Frame(references, last, scale)
-    payload = syntax.write(blocks, frame, binary.new_contexts(CONTEXTS))
+    payload = syntax.write(blocks, frame, syntax.new_decisions())
     for name in FIELDS:
         assert np.array_equal(getattr(blocks, name), before[name]), name
-    found = syntax.read(payload, ROWS, COLUMNS, frame, binary.new_contexts(CONTEXTS))
+    found = syntax.read(payload, ROWS, COLUMNS, frame, syntax.new_decisions())
     assert syntax.same(found, blocks)
-    syntax.check_units(blocks)
+    syntax.check_bounds(blocks, frame)
     rest = (blocks.large == WHOLE) & (np.indices(blocks.large.shape) % 2).any(0)  # of units that are one
     assert np.array_equal(symbols.any(-1), (blocks.coded > 0) & ~rest)
 
@@ -115,7 +115,7 @@ def test_what_is_chosen_is_what_is_written_and_rebuilt(
         references = [reference(a, 0), reference(b, 8)][:count]
         last = reference(b, 8, (8,)) if count else None
         if last is not None:
-            last.blocks.pred[:] = FIRST
+            last.blocks.kinds[:] = FIRST
             last.blocks.vectors[0] = np.random.default_rng(seed).integers(-20, 21, last.blocks.vectors[0].shape)
         scale = np.array([128, 0])
         blocks, symbols, planes = choose(
@@ -144,7 +144,7 @@ def test_vectors_at_their_limit(
             value = (int(x[row, column]) + int(y[row, column])) // 2
             corner.append(np.full((16 * ROWS // s, 16 * COLUMNS // s), value, np.uint8))
         references, last = [reference(a, 0), reference(b, 1)], reference(b, 1, (1, 1))
-        last.blocks.pred[:] = BOTH
+        last.blocks.kinds[:] = BOTH
         last.blocks.vectors[:] = np.array(sign) * size
         scale = np.zeros(2, np.int64)
         blocks, symbols, _ = choose(
@@ -165,7 +165,7 @@ def test_a_frame_coder_reads_what_it_wrote(weights: Weights, pool: ThreadPoolExe
         )
         header = FrameHeader(36, not references, True, 0, tuple(range(len(references))))
         # the encoder here knows no last frame, the coder does: merged blocks would differ
-        blocks.merged[:] = 0
+        blocks.merged[:], blocks.parts[:] = 0, 0
         payload = writer.encode(header, number, blocks, symbols)
         found_header, found_number, found, found_symbols = reader.decode(payload, 1, number)
         assert (found_header, found_number) == (header, number)
@@ -197,12 +197,11 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
         "weight": np.float32(1), "analysis": weights.bases.analysis, "rates": weights.bases.rates,
         "first": first, "second": second, "references": 2, "whole": whole,
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": BIT_PRICE,
-        "prices": prices, "last_pred": last.pred, "last_vectors": last.vectors,
+        "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
-        "large": blocks.large,
+        "large": blocks.large, "shapes": blocks.shapes, "kinds": blocks.kinds, "parts": blocks.parts,
     }  # fmt: skip
-    code = choose_blocks.py_func.__code__
-    choose_blocks(*(values[name] for name in code.co_varnames[: code.co_argcount]))
+    choose_blocks(*(values[name] for name in inspect.signature(choose_blocks).parameters))
     assert blocks.pred[0, 0] == BOTH
     assert np.abs(blocks.vectors).max() <= MAX_VECTOR
 
@@ -224,6 +223,52 @@ def test_a_unit_with_one_motion_is_large(weights: Weights, pool: ThreadPoolExecu
         assert (blocks.large[:2] != ALONE).any() == large
         assert not blocks.large[2:].any()  # half units
         written_unchanged(blocks, 1, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+
+
+def smooth_noise(seed: int) -> Planes:
+    """A picture whose every part can be told from every other."""
+    random, planes = np.random.default_rng(seed), []
+    for s in (1, 2, 2):
+        plane = random.normal(0, 160 / s, (16 * ROWS // s, 16 * COLUMNS // s))
+        for axis in (0, 1, 0, 1):
+            plane = sum(np.roll(plane, n, axis) for n in (-2, -1, 0, 1, 2)) / 5**0.75
+        planes.append((plane + 128).clip(0, 255).astype(np.uint8))
+    return planes[0], planes[1], planes[2]
+
+
+def moved_in_parts(planes: Planes, across: bool, down: bool) -> Planes:
+    """Every other column of 8x8 blocks moved in one way, the rest in another, or every other row, or both."""
+    found = []
+    for plane, s in zip(planes, (1, 2, 2), strict=True):
+        y, x = np.indices(plane.shape) // (8 // s)
+        part = (x % 2 if across else 0) + 2 * (y % 2 if down else 0)
+        moves = ((0, 4), (2, -4), (-4, 2), (4, 0))
+        shifted = [np.roll(plane, (rows // s, columns // s), (0, 1)) for rows, columns in moves]
+        found.append(np.choose(part, shifted).astype(np.uint8))
+    return found[0], found[1], found[2]
+
+
+@pytest.mark.parametrize("preset", ["medium", "slow"])
+@pytest.mark.parametrize(("across", "down", "shape"), [(0, 1, TWO_ROWS), (1, 0, TWO_COLUMNS), (1, 1, FOUR_PARTS)])
+def test_parts_that_moved_apart_are_parts(
+    weights: Weights, pool: ThreadPoolExecutor, preset: str, across: bool, down: bool, shape: int
+) -> None:
+    """Of a picture in which each block's parts moved in ways of their own, these parts are the commonest."""
+    planes = smooth_noise(1)
+    picture = moved_in_parts(planes, across, down)
+    for count in (1, 2):
+        references = [reference(planes, 0), reference(smooth_noise(7), 8)][:count]
+        rest = (40, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
+        blocks, symbols, _ = choose(picture, *rest)
+        written_unchanged(blocks, count, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+        counts = np.bincount(blocks.shapes.ravel(), minlength=4)
+        assert counts[shape] == counts.max() > 0.4 * blocks.shapes.size
+
+
+def test_the_fast_preset_does_not_look_at_parts(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    planes = smooth_noise(1)
+    rest = (40, [reference(planes, 0)], None, np.zeros(2, np.int64), weights.bases, EFFORTS["fast"], pool)
+    assert not choose(moved_in_parts(planes, True, True), *rest)[0].shapes.any()
 
 
 def test_smooth_pictures_are_coded_in_large_units(weights: Weights, pool: ThreadPoolExecutor) -> None:

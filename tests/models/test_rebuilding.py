@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_block_syntax import Frame, order_of, random_blocks, random_scale
+from block_samples import Frame, order_of, random_blocks, random_scale
 from test_kernels_intra import around, standard, standard_border, standard_luma
 
 from nvcodec.models.conditional import picture
@@ -103,6 +103,7 @@ def test_intra_blocks_are_rebuilt_in_turn(weights: Weights, seed: int, reference
     blocks = decisions(random, rows, columns, references)
     if seed == 0:
         blocks.large[:], blocks.fine[:], blocks.tiny[:], blocks.pred[:] = WHOLE, 0, 0, 0
+        blocks.kinds[:], blocks.shapes[:], blocks.parts[:] = 0, 0, 0
         blocks.coded[:], blocks.modes[:] = 1, 7
     symbols, pictures = random_symbols(random, blocks), weights.bases.pictures
     planes = [random.integers(0, 256, (16 * rows // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,22 @@ from safetensors.numpy import load, save_file
 from nvcodec.codec.conditional import DEFAULT_MODEL
 from nvcodec.errors import UnsupportedError
 from nvcodec.models import zoo
-from nvcodec.models.conditional.weights import BANDS, FORMAT, Weights, load_weights, save_weights
+from nvcodec.models.conditional.weights import (
+    FORMAT,
+    START_COUNT,
+    Learned,
+    Weights,
+    load_weights,
+    nothing_learned,
+    save_weights,
+)
+from nvcodec.models.kernels.decisions import DECISION_SLOTS
 from nvcodec.models.kernels.latents import SLOTS
 from nvcodec.models.kernels.restore import MAX_TAP
 from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, Filters, check_filters, no_filters
 
 Tensors = dict[str, np.ndarray]
-LEARNED = ("contexts", "slots", "weights", "plain")
+LEARNED = tuple(field.name for field in fields(Learned))
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +59,25 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-5"
+    assert metadata["format"] == FORMAT == "nvc-conditional-6"
 
 
 def test_coding_leaves_the_model_as_it_was(weights: Weights) -> None:
-    for band in range(BANDS):
-        copy = weights.start.copy(band)
-        for name in LEARNED:
-            assert not np.shares_memory(getattr(copy, name), getattr(weights.start, name))
-        assert np.array_equal(copy.contexts[0], weights.start.contexts[band])
+    copy = weights.start.copy()
+    for name in LEARNED:
+        assert not np.shares_memory(getattr(copy, name), getattr(weights.start, name))
+        assert np.array_equal(getattr(copy, name), getattr(weights.start, name))
+
+
+def test_what_was_learned_often_counts_as_learned_sometimes(weights: Weights, tmp_path: Path) -> None:
+    start = nothing_learned()
+    for slots in (start.decisions, start.slots):
+        slots[:4, 1] = 0, 1, START_COUNT, 200
+    save_weights(tmp_path / "often", "often", start, weights.bases)
+    again = load_weights(tmp_path / "often").start
+    for slots in (again.decisions, again.slots):
+        assert slots[:4, 1].tolist() == [0, 1, START_COUNT, START_COUNT]
+        assert (slots[:, 0] == 1 << 15).all()
 
 
 def _of(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Tensors], None]:
@@ -84,17 +103,32 @@ CHANGES = {
     "no bases": lambda tensors: tensors.pop("bases.fine"),
     "fewer slots": _of("start.slots", lambda a: a[: SLOTS - 1]),
     "fewer counts": _of("start.counts", lambda a: a[: SLOTS - 1]),
-    "fewer contexts": _of("start.contexts", lambda a: a[..., :-1]),
-    "fewer bands": _of("start.contexts", lambda a: a[:1]),
+    "fewer decisions": _of("start.decisions", lambda a: a[: DECISION_SLOTS - 1]),
+    "fewer counts of decisions": _of("start.decision_counts", lambda a: a[: DECISION_SLOTS - 1]),
+    "fewer slots and counts": lambda tensors: [
+        _of(f"start.{n}", lambda a: a[:-1])(tensors) for n in ("slots", "counts")
+    ],
+    "fewer decisions and counts": lambda tensors: [
+        _of(f"start.{n}", lambda a: a[:-1])(tensors) for n in ("decisions", "decision_counts")
+    ],
+    "no decisions": lambda tensors: tensors.pop("start.decisions"),
+    "no weights of decisions": lambda tensors: tensors.pop("start.decision_weights"),
     "fewer weights": _of("start.weights", lambda a: a[:-1]),
+    "fewer weights of decisions": _of("start.decision_weights", lambda a: a[:-1]),
+    "weights of decisions of fewer inputs": _of("start.decision_weights", lambda a: a[:, :-1]),
     "fewer plain contexts": _of("start.plain", lambda a: a[:-1]),
     "weights of another type": _of("start.weights", lambda a: a.astype(np.float32)),
+    "weights of decisions of another type": _of("start.decision_weights", lambda a: a.astype(np.int64)),
     "huge weights": _of("start.weights", lambda a: a | (1 << 30)),
+    "huge weights of decisions": _of("start.decision_weights", lambda a: a | (1 << 30)),
     "high counts": _of("start.counts", lambda a: np.full_like(a, 255)),
+    "high counts of decisions": _of("start.decision_counts", lambda a: np.full_like(a, START_COUNT + 1)),
     "counts below 0": _of("start.counts", _first(-300)),
     "slots below 0": _of("start.slots", _first(-(1 << 20))),
     "slots beyond 65535": _of("start.slots", _first(1 << 20)),
-    "contexts beyond 65535": _of("start.contexts", _first(1 << 20)),
+    "decisions below 0": _of("start.decisions", _first(-1)),
+    "decisions beyond 65535": _of("start.decisions", _first(1 << 20)),
+    "counts of decisions below 0": _of("start.decision_counts", _first(-300)),
     "plain contexts beyond 65535": _of("start.plain", _first(1 << 20)),
     "smaller bases": _of("bases.coarse", lambda a: a[:, :-1]),
     "bases of another type": _of("bases.tiny", lambda a: a.astype(np.int32)),
@@ -142,8 +176,8 @@ def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path
             load_weights(path)
     with pytest.raises(UnsupportedError):
         load_weights(tmp_path / "absent.safetensors")
-    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-3"})
-    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-3'"):
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-5"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-5'"):
         load_weights(path)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from synthetic_training import recipe_text, write_cache
 
-from nvcodec.models.training import components
 from nvcodec.models.training.bases import save_bases
 from nvcodec.models.training.components import learn_bases
 from nvcodec.models.training.phases import BASES, FILTERED, RECORDS
@@ -40,8 +39,7 @@ def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("encoded")
     (run / "tiny.toml").write_text(recipe_text())
     recipe = load_recipe(run / "tiny.toml")
-    with Workers(0) as workers, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(components, "LEAST_SAMPLES", 0.1)  # few blocks are good enough here
+    with Workers(0) as workers:
         rest = (workers, lambda: False, lambda line: None)
         bases = learn_bases(Pieces(cache, 1, 1), recipe.bases, *rest)
         assert bases is not None

@@ -46,6 +46,7 @@ def trained(place: Path) -> Path:
         "records of clips",
         "contexts, pass 2 of 2",
         "held out: ",
+        "rates ...",
     ):
         assert words in done.stderr
     assert "runs/tiny: trained" in done.stdout
@@ -157,6 +158,7 @@ def test_seconds_stop_a_run(trained: Path) -> None:
 def test_nothing_is_left_in_the_folder_but_what_was_asked_for(trained: Path) -> None:
     assert {p.name for p in (trained / "runs" / "tiny").iterdir()} == {
         "bases.safetensors",
+        "calibrated.safetensors",
         "filtered.safetensors",
         "learned.safetensors",
         "recipe.toml",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms: principal components, counts of symbols, and the file that keeps them."""
+"""Transforms: residuals that are kept, counts of symbols, and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ from nvcodec.models.conditional.picture import Blocks, Statistics
 from nvcodec.models.kernels.residual import rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import STEPS
+from nvcodec.models.training import components
 from nvcodec.models.training.bases import SIZES, load_bases, make_bases, save_bases, typical_rates
-from nvcodec.models.training.components import Tally, learn_bases, principal_components, rates_of
+from nvcodec.models.training.components import Tally, learn_bases, rates_of
 from nvcodec.models.training.phases import BASES, FILTERED
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, dct_columns, turned
-
-
-def test_principal_components_are_orthonormal_and_sorted() -> None:
-    random = np.random.default_rng(0)
-    mixing = random.normal(size=(16, 16)) * np.linspace(3, 0.1, 16)
-    covariance = mixing @ mixing.T
-    columns = principal_components(covariance)
-    assert np.allclose(columns.T @ columns, np.eye(16))
-    variances = (columns.T @ covariance @ columns).diagonal()
-    assert (np.diff(variances) < 1e-6).all()
-    assert (columns[np.abs(columns).argmax(0), np.arange(16)] > 0).all()
 
 
 def naive_counts(blocks: Blocks, symbols: np.ndarray) -> list[np.ndarray]:
@@ -93,11 +83,10 @@ def test_rates_say_what_is_rare_and_never_run_away() -> None:
     assert np.isfinite(rates_of(np.zeros((2, 8, 32, 3)), 0.7)).all()
 
 
-def test_covariances_of_classes_on_their_side_are_those_of_upright_ones() -> None:
-    """Residuals count in steps, each in the class and transform it is kept as."""
+def test_residuals_of_classes_on_their_side_are_kept_upright() -> None:
+    """In steps, each in the class and transform that learns from it."""
     random, tally, statistics = np.random.default_rng(5), Tally(), Statistics()
-    expected = [np.zeros((LEARNED_CLASSES, n, n)) for n in SIZES]
-    samples = np.zeros((len(SIZES), LEARNED_CLASSES))
+    expected: dict[tuple[int, int], list[np.ndarray]] = {}
     for transform, n in enumerate(SIZES):
         for kind in range(CLASSES):
             rows = random.integers(-9, 10, (2, n)).astype(np.float32)
@@ -105,19 +94,46 @@ def test_covariances_of_classes_on_their_side_are_those_of_upright_ones() -> Non
             known = kind
             if kind >= LEARNED_CLASSES:
                 known, rows = kind - 5, rows[:, turned(transform)]
-            expected[transform][known] += sum(np.outer(row, row) for row in rows) * (16 / int(STEPS[20])) ** 2
-            samples[transform, known] += 2
+            expected.setdefault((transform, known), []).append(rows * 16 / int(STEPS[20]))
     tally.add_residuals(statistics, 20)
-    assert np.array_equal(tally.samples, samples)
-    for found, wanted in zip(tally.covariance, expected, strict=True):
-        assert np.allclose(found, wanted)
+    assert set(tally.residuals) == set(expected)
+    assert len(expected) == len(SIZES) * LEARNED_CLASSES
+    for key, wanted in expected.items():
+        assert np.allclose(np.concatenate(tally.residuals[key]), np.concatenate(wanted), rtol=1e-3)
     assert not statistics.residuals
     assert not statistics.classes
 
 
-def test_classes_without_samples_keep_their_components() -> None:
-    before = [np.stack([dct_columns(t)] * LEARNED_CLASSES) for t in range(len(SIZES))]
-    assert all(np.array_equal(a, b) for a, b in zip(Tally().columns(before), before, strict=True))
+def test_residuals_of_a_piece_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one piece no more than its share, from all of it; of all pieces no more than there is room for."""
+    monkeypatch.setattr(components, "ROWS_OF_PIECE", 10)
+    monkeypatch.setattr(components, "MOST_ROWS", 25)
+    together = Tally()
+    for piece in range(4):
+        tally = Tally()
+        for count in (7, 30, 4):  # as frames leave them
+            tally.residuals[1, 2].append(np.full((count, 96), piece, np.float16))
+        tally.residuals[0, 0].append(np.full((3, 384), piece, np.float16))
+        tally.residuals[1, 2][-1][:] = 50 + piece
+        tally.thin()
+        kept = np.concatenate(tally.residuals[1, 2])
+        assert 8 <= len(kept) <= 10
+        assert set(kept[:, 0].tolist()) == {piece, 50 + piece}
+        assert len(np.concatenate(tally.residuals[0, 0])) == 3
+        together.add(tally)
+    assert sum(map(len, together.residuals[1, 2])) == 25
+    assert sum(map(len, together.residuals[0, 0])) == 12
+    assert np.concatenate(together.residuals[1, 2])[0, 0] == 0  # the first pieces stay
+
+
+def test_classes_without_samples_keep_their_columns() -> None:
+    before = [np.stack([dct_columns(t)[:, ::-1]] * LEARNED_CLASSES) for t in range(len(SIZES))]
+    tally = Tally()
+    assert all(np.array_equal(a, b) for a, b in zip(tally.columns(before), before, strict=True))
+    tally.residuals[2, 3].append(np.random.default_rng(0).normal(0, 9, (500, 16)).astype(np.float16))
+    for transform, (after, was) in enumerate(zip(tally.columns(before), before, strict=True)):
+        changed = [not np.array_equal(a, b) for a, b in zip(after, was, strict=True)]
+        assert changed == [(transform, kind) == (2, 3) for kind in range(LEARNED_CLASSES)]
 
 
 def test_learned_transforms_are_nearly_orthonormal_and_survive_their_file(encoded: Path, tmp_path: Path) -> None:
@@ -131,10 +147,7 @@ def test_learned_transforms_are_nearly_orthonormal_and_survive_their_file(encode
     )
     assert any(not np.array_equal(a, b) for a, b in zip(bases.pictures, cosines.pictures, strict=True))
     assert all(not np.array_equal(a, b) for a, b in zip(bases.rates, cosines.rates, strict=True))
-    strided = make_bases(
-        [np.stack([principal_components(np.diag(np.arange(n) + 1.0))] * LEARNED_CLASSES) for n in SIZES],
-        list(bases.rates),
-    )
+    strided = make_bases([np.stack([np.eye(n)[:, ::-1]] * LEARNED_CLASSES) for n in SIZES], list(bases.rates))
     save_bases(tmp_path / "strided", strided)
     assert all(
         np.array_equal(a, b) for a, b in zip(load_bases(tmp_path / "strided").pictures, strided.pictures, strict=True)

@@ -22,7 +22,16 @@ from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.export import count_parameters, export
 from nvcodec.models.training.learn import learn, validate
 from nvcodec.models.training.learned import load_learned
-from nvcodec.models.training.phases import BASES, FILTERED, LEARNED, RECORDS, missing, result, train
+from nvcodec.models.training.phases import (
+    BASES,
+    CALIBRATED,
+    FILTERED,
+    LEARNED,
+    RECORDS,
+    missing,
+    result,
+    train,
+)
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import Recipe, load_recipe
 from nvcodec.models.training.records import HELD_OUT, Sequence, load_records
@@ -96,7 +105,8 @@ def test_learning_is_kept_and_not_repeated(recipe: Recipe, run_folder: Path, tmp
     assert (facts.records, facts.held_out.records, facts.held_out.frames) == (8, 1, 4)
     assert facts.frames == 6 * 4 + 2
     assert facts.held_out.decisions_bits > 0
-    assert re.fullmatch(r"held out: [\d,]+ bits of decisions, [\d,]+ of latents in 4 frames of 1 records .*", said[-1])
+    assert re.fullmatch(r"held out: [\d,]+ bits of decisions, [\d,]+ of latents in 4 frames of 1 records .*", said[-2])
+    assert said[-1] == "rates ..."
     before, count = (run_folder / LEARNED).stat().st_mtime_ns, len(said)
     train(recipe, tmp_path / "no-cache", run_folder, 0, lambda: False, said.append)
     assert (run_folder / LEARNED).stat().st_mtime_ns == before
@@ -104,13 +114,43 @@ def test_learning_is_kept_and_not_repeated(recipe: Recipe, run_folder: Path, tmp
     shutil.copytree(run_folder, tmp_path / "other")
     shutil.copy(run_folder / RECORDS / "held-out-0000.npz", tmp_path / "other" / RECORDS / "clips-0000.npz")
     assert missing(recipe, tmp_path / "other") == "contexts"
-    assert {path.name for path in run_folder.iterdir()} == {"tiny.toml", BASES, FILTERED, RECORDS, LEARNED}
+    assert {path.name for path in run_folder.iterdir()} == {
+        "tiny.toml",
+        BASES,
+        FILTERED,
+        RECORDS,
+        LEARNED,
+        CALIBRATED,
+    }
 
 
 def test_learning_twice_gives_the_same(sequences: list[Sequence], learned: Learned) -> None:
     again = learn(sequences, lambda line: None, lambda: False)
     assert again is not None
     assert same(again, learned)
+
+
+def test_rates_are_made_again_when_they_are_gone_or_older_than_what_was_learned(
+    recipe: Recipe, run_folder: Path, tmp_path: Path
+) -> None:
+    """And nothing else is; a stop leaves none."""
+    rest = (recipe, tmp_path / "no-cache", run_folder, 0)
+    train(*rest, lambda: False, lambda line: None)
+    content, learned = (run_folder / CALIBRATED).read_bytes(), (run_folder / LEARNED).stat().st_mtime_ns
+    (run_folder / CALIBRATED).unlink()
+    assert missing(recipe, run_folder) == "rates"
+    train(*rest, lambda: True, lambda line: None)
+    assert missing(recipe, run_folder) == "rates"
+    said: list[str] = []
+    train(*rest, lambda: False, said.append)
+    assert said == ["rates ..."]
+    assert (run_folder / LEARNED).stat().st_mtime_ns == learned
+    assert (run_folder / CALIBRATED).read_bytes() == content
+    (run_folder / LEARNED).unlink()
+    (run_folder / CALIBRATED).write_bytes(b"old")
+    train(*rest, lambda: False, said.append)
+    assert (run_folder / CALIBRATED).read_bytes() == content
+    assert missing(recipe, run_folder) == ""
 
 
 def test_files_that_hold_nothing_learned(recipe: Recipe, run_folder: Path) -> None:
@@ -123,7 +163,12 @@ def test_files_that_hold_nothing_learned(recipe: Recipe, run_folder: Path) -> No
         with pytest.raises(UsageError, match="not what a run learned") as caught:
             result(recipe, run_folder)
         assert "\n" not in str(caught.value)
-    for change in ({"slots": tensors["slots"][1:]}, {"weights": tensors["weights"].astype(np.int64)}):
+    for change in (
+        {"slots": tensors["slots"][1:]},
+        {"weights": tensors["weights"].astype(np.int64)},
+        {"decisions": tensors["decisions"][1:]},
+        {"decision_weights": tensors["decision_weights"][:, 1:]},
+    ):
         save_file({**tensors, **change}, path, metadata)
         with pytest.raises(UsageError, match="wanted; remove it"):
             load_learned(path, metadata["digest"])
@@ -146,7 +191,7 @@ def test_weight_file_holds_what_was_learned(
     facts = export(recipe, recipe_path, run_folder, tmp_path, out)
     found = result(recipe, run_folder)
     assert found is not None
-    weights, bases = load_weights(out), load_bases(run_folder / FILTERED)
+    weights, bases = load_weights(out), load_bases(run_folder / CALIBRATED)
     assert weights.name == "my"
     assert same(weights.start, found[0])
     for kind in ("pictures", "rates"):
@@ -157,8 +202,8 @@ def test_weight_file_holds_what_was_learned(
         assert np.array_equal(getattr(weights.bases.filters, part), getattr(bases.filters, part))
         assert getattr(bases.filters, part).any()
     counts = count_parameters(weights)
-    assert counts["slots"] == len(found[0].slots)
-    assert counts["mixing weights"] == found[0].weights.size
+    assert counts["slots"] == len(found[0].slots) + len(found[0].decisions)
+    assert counts["mixing weights"] == found[0].weights.size + found[0].decision_weights.size
     assert counts["basis entries"] == LEARNED_CLASSES * sum(n * n for n in (384, 96, 16, 32, 384))
     assert facts["parameters"] == sum(counts.values())
     assert facts["training"]["held_out"]["records"] == 1
@@ -180,7 +225,7 @@ def test_start_from_takes_the_transforms_and_filters_of_other_weights(
     train(load_recipe(recipe_path), cache, tmp_path / "new", 0, lambda: next(calls) == 1, said.append)
     assert said[0] == f"transforms of {other}"
     assert not any("from clips" in line for line in said)
-    theirs = load_bases(run_folder / FILTERED)
+    theirs = load_bases(run_folder / CALIBRATED)
     for name in (BASES, FILTERED):
         mine = load_bases(tmp_path / "new" / name)
         for kind in ("pictures", "rates"):

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels run as plain Python, which looks at bounds as compiled code does not, and make the same pictures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nvcodec.models.conditional.sequence import PROFILES, VideoDecoder
+from nvcodec.models.conditional.weights import Weights
+
+HEIGHT, WIDTH, FRAMES = 32, 48, 4
+SCRIPT = f"""
+import sys
+import numpy as np
+from nvcodec.codec.conditional import DEFAULT_MODEL
+from nvcodec.media.test_pattern import moving_pattern
+from nvcodec.models import zoo
+from nvcodec.models.conditional.sequence import VideoDecoder, VideoEncoder
+from nvcodec.models.conditional.weights import load_weights
+
+weights = load_weights(zoo.find(DEFAULT_MODEL).path)
+encoder = VideoEncoder(weights, {HEIGHT}, {WIDTH}, 34, profile=sys.argv[1], preset=sys.argv[2], threads=1)
+decoder = VideoDecoder(weights, {HEIGHT}, {WIDTH}, threads=1)
+units = [u for f in moving_pattern({WIDTH}, {HEIGHT}, {FRAMES}) for u in encoder.push(f.planes)] + encoder.flush()
+arrays = {{}}
+for n, unit in enumerate(units):
+    arrays[f"payload{{n}}"] = np.frombuffer(unit.payload, np.uint8)
+    for k, planes in enumerate(decoder.decode(unit.payload, unit.keyframe)):
+        for plane, made, name in zip(planes, unit.planes[k], "yuv", strict=True):
+            assert np.array_equal(plane, made)
+            arrays[f"{{name}}{{n}}-{{k}}"] = plane
+np.savez(sys.argv[3], **arrays)
+"""
+
+
+@pytest.mark.parametrize(("profile", "preset"), [(PROFILES[0], "medium"), (PROFILES[-1], "slow")])
+def test_plain_python_finds_no_index_out_of_bounds(weights: Weights, tmp_path: Path, profile: str, preset: str) -> None:
+    """Of an encoder and a decoder of a few frames; what they wrote, compiled code decodes to the same."""
+    path = tmp_path / "found.npz"
+    settings = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "NUMBA_DISABLE_JIT": "1"}, "timeout": 300}
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, profile, preset, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, **settings)
+    assert done.returncode == 0, done.stderr[-2000:]
+    decoder, found = VideoDecoder(weights, HEIGHT, WIDTH, threads=1), dict(np.load(path))
+    count, shown = sum(name.startswith("payload") for name in found), 0
+    for n in range(count):
+        for k, planes in enumerate(decoder.decode(found[f"payload{n}"].tobytes(), n == 0)):
+            assert all(
+                np.array_equal(plane, found[f"{name}{n}-{k}"]) for plane, name in zip(planes, "yuv", strict=True)
+            )
+            shown += 1
+    assert shown == FRAMES
