@@ -135,18 +135,18 @@ def test_keyframes_are_finer_and_rise_with_quality() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_units_come_when_their_group_is_there(weights: Weights, profile: str) -> None:
-    """A keyframe and a group wait for a few frames after them, if there are any; with low delay nothing waits."""
+    """A keyframe waits for the frames after it, a group for the whole of the next one; with low delay nothing waits."""
     with ThreadPoolExecutor(1) as pool:
-        analyser = VideoAnalyser(weights.bases, 32, 32, 20, pool, profile=profile, intra_period=GROUP + AHEAD + 2)
-        came = [
-            [len(unit.planes) for unit in analyser.push(f.planes)] for f in moving_pattern(32, 32, GROUP + AHEAD + 3)
-        ]
+        analyser = VideoAnalyser(weights.bases, 32, 32, 20, pool, profile=profile, intra_period=2 * GROUP + AHEAD + 2)
+        pattern = moving_pattern(32, 32, 2 * GROUP + AHEAD + 3)
+        came = [[len(unit.planes) for unit in analyser.push(f.planes)] for f in pattern]
         rest = [len(unit.planes) for unit in analyser.flush()]
     if profile == "ld":
-        assert came == [[1]] * (GROUP + AHEAD + 3)
+        assert came == [[1]] * (2 * GROUP + AHEAD + 3)
         assert rest == []
     else:
-        assert came == [*[[]] * (GROUP + AHEAD), [1, GROUP], [], [AHEAD + 1]]
+        waiting = [*[[]] * (GROUP + AHEAD), [1], *[[]] * (GROUP - 1)]
+        assert came == [*waiting, [GROUP], [], [GROUP, AHEAD + 1]]
         assert rest == [1]
 
 
