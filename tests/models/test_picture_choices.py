@@ -253,7 +253,7 @@ def moved_in_parts(planes: Planes, across: bool, down: bool) -> Planes:
 def test_parts_that_moved_apart_are_parts(
     weights: Weights, pool: ThreadPoolExecutor, preset: str, across: bool, down: bool, shape: int
 ) -> None:
-    """Of a picture in which each block's parts moved in ways of their own, these parts are the commonest."""
+    """A picture in which each block's parts moved in ways of their own is cut there, quarters being cut there, too."""
     planes = smooth_noise(1)
     picture = moved_in_parts(planes, across, down)
     for count in (1, 2):
@@ -261,8 +261,8 @@ def test_parts_that_moved_apart_are_parts(
         rest = (40, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
         blocks, symbols, _ = choose(picture, *rest)
         written_unchanged(blocks, count, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
-        counts = np.bincount(blocks.shapes.ravel(), minlength=4)
-        assert counts[shape] == counts.max() > 0.4 * blocks.shapes.size
+        assert np.isin(blocks.shapes, (shape, FOUR_PARTS)).mean() > 0.8
+        assert (blocks.shapes == shape).mean() > 0.25
 
 
 def test_the_fast_preset_does_not_look_at_parts(weights: Weights, pool: ThreadPoolExecutor) -> None:
@@ -328,7 +328,7 @@ def test_banks_are_those_of_the_range_of_the_level(weights: Weights, pool: Threa
     random = np.random.default_rng(0)
     blocks, symbols = Blocks(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS, 384), np.int16)
     blocks.coded[:] = 1
-    symbols[..., :30] = random.integers(-2, 3, (ROWS, COLUMNS, 30))
+    symbols[..., :120] = random.integers(-2, 3, (ROWS, COLUMNS, 120))  # luma and chroma
     changed = []
     for level in (0, LEVELS // 4 - 1, LEVELS // 4, LEVELS // 2 - 1, LEVELS // 2, LEVELS - 1):
         results = []
