@@ -261,8 +261,10 @@ def test_parts_that_moved_apart_are_parts(
         rest = (40, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
         blocks, symbols, _ = choose(picture, *rest)
         written_unchanged(blocks, count, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
-        assert np.isin(blocks.shapes, (shape, FOUR_PARTS)).mean() > 0.5
+        assert (blocks.shapes > 0).mean() > 0.6
         assert (blocks.shapes == shape).mean() > 0.25
+        if shape != FOUR_PARTS:
+            assert np.isin(blocks.shapes[blocks.shapes > 0], (shape, FOUR_PARTS)).all()
 
 
 def test_the_fast_preset_does_not_look_at_parts(weights: Weights, pool: ThreadPoolExecutor) -> None:
