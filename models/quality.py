@@ -6,14 +6,14 @@ from __future__ import annotations
 import numpy as np
 
 LEVELS = 64
-COARSEST_STEP = 72.0  # sample values; of an orthonormal transform
+COARSEST_STEP = 88.0  # sample values; of an orthonormal transform
 FINEST_STEP = 4.0
-# steps of the levels, in sixteenths of a sample value: 1152 * 18^(-level / 63)
+# steps of the levels, in sixteenths of a sample value: 1408 * 22^(-level / 63)
 STEPS = np.array([
-    1152, 1100, 1051, 1004, 959, 916, 875, 836, 798, 762, 728, 695, 664, 634, 606, 579,
-    553, 528, 504, 482, 460, 440, 420, 401, 383, 366, 349, 334, 319, 305, 291, 278,
-    265, 253, 242, 231, 221, 211, 202, 192, 184, 176, 168, 160, 153, 146, 140, 133,
-    127, 122, 116, 111, 106, 101, 97, 92, 88, 84, 81, 77, 73, 70, 67, 64,
+    1408, 1341, 1276, 1215, 1157, 1102, 1049, 999, 951, 905, 862, 821, 781, 744, 708, 674,
+    642, 611, 582, 554, 528, 502, 478, 456, 434, 413, 393, 374, 356, 339, 323, 308,
+    293, 279, 266, 253, 241, 229, 218, 208, 198, 188, 179, 171, 163, 155, 147, 140,
+    134, 127, 121, 115, 110, 105, 100, 95, 90, 86, 82, 78, 74, 71, 67, 64,
 ], np.int32)  # fmt: skip
 
 
@@ -23,5 +23,5 @@ def quantisation_step(quality: float) -> float:
 
 
 def deblocking_qp(level: int) -> int:
-    """QP at which H.265 quantises with a level's step: 41 for the coarsest, 16 for the finest."""
-    return (41 * (LEVELS - 1) - 25 * level + LEVELS // 2) // (LEVELS - 1)
+    """QP at which H.265 quantises with a level's step: 43 for the coarsest, 16 for the finest."""
+    return (43 * (LEVELS - 1) - 27 * level + LEVELS // 2) // (LEVELS - 1)

@@ -33,7 +33,7 @@ PROFILES = (RANDOM_ACCESS, LOW_DELAY)
 GROUP = 8
 AHEAD = 4  # frames beyond a group that are looked at
 MAX_UNIT_FRAMES = 64
-# levels by which frames differ from the quality asked for (a level is 0.4 of H.264's QP): keyframes, which all later
+# levels by which frames differ from the quality asked for (a level is 0.42 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 16, 8
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
