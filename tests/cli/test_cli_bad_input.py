@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from nvcodec.codec.conditional import SYNTAX_VERSION
 from nvcodec.stream import StreamHeader, StreamWriter
 from nvcodec.stream.header import write_header
 
@@ -269,7 +270,8 @@ def test_unknown_codec(nvc: Run, out: Path) -> None:
 
 
 def test_unknown_model(nvc: Run, out: Path) -> None:
-    header = StreamHeader(codec_id=1, width=64, height=48, model_name="nobody", model_sha256=bytes(32), config=b"\x04")
+    config = bytes([SYNTAX_VERSION])
+    header = StreamHeader(codec_id=1, width=64, height=48, model_name="nobody", model_sha256=bytes(32), config=config)
     decode_refused(nvc, out, one_frame_stream(header), UNSUPPORTED, "nobody")
 
 
