@@ -14,7 +14,8 @@ from nvcodec.errors import UsageError
 from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.transform import LEARNED_CLASSES, BlockBases, Filters, bases_of, check_filters, integer_basis
 
-SIZES = (384, 96, 16, 32, 384)  # coefficients of the transforms: coarse, fine, tiny, tiny chroma, large
+COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)  # the transforms
+SIZES = (384, 96, 16, 32, 384)  # their coefficients
 _TYPICAL_NONZERO = (1, 2, 4, 7, 12, 24, 56, 140)  # in blocks of each rate class
 
 

@@ -16,10 +16,10 @@ from nvcodec.models.conditional.weights import Learned
 from nvcodec.models.kernels.residual import FINE_SAMPLES, RATE_CLASSES, rate_class
 from nvcodec.models.kernels.residual import TINY as TINY_SAMPLES
 from nvcodec.models.kernels.syntax import WHOLE
+from nvcodec.models.training.bases import COARSE, FINE, LARGE, TINY, TINY_CHROMA
 from nvcodec.models.training.learn import code_sequence, symbols_of
 from nvcodec.models.training.records import Sequence
 
-COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)
 _PRIOR = 300.0  # bits with which each class is thought to be stretched like its transform
 _LEAST, _MOST = 0.3, 3.0
 
@@ -48,7 +48,11 @@ def calibrated(
     rates: tuple[np.ndarray, ...], sequences: list[Sequence], learned: Learned, stop: Callable[[], bool]
 ) -> tuple[np.ndarray, ...] | None:
     """Rates (2, RATE_CLASSES, n, 3) of each transform as `learned` codes the sequences; None when stopped."""
-    fits = {(inter, t): _Fit((2 if t == TINY else 1) * RATE_CLASSES) for inter in range(2) for t in (0, 1, 2, 4)}
+    fits = {
+        (inter, t): _Fit((2 if t == TINY else 1) * RATE_CLASSES)
+        for inter in range(2)
+        for t in (COARSE, FINE, TINY, LARGE)
+    }
     for sequence in sequences:
         if stop():
             return None

@@ -18,7 +18,7 @@ from nvcodec.models.conditional.picture import Blocks, Statistics
 from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
 from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import STEPS
-from nvcodec.models.training.bases import SIZES, make_bases, typical_rates
+from nvcodec.models.training.bases import COARSE, FINE, LARGE, SIZES, TINY, TINY_CHROMA, make_bases, typical_rates
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.records import CLIPS, STILLS
@@ -26,7 +26,6 @@ from nvcodec.models.training.sparse import sparse_columns
 from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import ANGLES, CLASSES, LEARNED_CLASSES, BlockBases, dct_columns, turned
 
-COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)
 ROUNDS = 2
 REPORT_SECONDS = 30
 ROWS_OF_PIECE, MOST_ROWS = 160, 24000  # residuals of a class that are kept, of one piece and of all
