@@ -140,20 +140,3 @@ def code_plain(coder, buffer, value, width):
             else:
                 _shift_low(coder, buffer)
     return result
-
-
-@compiled
-def code_magnitude(coder, buffer, contexts, first, count, value):
-    """Write or read a whole number of 0 or more: a unary prefix of up to ``count`` bits in contexts of their own
-    (first, first + 1, ...), then exponential Golomb with the prefix in the last context; returns it."""
-    for i in range(count):
-        if code_bit(coder, buffer, contexts, first + i, 1 if value > i else 0) == 0:
-            return i
-    rest, width = value - count, 0
-    if not coder[READING]:
-        while (rest + 1) >> (width + 1):
-            width += 1
-    grown = 0
-    while grown < 14 and code_bit(coder, buffer, contexts, first + count, 1 if width > grown else 0):
-        grown += 1
-    return count + (1 << grown) - 1 + code_plain(coder, buffer, rest + 1 - (1 << grown), grown)

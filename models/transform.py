@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nvcodec.models.kernels import restore
+from nvcodec.models.quality import CHROMA_SCALES
 
-# of a chroma sample's error, as luma's is 1: what PSNR-YUV 6:1:1 gains (measured: 1.35 and 3.0 cost 2% of rate)
+# of a chroma sample's error's root, as luma's is 1, where its residual is not scaled
 CHROMA_WEIGHT = 2.2
 # classes of residuals: inter, intra without direction, and intra by angle, upright and flat (see
 # `frame_intra.CLASS_OF_MODE`); flat ones are upright ones on their side
 ANGLES = 5
 LEARNED_CLASSES = 2 + ANGLES
 CLASSES = LEARNED_CLASSES + ANGLES
+
+
+def chroma_weight(chroma: int) -> np.float32:
+    """Weight of chroma in a frame that scales its residual by `CHROMA_SCALES` [chroma]."""
+    return np.float32(CHROMA_WEIGHT * 256 / CHROMA_SCALES[chroma])
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class BlockBases:
     lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters of restoration.
 
     pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (CLASSES, n, n) float32,
-    coefficients = analysis @ weighted samples; rates: (2, 8, n, 3) float32, bits of
+    coefficients = analysis @ weighted samples; rates: (2, RATE_CLASSES, n, 3) float32, bits of
     symbols in inter and intra blocks (`quantise`).
     """
 
@@ -95,13 +101,13 @@ def dct_columns(transform: int) -> np.ndarray:
     large = transform == len(SIDES) - 1  # its samples are cosines already
     for number, (component, a, b) in enumerate(frequency_order(transform)):
         n = sides[component]
-        basis = np.eye(n) if large else _cosines(n)
+        basis = np.eye(n) if large else cosine_rows(n)
         picture = np.outer(basis[a], basis[b]).ravel()
         columns[offsets[component] : offsets[component + 1], number] = picture
     return columns
 
 
-def _cosines(n: int) -> np.ndarray:
+def cosine_rows(n: int) -> np.ndarray:
     """(n, n) orthonormal cosines, in rows."""
     k, x = np.arange(n)[:, None], np.arange(n)[None]
     return np.sqrt(2 / n) * np.cos(np.pi * (2 * x + 1) * k / (2 * n)) * np.where(k == 0, np.sqrt(0.5), 1)

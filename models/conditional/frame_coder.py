@@ -23,10 +23,11 @@ from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_ro
 from nvcodec.models.kernels.latents import code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies
 from nvcodec.models.kernels.syntax import code_banks, code_blocks, code_finer
-from nvcodec.models.quality import LEVELS
+from nvcodec.models.quality import LEVELS, QUALITIES, quality_of
 
 WINDOW = 12  # frames kept for reference
-LEVEL_MASK, INTRA_FLAG, DROPPED_FLAG = 0x3F, 0x40, 0x80
+LEVEL_MASK, DROPPED_FLAG = 0x7F, 0x80
+PLACE_MASK, CHROMA_SHIFT = 0x3F, 6
 NO_REFERENCE = 15
 HEADER_NBYTES = 3
 MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
@@ -38,37 +39,50 @@ NOT_ASKED = np.empty((0, 0, 0), np.float32)
 class FrameHeader:
     """What stands before a frame's decisions.
 
-    level: 0..63; intra: a keyframe, which forgets everything before it; kept: later frames may use it; place: among the
-    frames of its unit, in display order; references: none, one or two numbers in the window, 0 the frame kept last.
+    level: 0..95; chroma: 0..3, how its residual is scaled; kept: later frames may use it; place: among the frames of
+    its unit, in display order; references: one or two numbers in the window, 0 the frame kept last; none: a keyframe,
+    which forgets everything before it.
     """
 
     level: int
-    intra: bool
+    chroma: int
     kept: bool
     place: int
     references: tuple[int, ...]
 
+    @property
+    def intra(self) -> bool:
+        """Whether it is a keyframe."""
+        return not self.references
+
     def to_bytes(self) -> bytes:
         """Three bytes."""
-        flags = self.level | (INTRA_FLAG if self.intra else 0) | (0 if self.kept else DROPPED_FLAG)
         slots = (*self.references, NO_REFERENCE, NO_REFERENCE)
-        return bytes([flags, self.place, slots[0] | slots[1] << 4])
+        return bytes(
+            [
+                self.level | (0 if self.kept else DROPPED_FLAG),
+                self.place | self.chroma << CHROMA_SHIFT,
+                slots[0] | slots[1] << 4,
+            ]
+        )
 
     @staticmethod
     def from_bytes(data: bytes, window: int, frames: int) -> FrameHeader:
         """Read and check it; window: frames kept so far; frames: of the unit. Raises DamagedStreamError."""
         if len(data) < HEADER_NBYTES:
             raise DamagedStreamError(f"a frame of {len(data)} bytes: at least {HEADER_NBYTES}")
-        intra, place = bool(data[0] & INTRA_FLAG), data[1]
+        level, place = data[0] & LEVEL_MASK, data[1] & PLACE_MASK
         slots = (data[2] & 15, data[2] >> 4)
         references = tuple(slot for slot in slots if slot != NO_REFERENCE)
+        if level >= LEVELS:
+            raise DamagedStreamError(f"a frame of level {level}: 0 to {LEVELS - 1}")
         if place >= frames:
             raise DamagedStreamError(f"a frame at place {place} of a unit of {frames}")
-        if (slots[0] == NO_REFERENCE and slots[1] != NO_REFERENCE) or bool(references) == intra:
-            raise DamagedStreamError("a frame's references do not fit its kind")
+        if slots[0] == NO_REFERENCE and slots[1] != NO_REFERENCE:
+            raise DamagedStreamError("a frame has a second reference and no first one")
         if any(slot >= window for slot in references):
             raise DamagedStreamError(f"a frame refers to one before the {window} that are there")
-        return FrameHeader(data[0] & LEVEL_MASK, intra, not data[0] & DROPPED_FLAG, place, references)
+        return FrameHeader(level, data[1] >> CHROMA_SHIFT, not data[0] & DROPPED_FLAG, place, references)
 
 
 @dataclass
@@ -135,9 +149,7 @@ class FrameCoder:
 
         frames: of the unit; first_number: of its first frame. Raises DamagedStreamError for what cannot be right.
         """
-        header = FrameHeader.from_bytes(
-            payload, 0 if payload and payload[0] & INTRA_FLAG else len(self.window.kept), frames
-        )
+        header = FrameHeader.from_bytes(payload, len(self.window.kept), frames)
         number = first_number + header.place
         if any(self.window.kept[slot].number == number for slot in header.references):
             raise DamagedStreamError(f"frame {number} refers to a frame of the same time")
@@ -189,7 +201,7 @@ def code_frame(
     references is intra.
     """
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
-    state = new_state(level * LEVEL_BANDS // LEVELS, inter, frame.distances, limit)
+    state = new_state(quality_of(level) * LEVEL_BANDS // QUALITIES, inter, frame.distances, limit)
     decisions = (learned.decisions, learned.decision_weights, state, *new_room())
     code_blocks(
         coder, buffer, decisions, inter, len(frame.distances), now.pred, now.merged, now.coded, now.fine, now.tiny,

@@ -18,8 +18,8 @@ import numpy as np
 from nvcodec.models.kernels import choice, compensation, deblock, frame_intra, inter, residual, restore, search
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
-from nvcodec.models.quality import LEVELS, STEPS, deblocking_qp
-from nvcodec.models.transform import CHROMA_WEIGHT, CLASSES, BlockBases
+from nvcodec.models.quality import CHROMA_SCALES, LEVELS, QUALITIES, STEPS, bit_price, deblocking_qp, quality_of
+from nvcodec.models.transform import CLASSES, BlockBases, chroma_weight
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -80,18 +80,25 @@ class Blocks:
 
 
 def rebuild(
-    blocks: Blocks, symbols: np.ndarray, level: int, references: list[Reference], bases: BlockBases, pool: Executor
+    blocks: Blocks,
+    symbols: np.ndarray,
+    level: int,
+    chroma: int,
+    references: list[Reference],
+    bases: BlockBases,
+    pool: Executor,
 ) -> Planes:
-    """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16."""
+    """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16; chroma: 0..3, how its residual
+    is scaled."""
     planes = empty_planes(blocks.rows, blocks.columns)
     inside = without_borders(planes)
     steps = _steps(level, blocks)
     if references:
         _predict(blocks, references, inside, pool)
-        _add_residuals(blocks, symbols, steps, inside, bases, pool)
+        _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     frame_intra.rebuild_intra(
         *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, steps,
-        bases.pictures,
+        CHROMA_SCALES[chroma], bases.pictures,
     )  # fmt: skip
     _deblock(planes, blocks, level)
     return _restore(planes, blocks, level, bases, pool)
@@ -115,7 +122,13 @@ def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: 
 
 
 def _add_residuals(
-    blocks: Blocks, symbols: np.ndarray, steps: np.ndarray, inside: Planes, bases: BlockBases, pool: Executor
+    blocks: Blocks,
+    symbols: np.ndarray,
+    steps: np.ndarray,
+    chroma: int,
+    inside: Planes,
+    bases: BlockBases,
+    pool: Executor,
 ) -> None:
     _by_rows(
         pool,
@@ -129,6 +142,7 @@ def _add_residuals(
             blocks.large,
             symbols,
             steps,
+            CHROMA_SCALES[chroma],
             bases.pictures,
             begin,
             end,
@@ -191,7 +205,7 @@ def _restore(
 
 def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
     """Taps of luma and chroma at a level, and the bound of differences."""
-    quality_range = level * restore.RANGES // LEVELS
+    quality_range = quality_of(level) * restore.RANGES // QUALITIES
     taps = bases.filters.luma[quality_range], bases.filters.chroma[quality_range]
     return taps, restore.clip_of(int(STEPS[level]))
 
@@ -205,7 +219,14 @@ def _classify(planes: Planes, blocks: Blocks, level: int, pool: Executor) -> np.
 
 
 def _choose_banks(
-    picture: Planes, planes: Planes, classes: np.ndarray, blocks: Blocks, level: int, bases: BlockBases, pool: Executor
+    picture: Planes,
+    planes: Planes,
+    classes: np.ndarray,
+    blocks: Blocks,
+    level: int,
+    chroma: int,
+    bases: BlockBases,
+    pool: Executor,
 ) -> None:
     """For each unit the bank after which error and price of bits are least."""
     step = float(STEPS[level]) / residual.STEP_SCALE
@@ -216,11 +237,11 @@ def _choose_banks(
         pool,
         len(blocks.banks),
         lambda begin, end: restore.trial_errors(
-            *picture, *planes, classes, *taps, clip, float(CHROMA_WEIGHT**2), begin, end, *trial, costs
+            *picture, *planes, classes, *taps, clip, float(chroma_weight(chroma) ** 2), begin, end, *trial, costs
         ),
         1,
     )
-    costs[:, :, 1:] += BIT_PRICE * step * step * BANK_BITS
+    costs[:, :, 1:] += bit_price(level) * step * step * BANK_BITS
     blocks.banks[:] = costs.argmin(2)
 
 
@@ -257,12 +278,12 @@ CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and 
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
 LEAST_BITS = 4.0  # of a block with latents
-BIT_PRICE = 0.08  # squared steps that a bit is worth (theory for high rates says 0.1155; measured)
 
 
 def choose(
     picture: Planes,
     level: int,
+    chroma: int,
     references: list[Reference],
     newest: Reference | None,
     scale: np.ndarray,
@@ -275,34 +296,36 @@ def choose(
     """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
 
     picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; newest: the one
-    coded last, whose vectors are candidates, stretched by scale (2,) 256ths; finer: levels by which units are finer.
+    coded last, whose vectors are candidates, stretched by scale (2,) 256ths; chroma: 0..3, how
+    much it counts (`chroma_weight`); finer: levels by which units are finer.
     """
     y = picture[0]
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
     blocks, symbols = Blocks(rows, columns), np.zeros((rows, columns, residual.SAMPLES), np.int16)
     if finer is not None:
         blocks.finer[:] = finer
-    steps = _steps(level, blocks)
+    steps, weight, price = _steps(level, blocks), chroma_weight(chroma), bit_price(level)
     planes = empty_planes(rows, columns)
     inside = without_borders(planes)
     residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
-        _choose_motion(picture, level, references, newest, scale, blocks, steps, bases, effort, inside, pool)
+        _choose_motion(picture, level, chroma, references, newest, scale, blocks, steps, bases, effort, inside, pool)
         _predict(blocks, references, inside, pool)
-        _settle_inter(picture, inside, steps, bases, blocks, symbols, residuals)
-        _add_residuals(blocks, symbols, steps, inside, bases, pool)
-    prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, BIT_PRICE, *CODED_BITS)
+        _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, residuals)
+        _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
+    prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
     frame_intra.encode_intra(
         picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-        steps, BIT_PRICE, bases.pictures, bases.analysis, bases.rates, prices, np.float32(CHROMA_WEIGHT), effort.modes,
+        steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis, bases.rates, prices, weight,
+        effort.modes,
     )  # fmt: skip
     if residuals is not None:
         room = 20 * rows * columns
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
             picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-            steps, bases.pictures, np.float32(CHROMA_WEIGHT), samples, classes,
+            steps, CHROMA_SCALES[chroma], bases.pictures, weight, samples, classes,
         )  # fmt: skip
         residuals.residuals.append(samples[:kept])
         residuals.classes.append(classes[:kept])
@@ -311,13 +334,14 @@ def choose(
     if statistics is not None and statistics.keep_frames:
         statistics.frames.append((level, picture, planes))
     classes = _classify(planes, blocks, level, pool)
-    _choose_banks(picture, planes, classes, blocks, level, bases, pool)
+    _choose_banks(picture, planes, classes, blocks, level, chroma, bases, pool)
     return blocks, symbols, _restore(planes, blocks, level, bases, pool, classes)
 
 
 def _choose_motion(
     picture: Planes,
     level: int,
+    chroma: int,
     references: list[Reference],
     newest: Reference | None,
     scale: np.ndarray,
@@ -331,9 +355,9 @@ def _choose_motion(
     """Search and choose; trial: planes that are overwritten."""
     y = picture[0]
     rows, columns = blocks.rows, blocks.columns
-    step = float(STEPS[level]) / residual.STEP_SCALE
+    step, price = float(STEPS[level]) / residual.STEP_SCALE, bit_price(level)
     sad_price = MOTION_PRICE * step
-    prices = frame_intra.price_curve(step, BIT_PRICE, *CODED_BITS)
+    prices = frame_intra.price_curve(step, price, *CODED_BITS)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
     empty = Blocks(rows, columns)
@@ -350,7 +374,7 @@ def _choose_motion(
             coarse,
             field_before,
             sad_price,
-            BIT_PRICE,
+            price,
             prices,
             effort.split,
             whole[number],
@@ -361,7 +385,7 @@ def _choose_motion(
         job.result()
     choice.choose_blocks(
         picture, references[0].planes, references[-1].planes, len(references), whole, quarters, effort.split,
-        effort.refine, effort.exact, BIT_PRICE, prices, steps, np.float32(CHROMA_WEIGHT), bases.analysis, bases.rates,
+        effort.refine, effort.exact, price, prices, steps, chroma_weight(chroma), bases.rates,
         before.kinds, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.shapes, blocks.kinds,
         blocks.parts, blocks.vectors, trial,
     )  # fmt: skip
@@ -371,6 +395,8 @@ def _settle_inter(
     picture: Planes,
     predicted: Planes,
     steps: np.ndarray,
+    price: float,
+    weight: np.float32,
     bases: BlockBases,
     blocks: Blocks,
     symbols: np.ndarray,
@@ -381,12 +407,12 @@ def _settle_inter(
         return
     samples = np.empty((len(places), residual.SAMPLES), np.float32)
     residual.gather_residuals(*picture, *predicted, places, samples)
-    samples[:, 256:] *= CHROMA_WEIGHT
+    samples[:, 256:] *= weight
     scale = steps[places[:, 0], places[:, 1], None].astype(np.float32) / residual.STEP_SCALE
     samples /= scale
     errors = (samples * samples).sum(1)
     # where even nothing costs next to nothing, nothing it is
-    worth = errors > BIT_PRICE * LEAST_BITS
+    worth = errors > price * LEAST_BITS
     costs = np.zeros((blocks.rows, blocks.columns), np.float32)
     costs[places[:, 0], places[:, 1]] = errors
     places, samples, errors = places[worth], samples[worth], errors[worth]
@@ -395,10 +421,10 @@ def _settle_inter(
         (p.reshape(-1, p.shape[-1]) @ a[0].T).reshape(p.shape) for p, a in zip(parts, bases.analysis[:4], strict=True)
     )
     inter.settle_inter(
-        coefficients, errors, bases.rates, BIT_PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
+        coefficients, errors, bases.rates, price, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
         symbols, costs,
     )  # fmt: skip
-    _settle_units(picture, predicted, costs, steps, bases, blocks, symbols, statistics)
+    _settle_units(picture, predicted, costs, steps, price, weight, bases, blocks, symbols, statistics)
     if statistics is not None:
         whole = blocks.large[places[:, 0], places[:, 1]] == WHOLE
         places, samples = places[~whole], (samples * scale[worth])[~whole]
@@ -417,6 +443,8 @@ def _settle_units(
     predicted: Planes,
     costs: np.ndarray,
     steps: np.ndarray,
+    price: float,
+    weight: np.float32,
     bases: BlockBases,
     blocks: Blocks,
     symbols: np.ndarray,
@@ -426,15 +454,15 @@ def _settle_units(
     units = np.argwhere((blocks.large[::2, ::2] == SHARED) & (blocks.pred[::2, ::2] > 0)) * 2
     r, c = units[:, 0], units[:, 1]
     errors = costs[r, c] + costs[r, c + 1] + costs[r + 1, c] + costs[r + 1, c + 1]
-    units = units[errors > BIT_PRICE * LEAST_BITS]
+    units = units[errors > price * LEAST_BITS]
     if not len(units):
         return
     cosines, errors = np.empty((len(units), residual.SAMPLES), np.float32), np.empty(len(units), np.float32)
-    frame_intra.all_unit_cosines(picture, predicted, units, np.float32(CHROMA_WEIGHT), cosines, errors)
+    frame_intra.all_unit_cosines(picture, predicted, units, weight, cosines, errors)
     inverse = residual.STEP_SCALE / steps[units[:, 0], units[:, 1]].astype(np.float32)
     lost = np.maximum(errors - (cosines * cosines).sum(1), 0) * inverse * inverse
     inter.settle_units(
-        (cosines @ bases.analysis[4][0].T) * inverse[:, None], lost, costs, bases.rates[4][0], BIT_PRICE, units,
+        (cosines @ bases.analysis[4][0].T) * inverse[:, None], lost, costs, bases.rates[4][0], price, units,
         blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
     )  # fmt: skip
     if statistics is not None:

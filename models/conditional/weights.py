@@ -16,9 +16,10 @@ from nvcodec.errors import UnsupportedError
 from nvcodec.models.kernels.decisions import DECISION_ROWS, DECISION_SLOTS
 from nvcodec.models.kernels.decisions import INPUTS as DECISION_INPUTS
 from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT_ROWS
+from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-6"
+FORMAT = "nvc-conditional-7"
 MAX_NBYTES = 64 << 20
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
 # types as stored: they bound what compiled code indexes by
@@ -168,5 +169,5 @@ def _check(start: Learned, pictures: tuple[np.ndarray, ...], rates: tuple[np.nda
         n = sum(side * side for side in sides)
         if picture.shape != (LEARNED_CLASSES, n, n) or picture.dtype != np.int16:
             raise ValueError(f"basis pictures of shape {picture.shape}")
-        if rate.shape != (2, 8, n, 3) or rate.dtype != np.float32:
+        if rate.shape != (2, RATE_CLASSES, n, 3) or rate.dtype != np.float32:
             raise ValueError(f"rates of shape {rate.shape}")

@@ -92,15 +92,15 @@ def _give(candidates, k, kinds, vectors, r, c):
 
 @compiled
 def choose_blocks(
-    picture, first, second, references, whole, quarters, split, refine, exact, price, prices, steps, weight, analysis,
-    rates, last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes,
+    picture, first, second, references, whole, quarters, split, refine, exact, price, prices, steps, weight, rates,
+    last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes,
 ):  # fmt: skip
     """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
 
     picture: (y, u, v); first, second: planes of the references with borders; whole: (2, R, C, 3) and quarters:
     (2, 2R, 2C, 3) of `search`; refine: whether to move the vectors of a block with two references together; exact: how
     many of the predictions that seem best are tried with their transforms; price: squared steps that a bit is worth;
-    prices: `price_curve`; steps, weight, analysis, rates, planes: as in `exact_cost`; last_*, scale: as in
+    prices: `price_curve`; steps, weight, rates, planes: as in `exact_cost`; last_*, scale: as in
     `merge_candidates`. Fills in pred, merged, large, shapes, kinds, parts, vectors.
     """
     rows, columns = pred.shape
@@ -209,8 +209,8 @@ def choose_blocks(
                 _give(best, k, kinds, vectors, r, c)
                 is_merged = best[2][k] == ONE_PART and best[4][k, 0] > 0
                 exactly = best[1][k] + exact_cost(
-                    picture, first, second, kinds, vectors, r, c, is_merged, steps[r, c], weight, analysis, rates,
-                    price, a, b, planes, room,
+                    picture, first, second, kinds, vectors, r, c, is_merged, steps[r, c], weight, rates, price,
+                    a, b, planes, room,
                 )  # fmt: skip
                 if exactly < cost:
                     chosen, cost = k, exactly
@@ -234,7 +234,7 @@ def choose_blocks(
         together_cost += cost
         if r % 2 and c % 2:
             _try_unit(
-                picture, first, second, references, exact > 1, price, prices, steps, weight, analysis, rates,
+                picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
                 last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r - 1,
                 c - 1, together_cost, which, found, a, b, difference, one, room,
             )  # fmt: skip
@@ -358,7 +358,7 @@ def _motion_cost(current, first, second, top, left, kind, motion, prices, limit,
 
 @compiled
 def _try_unit(
-    picture, first, second, references, exact, price, prices, steps, weight, analysis, rates, last_kinds, last_vectors,
+    picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
     scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, a, b, difference, one,
     room,
 ):  # fmt: skip
@@ -422,7 +422,7 @@ def _try_unit(
         _give(one, 0, kinds, vectors, i, j)
         if exact and total < limit:
             total += exact_cost(
-                picture, first, second, kinds, vectors, i, j, best_merge > 0, steps[i, j], weight, analysis, rates,
+                picture, first, second, kinds, vectors, i, j, best_merge > 0, steps[i, j], weight, rates,
                 price, a, b, planes, room,
             )  # fmt: skip
     if exact and total >= limit:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place
+from nvcodec.models.kernels.cosines import ORDERS, block_cosines, in_order, quarter_cosines
 from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
 from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
@@ -25,6 +26,7 @@ from nvcodec.models.kernels.residual import (
 from nvcodec.models.kernels.syntax import WHOLE, begins_unit, coding_order, likely_modes
 from nvcodec.models.transform import CLASSES
 
+FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and all are looked at
 # bits of what is said of a block, or unit (coded, which transform, energy), and of each quarter of a fine one
 BLOCK_BITS, TINY_BITS = np.float32(3.3), np.float32(0.9)
 
@@ -129,7 +131,7 @@ def ready_map(pred):
 
 
 @compiled
-def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, steps, bases):
+def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases):
     """Reconstruct all intra blocks of a frame in coding order, in place."""
     scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     residual = np.empty(SAMPLES, np.int32)
@@ -144,12 +146,12 @@ def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, steps
             if r % 2 == 0 and c % 2 == 0:
                 if coded[r, c]:
                     mode = modes[4 * r, 4 * c]
-                    synthesise_large(symbols[r, c], steps[r, c], False, mode, bases, residual, between, unit)
+                    synthesise_large(symbols[r, c], steps[r, c], scale, False, mode, bases, residual, between, unit)
                 rebuild_unit(y, u, v, ready, r, c, modes, coded[r, c], unit, scratch, out)
             continue
         if coded[r, c]:
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
-            synthesise(symbols[r, c], steps[r, c], False, fine[r, c], quarters, squares, bases, residual)
+            synthesise(symbols[r, c], steps[r, c], scale, False, fine[r, c], quarters, squares, bases, residual)
         if not fine[r, c]:
             rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual, scratch, out)
             continue
@@ -253,7 +255,8 @@ def mode_bits(mode, likely):
 
 @compiled
 def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, scratch, out, best, costs):
-    """The ``len(best)`` modes of least Hadamard cost plus price of their bits, best first."""
+    """The ``len(best)`` modes of least Hadamard cost plus price of their bits, best first, as far as they are looked
+    at: every fourth angle, then those near the two best, or, where many modes are asked for, all."""
     size, top, left = 4 * units, 4 * row, 4 * column
     border(plane, ready, 4, row, column, units, scratch[0])
     if units > 1:
@@ -261,20 +264,35 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
     for k in range(len(costs)):
         costs[k] = 1e30
     difference = np.empty((32, 32), np.int32)
+    wanted = np.zeros(MODES, np.uint8)  # 1: to be looked at, 3: it has been
     for mode in range(MODES):
-        predict_luma_from(scratch, size, mode, out)
-        for i in range(size):
-            for j in range(size):
-                difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
-        rough = _tiny_cost(difference, prices) if units == 1 else hadamard_cost(difference, size, prices)
-        cost = rough + price * mode_bits(mode, likely)
-        k = len(best) - 1
-        if cost >= costs[k]:
-            continue
-        while k > 0 and costs[k - 1] > cost:
-            costs[k], best[k] = costs[k - 1], best[k - 1]
-            k -= 1
-        costs[k], best[k] = cost, mode
+        if len(best) >= ALL_MODES or mode < FIRST_ANGLE or mode % 4 == FIRST_ANGLE:
+            wanted[mode] = 1
+    for distance in (4, 2, 1):
+        if distance < 4:
+            for k in range(min(2, len(best))):
+                if best[k] >= FIRST_ANGLE and costs[k] < 1e30:
+                    for mode in range(
+                        max(best[k] - distance, FIRST_ANGLE), min(best[k] + distance, MODES - 1) + 1, distance
+                    ):
+                        wanted[mode] |= 1
+        for mode in range(MODES):
+            if wanted[mode] != 1:
+                continue
+            wanted[mode] = 3
+            predict_luma_from(scratch, size, mode, out)
+            for i in range(size):
+                for j in range(size):
+                    difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
+            rough = _tiny_cost(difference, prices) if units == 1 else hadamard_cost(difference, size, prices)
+            cost = rough + price * mode_bits(mode, likely)
+            k = len(best) - 1
+            if cost >= costs[k]:
+                continue
+            while k > 0 and costs[k - 1] > cost:
+                costs[k], best[k] = costs[k - 1], best[k - 1]
+                k -= 1
+            costs[k], best[k] = cost, mode
 
 
 @compiled
@@ -297,14 +315,15 @@ def _all_differences(source, planes, row, column, units, weight, out):
 
 @compiled
 def encode_intra(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, price, bases, analysis, rates, prices,
-    weight, tried,
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, scale, price, bases, analysis, rates,
+    prices, weight, tried,
 ):  # fmt: skip
     """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
 
     source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; steps: (R, C)
-    int32 sixteenths, the same within a unit; price: squared steps of a bit; bases, analysis, rates: see `BlockBases`;
-    prices: `price_curve`; weight: of chroma; tried: how many modes of each size are tried in full.
+    int32 sixteenths, the same within a unit; scale: of chroma's residual, 256ths; price: squared steps of a bit; bases,
+    analysis, rates: see `BlockBases`; prices: `price_curve`; weight: of chroma; tried: how many modes of each size are
+    tried in full.
     """
     y, u, v = planes
     scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
@@ -317,7 +336,9 @@ def encode_intra(
     trial_part, part_symbols, tiny_symbols = np.zeros(96, np.int16), np.zeros(96, np.int16), np.zeros(96, np.int16)
     trial_luma, luma_symbols, chroma_symbols = np.zeros(16, np.int16), np.zeros(16, np.int16), np.zeros(32, np.int16)
     one = np.zeros(384, np.int16)
-    coefficients = np.empty(SAMPLES, np.float32)
+    coefficients, of_quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
+    best_block, best_quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
+    room, some = np.empty((16, 16), np.float32), np.empty(SAMPLES, np.float32)
     residual = np.empty(SAMPLES, np.int32)
     quarters = np.zeros((2, 2), np.uint8)
     unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
@@ -354,13 +375,14 @@ def encode_intra(
             mode = best[k]
             _predict_all(y, u, v, ready, row, column, 4, mode, scratch, out)
             _all_differences(source, planes, row, column, 4, weight, block)
-            which = transform_class(False, mode)
-            _transform(analysis[0][which], block, inverse, coefficients)
-            cost = quantise(coefficients, rates[0][1], price, trial)
-            cost += price * (mode_bits(mode, likely) + BLOCK_BITS)
+            block_cosines(block, inverse, room, some, coefficients)
+            cost = quantise(coefficients, rates[0][1], price, trial) + price * mode_bits(mode, likely)
             if cost < coarse_cost:
                 coarse_cost, coarse_mode = cost, mode
-                copy(trial, coarse_symbols)
+                copy(block, best_block)
+        _transform(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, coefficients)
+        coarse_cost = quantise(coefficients, rates[0][1], price, coarse_symbols)
+        coarse_cost += price * (mode_bits(coarse_mode, likely) + BLOCK_BITS)
         # its quarters, each as a whole or as four 4x4 squares
         fine_cost = price * (BLOCK_BITS + 4 * TINY_BITS)
         for k in range(SAMPLES):
@@ -374,13 +396,13 @@ def encode_intra(
                 mode = best[k]
                 _predict_all(y, u, v, ready, i, j, 2, mode, scratch, out)
                 _all_differences(source, planes, i, j, 2, weight, quarter)
-                which = transform_class(False, mode)
-                _transform(analysis[1][which], quarter, inverse, coefficients[:FINE_SAMPLES])
-                cost = quantise(coefficients[:FINE_SAMPLES], rates[1][1], price, trial_part)
-                cost += price * mode_bits(mode, likely)
+                quarter_cosines(quarter, 0, 8, 64, 4, 16, inverse, room, some, of_quarter)
+                cost = quantise(of_quarter, rates[1][1], price, trial_part) + price * mode_bits(mode, likely)
                 if cost < whole_cost:
                     whole_cost, whole_mode = cost, mode
-                    copy(trial_part, part_symbols)
+                    copy(quarter, best_quarter)
+            _transform(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, of_quarter)
+            whole_cost = quantise(of_quarter, rates[1][1], price, part_symbols) + price * mode_bits(whole_mode, likely)
             parts_cost = np.float32(0)
             quarters[q >> 1, q & 1] = 1
             for part in range(4):
@@ -420,7 +442,7 @@ def encode_intra(
                 for k in range(TINY):
                     tiny_symbols[6 * k + part] = luma_symbols[k]
                     one[4 * (6 * k + part) + q] = luma_symbols[k]
-                synthesise(one, step, False, True, quarters, squares, bases, residual)
+                synthesise(one, step, scale, False, True, quarters, squares, bases, residual)
                 predict_luma(y, ready, a, b, 1, best_mode, scratch, out)
                 _add_luma(y, a, b, 1, residual)
                 ready[a, b] = 1
@@ -447,7 +469,7 @@ def encode_intra(
                 fine_cost += whole_cost
             for k in range(FINE_SAMPLES):
                 fine_symbols[4 * k + q] = part_symbols[k]
-            synthesise(fine_symbols, step, False, True, quarters, squares, bases, residual)
+            synthesise(fine_symbols, step, scale, False, True, quarters, squares, bases, residual)
             rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
             if fine_cost > coarse_cost:
                 break
@@ -467,8 +489,8 @@ def encode_intra(
                 any_symbol = 1
         coded[r, c] = any_symbol
         synthesise(
-            symbols[r, c], steps[r, c], False, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], squares, bases,
-            residual,
+            symbols[r, c], steps[r, c], scale, False, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], squares,
+            bases, residual,
         )  # fmt: skip
         for q in range(4 if fine[r, c] else 1):
             i, j, units = row, column, 4
@@ -495,7 +517,7 @@ def encode_intra(
                 mark(large, top, left, 2, WHOLE)
                 mark(tiny, 2 * top, 2 * left, 4, 0)
                 mark(modes, 4 * top, 4 * left, 8, unit_mode[0])
-                synthesise_large(unit_symbols, step, False, unit_mode[0], bases, residual, between, unit)
+                synthesise_large(unit_symbols, step, scale, False, unit_mode[0], bases, residual, between, unit)
                 rebuild_unit(y, u, v, ready, top, left, modes, any_symbol, unit, scratch, out)
 
 
@@ -508,7 +530,7 @@ def try_unit(
     y, u, v = planes
     likely = np.empty(3, np.int32)
     cosines, coefficients = np.empty(SAMPLES, np.float32), np.empty(SAMPLES, np.float32)
-    trial = np.empty(SAMPLES, np.int16)
+    best_cosines, best_lost = np.empty(SAMPLES, np.float32), np.float32(0)
     likely_modes(modes, pred, row, column, likely)
     _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, scratch, out, best, costs)
     best_cost = np.float32(1e30)
@@ -519,13 +541,14 @@ def try_unit(
         kept = np.float32(0)
         for n in range(SAMPLES):
             kept += cosines[n] * cosines[n]
-        _transform(analysis[transform_class(False, mode)], cosines, inverse, coefficients)
-        cost = quantise(coefficients, rates, price, trial) + max(total - kept, np.float32(0)) * inverse * inverse
-        cost += price * (mode_bits(mode, likely) + BLOCK_BITS)
+        in_order(cosines, ORDERS[4], inverse, coefficients)
+        lost = max(total - kept, np.float32(0)) * inverse * inverse + price * (mode_bits(mode, likely) + BLOCK_BITS)
+        cost = quantise(coefficients, rates, price, symbols) + lost
         if cost < best_cost:
-            best_cost, mode_found[0] = cost, mode
-            copy(trial, symbols)
-    return best_cost
+            best_cost, best_lost, mode_found[0] = cost, lost, mode
+            copy(cosines, best_cosines)
+    _transform(analysis[transform_class(False, mode_found[0])], best_cosines, inverse, coefficients)
+    return quantise(coefficients, rates, price, symbols) + best_lost
 
 
 @compiled
@@ -577,7 +600,7 @@ def all_unit_cosines(source, planes, units, weight, cosines, errors):
 
 @compiled
 def collect_residuals(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, bases, weight, residuals, classes
+    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases, weight, residuals, classes
 ):
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
@@ -601,12 +624,14 @@ def collect_residuals(
                 unit_cosines(source, planes, r, c, weight, samples)
                 which = transform_class(False, modes[4 * r, 4 * c])
                 saved = _keep(residuals, classes, saved, samples, 4 * CLASSES + which)
-                synthesise_large(symbols[r, c], steps[r, c], False, modes[4 * r, 4 * c], bases, residual, between, unit)
+                synthesise_large(
+                    symbols[r, c], steps[r, c], scale, False, modes[4 * r, 4 * c], bases, residual, between, unit
+                )
                 add_unit(y, u, v, r, c, unit)
                 mark(ready, 4 * r, 4 * c, 8, 1)
             continue
         quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
-        synthesise(symbols[r, c], steps[r, c], False, fine[r, c], quarters, squares, bases, residual)
+        synthesise(symbols[r, c], steps[r, c], scale, False, fine[r, c], quarters, squares, bases, residual)
         for q in range(4 if fine[r, c] else 1):
             i, j, units = 4 * r, 4 * c, 4
             if fine[r, c]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nvcodec.compiled import compiled, place
 from nvcodec.models.kernels.compensation import predict_block
+from nvcodec.models.kernels.cosines import COSINES_4, ORDERS, block_cosines, cosine_square, in_order, quarter_cosines
 from nvcodec.models.kernels.residual import STEP_SCALE, quantise
 from nvcodec.models.kernels.syntax import WHOLE
 
@@ -40,21 +41,29 @@ def _settle_block(coarse, fine, tiny, tiny_chroma, rates, price, trial, part, ch
     """
     cost = quantise(coarse, rates[0][0], price, trial[0]) + price * CODED_BITS
     other = price * (CODED_BITS + 4 * TINY_BITS)
-    luma, chroma = part[2, :16], part[3, :32]
     for q in range(4):
-        whole = quantise(fine[q], rates[1][0], price, part[0])
-        parts = quantise(tiny_chroma[q], rates[3][0], price, chroma)
-        for k in range(32):
-            part[1, 6 * (k >> 1) + 4 + (k & 1)] = chroma[k]
-        for square in range(4):
-            parts += quantise(tiny[q, square], rates[2][0], price, luma)
-            for k in range(16):
-                part[1, 6 * k + square] = luma[k]
-        choice[q] = 1 if parts < whole else 0
-        other += min(whole, parts)
+        quarter_cost, is_tiny = _settle_quarter(fine[q], tiny[q], tiny_chroma[q], rates, price, part)
+        other += quarter_cost
+        choice[q] = 1 if is_tiny else 0
         for k in range(96):
             trial[1, 4 * k + q] = part[choice[q], k]
     return min(cost, other), other < cost
+
+
+@compiled
+def _settle_quarter(fine, tiny, tiny_chroma, rates, price, part):
+    """The cheaper transform of a quarter; returns its cost and whether it is the tiny one. part: (4, 96) int16, its
+    first two rows the symbols of either."""
+    luma, chroma = part[2, :16], part[3, :32]
+    whole = quantise(fine, rates[1][0], price, part[0])
+    parts = quantise(tiny_chroma, rates[3][0], price, chroma)
+    for k in range(32):
+        part[1, 6 * (k >> 1) + 4 + (k & 1)] = chroma[k]
+    for square in range(4):
+        parts += quantise(tiny[square], rates[2][0], price, luma)
+        for k in range(16):
+            part[1, 6 * k + square] = luma[k]
+    return min(whole, parts), parts < whole
 
 
 @compiled
@@ -138,37 +147,28 @@ def settle_units(
             symbols[r, c, k] = trial[k]
 
 
-@compiled(fastmath=True)
-def _project(matrix, samples, out):
-    """Coefficients of samples, encoder only."""
-    for k in range(len(out)):
-        total = np.float32(0)
-        for i in range(len(samples)):
-            total += matrix[k, i] * samples[i]
-        out[k] = total
-
-
 @compiled
 def room_for_trial():
     """Arrays that `exact_cost` works in."""
     return (
         np.empty(384, np.float32), np.empty(384, np.float32), np.empty((4, 96), np.float32),
-        np.empty((4, 4, 16), np.float32), np.empty((4, 32), np.float32), np.empty(96, np.float32),
-        np.zeros((2, 384), np.int16), np.zeros((4, 96), np.int16), np.zeros(4, np.uint8),
+        np.empty((4, 4, 16), np.float32), np.empty((4, 32), np.float32), np.empty(384, np.float32),
+        np.empty((16, 16), np.float32), np.zeros((2, 384), np.int16), np.zeros((4, 96), np.int16),
     )  # fmt: skip
 
 
 @compiled
 def exact_cost(
-    picture, first, second, kinds, vectors, r, c, merged, step, weight, analysis, rates, price, a, b, planes, room
+    picture, first, second, kinds, vectors, r, c, merged, step, weight, rates, price, a, b, planes, room
 ):  # fmt: skip
-    """What an inter block costs with its transforms, squared steps, chroma included, without its decisions' bits.
+    """What an inter block costs with cosines for its transforms, squared steps, chroma included, without its decisions'
+    bits. (What is learned is near to them, and no sum of few products.)
 
     picture, planes: (y, u, v) of the picture and of predictions, which are overwritten here; first, second: reference
-    planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; analysis, rates: see
-    `BlockBases`; a, b: (16, 16) int32 and room: of `room_for_trial`, to work in.
+    planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; rates: see `BlockBases`; a, b:
+    (16, 16) int32 and room: of `room_for_trial`, to work in.
     """
-    samples, coarse, fine, tiny, tiny_chroma, some, trial, part, choice = room
+    samples, coarse, fine, tiny, tiny_chroma, some, between, trial, part = room
     predict_block(first, second, kinds, vectors, r, c, a, b, planes[0], planes[1], planes[2])
     inverse, error = np.float32(STEP_SCALE / step), np.float32(0)
     for n in range(3):
@@ -184,17 +184,18 @@ def exact_cost(
     nothing = _nothing_cost(error, price, merged)
     if nothing < price * 3:
         return nothing
-    _project(analysis[0][0], samples, coarse)
+    block_cosines(samples, np.float32(1), between, some, coarse)
+    cost = quantise(coarse, rates[0][0], price, trial[0]) + price * CODED_BITS
+    other = price * (CODED_BITS + 4 * TINY_BITS)
     for q in range(4):
-        for k in range(96):
-            some[k] = samples[QUARTERS[q, k]]
-        _project(analysis[1][0], some, fine[q])
+        if other >= cost:
+            break
+        i, j = q >> 1, q & 1
+        luma, chroma = 128 * i + 8 * j, 256 + 32 * i + 4 * j
+        quarter_cosines(samples, luma, 16, chroma, 8, 64, np.float32(1), between, some, fine[q])
+        in_order(some[64:], ORDERS[3], np.float32(1), tiny_chroma[q])
         for square in range(4):
-            for k in range(16):
-                some[k] = samples[TINY[q, square, k]]
-            _project(analysis[2][0], some[:16], tiny[q, square])
-        for k in range(32):
-            some[k] = samples[TINY_CHROMA[q, k]]
-        _project(analysis[3][0], some[:32], tiny_chroma[q])
-    cost, _ = _settle_block(coarse, fine, tiny, tiny_chroma, rates, price, trial, part, choice)
-    return min(cost, nothing)
+            cosine_square(samples, luma + 64 * (square >> 1) + 4 * (square & 1), 16, COSINES_4, between, some, 0)
+            in_order(some, ORDERS[2], np.float32(1), tiny[q, square])
+        other += _settle_quarter(fine[q], tiny[q], tiny_chroma[q], rates, price, part)[0]
+    return min(cost, other, nothing)

@@ -4,8 +4,7 @@
 A latent is zero, one, two or more, then how much more, then its sign. Its contexts are its place in the transform, how
 many latents of the block are not zero, its neighbours in the transform's order and by frequency, the same frequency of
 another component, the same latent of the blocks (or quarters) on the left and above and in the frame coded last, and
-the quality level. See nvcodec.entropy.mixing for how
-they are mixed.
+the level. Signs look at the signs of those. See nvcodec.entropy.mixing for how contexts are mixed.
 """
 
 from __future__ import annotations
@@ -13,44 +12,74 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled
-from nvcodec.entropy.binary import PENDING, POSITION, RANGE, code_bit, code_magnitude, code_plain
+from nvcodec.entropy.binary import PENDING, POSITION, RANGE, code_bit, code_plain
 from nvcodec.entropy.mixing import code_mixed
-from nvcodec.models.kernels.residual import transform_class
+from nvcodec.models.kernels.residual import RATE_CLASSES, transform_class
 from nvcodec.models.kernels.syntax import WHOLE, coding_order
 from nvcodec.models.transform import ANGLES, LEARNED_CLASSES, frequency_order
 
 BANDS = 48
+SUMS = 12  # classes of sums of latents
+UNARY, PLACES = 6, 20  # places of the code of what is larger than two, the first of them unary
 _TRANSFORMS = 4  # coarse, fine, tiny, large
 _KINDS = 2 * _TRANSFORMS  # and of prediction: inter, intra
 INPUTS = 9  # contexts asked for each bit, the last of them a constant
 # first slots of each context of "not zero"; those of "more than one" and "more than two" follow, in two sets alike
 _PLACE = 0  # transform and class of basis, energy, latent
-_AROUND = _PLACE + _TRANSFORMS * LEARNED_CLASSES * 8 * 384  # kind, band, neighbours in space, latents beside
-_BEFORE = _AROUND + _KINDS * BANDS * 6 * 8  # kind, band, the two latents before, energy
-_LEFT = _BEFORE + _KINDS * BANDS * 9 * 4  # kind, band, how many are still to come
+_AROUND = _PLACE + _TRANSFORMS * LEARNED_CLASSES * RATE_CLASSES * 384  # kind, band, neighbours in space, latents beside
+_BEFORE = _AROUND + _KINDS * BANDS * 9 * SUMS  # kind, band, the two latents before, energy
+_LEFT = _BEFORE + _KINDS * BANDS * 25 * 5  # kind, band, how many are still to come
 _LAST = _LEFT + _KINDS * BANDS * 18  # kind, band, in the last frame, neighbours in space
-_LEVEL = _LAST + _KINDS * BANDS * 4 * 3  # kind, level, band, latents beside
-_NEAR = _LEVEL + _KINDS * 8 * BANDS * 8  # kind, band, latents of lower frequency beside it, energy
-_SAME = _NEAR + _KINDS * BANDS * 8 * 4 * 4  # kind, band, the same frequency of another component, latents beside it
-_CONSTANT = _SAME + _KINDS * BANDS * 4 * 3
+_LEVEL = _LAST + _KINDS * BANDS * 6 * 4  # kind, level, band, latents beside
+_NEAR = _LEVEL + _KINDS * 8 * BANDS * SUMS  # kind, band, latents of lower frequency beside it, energy
+_SAME = _NEAR + _KINDS * BANDS * SUMS * 4 * 5  # kind, band, the same frequency of another component, latents beside it
+_CONSTANT = _SAME + _KINDS * BANDS * 6 * 4
 _SET = _CONSTANT + 1
-SLOTS = 3 * _SET
-WEIGHT_ROWS = 3 * _KINDS * (8 + BANDS)
-# contexts of what needs no mixing: magnitudes beyond two (2 x 8 x 8), and counts (6 classes x 32)
-MORE = 0
-COUNT = MORE + 128
+# contexts of signs
+_SIGN_SAME = 3 * _SET  # kind, band, component, sign of the same frequency of the component before
+_SIGN_BESIDE = _SIGN_SAME + _KINDS * BANDS * 3 * 3  # kind, band, signs on the left and above
+_SIGN_LOWER = _SIGN_BESIDE + _KINDS * BANDS * 9  # kind, band, signs of the two latents of lower frequency beside it
+_SIGN_CONSTANT = _SIGN_LOWER + _KINDS * BANDS * 9
+# contexts of how large the larger ones are, for each place of their code
+_MORE_PLACE = _SIGN_CONSTANT + 1  # kind, band
+_MORE_NEAR = _MORE_PLACE + _KINDS * BANDS * PLACES  # intra or not, latents beside, neighbours in space
+_MORE_BEFORE = _MORE_NEAR + 2 * SUMS * 9 * PLACES  # intra or not, the latents before, another component
+_MORE_LAST = _MORE_BEFORE + 2 * 64 * 6 * PLACES  # intra or not, in the last frame, latents beside
+_MORE_CONSTANT = _MORE_LAST + 2 * 6 * SUMS * PLACES
+SLOTS = _MORE_CONSTANT + 1
+MORE_INPUTS = 5
+SIGN_INPUTS = 4
+_SIGN_ROWS = 3 * _KINDS * (RATE_CLASSES + BANDS)  # by kind, then by component
+_MORE_ROWS = _SIGN_ROWS + _KINDS + 3  # by place of the code, then by latents beside
+WEIGHT_ROWS = _MORE_ROWS + PLACES + SUMS
+# contexts of what needs no mixing: the first bit below the highest of large magnitudes, and counts (6 classes x 32)
+BELOW = 0
+COUNT = BELOW + PLACES
 PLAIN_CONTEXTS = COUNT + 192
 EXACT_CLASSES = 6  # blocks of these energies tell how many latents are not zero
-_FIRST_COUNT = np.array([1, 2, 3, 5, 9, 17, 33, 81], np.int64)
-_COUNT_BITS = np.array([0, 0, 1, 2, 3, 4, 0, 0], np.int64)
+_FIRST_COUNT = np.array([1, 2, 3, 5, 9, 17], np.int64)
+_COUNT_BITS = np.array([0, 0, 1, 2, 3, 4], np.int64)
 SLOT_LIMIT, WEIGHT_SPEED = 150, 4
 MAX_SYMBOL = 32767
+NONE = -MAX_SYMBOL - 1
 
 
-def _frequencies() -> tuple[np.ndarray, np.ndarray]:
+def _classes(first_of_class: tuple[int, ...]) -> np.ndarray:
+    """Class of each number up to LARGEST_SUM."""
+    return np.searchsorted(np.array(first_of_class), np.arange(LARGEST_SUM + 1), side="right") - 1
+
+
+LARGEST_SUM = 63
+SUM = _classes((0, 1, 2, 3, 4, 6, 8, 12, 18, 27, 41, 61))
+SIZE = _classes((0, 1, 2, 3, 5, 8, 13, 21))
+
+
+def _frequencies() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each latent of each transform: those of its component that are one or two steps lower in one direction, or one
-    in both (NEAR, (4, 384, 5), nearest first), and the same one of the component before (SAME, (4, 384)); -1: none."""
+    in both (NEAR, (4, 384, 5), nearest first), and the same one of the component before (SAME, (4, 384)); -1: none. And
+    whether it is luma, U or V (COMPONENT, (4, 384))."""
     near, same = np.full((_TRANSFORMS, 384, 5), -1, np.int64), np.full((_TRANSFORMS, 384), -1, np.int64)
+    components = np.zeros((_TRANSFORMS, 384), np.int64)
     for kind, transform in enumerate((0, 1, None, 4)):
         if transform is None:  # four squares of luma and one of chroma, interleaved
             luma, chroma = frequency_order(2), frequency_order(3)
@@ -59,14 +88,15 @@ def _frequencies() -> tuple[np.ndarray, np.ndarray]:
         else:
             places = {place: k for k, place in enumerate(frequency_order(transform))}
         for (component, a, b), k in places.items():
+            components[kind, k] = component if transform is not None else max(0, component - 3)
             for n, (i, j) in enumerate(((1, 0), (0, 1), (1, 1), (2, 0), (0, 2))):
                 near[kind, k, n] = places.get((component, a - i, b - j), -1)
             if component and places.get((component - 1, a, b), k) < k:
                 same[kind, k] = places[component - 1, a, b]
-    return near, same
+    return near, same, components
 
 
-NEAR, SAME = _frequencies()
+NEAR, SAME, COMPONENT = _frequencies()
 
 
 @compiled
@@ -87,32 +117,55 @@ def band_of(transform, k):
 
 @compiled
 def _neighbour(coded, fine, whole, large, symbols, r, c, q, k):
-    """Magnitude of latent k of quarter q (-1: of the whole block, or unit) of a block, or -1 where there is none alike.
+    """Latent k of quarter q (-1: of the whole block, or unit) of a block, or NONE where there is none alike.
 
     whole: whether that of a unit is wanted.
     """
-    if r < 0 or c < 0 or not coded[r, c]:
-        return -1
-    if whole != (large[r, c] == WHOLE):
-        return -1
+    if r < 0 or c < 0 or not coded[r, c] or whole != (large[r, c] == WHOLE):
+        return NONE
     if whole:
-        return abs(np.int64(symbols[r & ~1, c & ~1, k]))
-    if q < 0:
-        return -1 if fine[r, c] else abs(np.int64(symbols[r, c, k]))
-    if not fine[r, c]:
-        return -1
-    return abs(np.int64(symbols[r, c, 4 * k + q]))
+        return np.int64(symbols[r & ~1, c & ~1, k])
+    if (q >= 0) != (fine[r, c] == 1):
+        return NONE
+    return np.int64(symbols[r, c, 4 * k + q if q >= 0 else k])
 
 
 @compiled
-def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, inputs, expected, value):
-    """Write or read a latent whose slots of the first set are chosen; returns it."""
+def _code_larger(coder, buffer, slots, weights, plain, rows, larger, inputs, value):
+    """Write or read a number from 0 on: unary up to UNARY, then how many bits the rest (and one) has, each asked for in
+    contexts, then those bits."""
+    rest, length = value - UNARY + 1, 0
+    for n in range(PLACES):
+        more = value > n if n < UNARY else rest >> (length + 1) > 0
+        more = code_mixed(
+            coder, buffer, slots, larger, MORE_INPUTS, weights, _MORE_ROWS + n, _MORE_ROWS + PLACES + rows[3],
+            SLOT_LIMIT, WEIGHT_SPEED, inputs, 1 if more else 0,
+        )  # fmt: skip
+        if not more:
+            if n < UNARY:
+                return n
+            break
+        if n >= UNARY:
+            length += 1
+        for i in range(MORE_INPUTS - 1):
+            larger[i] += 1
+    if length == 0:
+        return UNARY
+    found = 2 + code_bit(coder, buffer, plain, BELOW + length, (rest >> (length - 1)) & 1)
+    if length > 1:
+        found = (found << (length - 1)) + code_plain(coder, buffer, rest & ((1 << (length - 1)) - 1), length - 1)
+    return UNARY - 1 + found
+
+
+@compiled
+def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger, inputs, value):
+    """Write or read a latent whose slots of the first set are chosen, and those of its sign; returns it."""
     magnitude = abs(value)
     for n in range(3):
         if n:
             for i in range(INPUTS):
                 chosen[i] += _SET
-        first = n * _KINDS * (8 + BANDS)
+        first = n * _KINDS * (RATE_CLASSES + BANDS)
         more = code_mixed(
             coder, buffer, slots, chosen, INPUTS, weights, first + rows[0], first + rows[1], SLOT_LIMIT, WEIGHT_SPEED,
             inputs, 1 if magnitude > n else 0,
@@ -121,11 +174,25 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, input
             magnitude = n
             break
     else:
-        context = MORE + 8 * (min(expected, 7) + (8 if kind >= _TRANSFORMS else 0))
-        magnitude = 3 + code_magnitude(coder, buffer, plain, context, 7, magnitude - 3)
-    if magnitude and code_plain(coder, buffer, 1 if value < 0 else 0, 1):
+        magnitude = 3 + _code_larger(coder, buffer, slots, weights, plain, rows, larger, inputs, magnitude - 3)
+    if magnitude and code_mixed(
+        coder, buffer, slots, signs, SIGN_INPUTS, weights, _SIGN_ROWS + kind, _SIGN_ROWS + _KINDS + rows[2], SLOT_LIMIT,
+        WEIGHT_SPEED, inputs, 1 if value < 0 else 0,
+    ):  # fmt: skip
         return -magnitude
     return magnitude
+
+
+@compiled
+def _few(size):
+    """Class of a latent's magnitude, of five."""
+    return size if size < 3 else 3 if size < 6 else 4
+
+
+@compiled
+def _sign(symbol):
+    """0 for nothing, 1 for more, 2 for less."""
+    return 0 if symbol == 0 else 1 if symbol > 0 else 2
 
 
 @compiled
@@ -141,13 +208,13 @@ def code_latents(
 ):  # fmt: skip
     """Write or read the latents of all coded blocks of a frame.
 
-    slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..63; pred, coded,
+    slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..95; pred, coded,
     fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with
     when reading; last_*: of the frame coded last; spent: (R, C, 4) float32, bits of the latents of each quarter (of a
     block or unit: of the first), filled in when writing, or of no size.
     """
     chosen, inputs = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
-    rows = np.zeros(2, np.int64)
+    signs, larger, rows = np.zeros(SIGN_INPUTS, np.int64), np.zeros(MORE_INPUTS, np.int64), np.zeros(4, np.int64)
     order = coding_order(*pred.shape)
     for number in range(len(order)):
         r, c = order[number]
@@ -195,46 +262,60 @@ def code_latents(
                     north = _neighbour(coded, fine, whole, large, symbols, r - 1, c, -1, k)
                 else:
                     west = (
-                        abs(np.int64(symbols[r, c, 4 * k + q - 1]))
+                        np.int64(symbols[r, c, 4 * k + q - 1])
                         if j
                         else _neighbour(coded, fine, whole, large, symbols, r, c - 1, q + 1, k)
                     )
                     north = (
-                        abs(np.int64(symbols[r, c, 4 * k + q - 2]))
+                        np.int64(symbols[r, c, 4 * k + q - 2])
                         if i
                         else _neighbour(coded, fine, whole, large, symbols, r - 1, c, q + 2, k)
                     )
-                around = 5 if west < 0 and north < 0 else min(max(west, 0), 2) + min(max(north, 0), 2)
-                past = 3 if before < 0 else min(abs(np.int64(last_symbols[r, c, n])), 2)
+                beside_signs = 3 * (0 if west == NONE else _sign(west)) + (0 if north == NONE else _sign(north))
+                west, north = -1 if west == NONE else abs(west), -1 if north == NONE else abs(north)
+                around = 8 if west < 0 and north < 0 else SIZE[min(max(west, 0) + max(north, 0), LARGEST_SUM)]
+                past = 5 if before < 0 else _few(abs(np.int64(last_symbols[r, c, n])))
                 band = band_of(transform, k)
                 busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
                 place = kind * BANDS + band
-                beside = np.int64(0)
+                beside, lower_signs = np.int64(0), np.int64(0)
                 for m in range(5):
                     at = NEAR[transform, k, m]
                     if at >= 0:
-                        size = abs(np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at]))
-                        beside += min(size, 3) * (2 if m < 2 else 1)
-                beside = beside if beside < 4 else 4 if beside < 6 else 5 if beside < 8 else 6 if beside < 12 else 7
+                        lower = np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at])
+                        beside += min(abs(lower), 15) * (2 if m < 2 else 1)
+                        if m < 2:
+                            lower_signs += _sign(lower) * (3 if m else 1)
+                beside = SUM[min(beside, LARGEST_SUM)]
                 at = SAME[transform, k]
-                other = 3 if at < 0 else min(abs(np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at])), 2)
-                chosen[0] = _PLACE + ((LEARNED_CLASSES * transform + basis) * 8 + e) * 384 + n
-                chosen[1] = _AROUND + (place * 6 + around) * 8 + beside
-                chosen[2] = _BEFORE + (place * 9 + 3 * min(one, 2) + min(two, 2)) * 4 + (e >> 1)
+                same = np.int64(0) if at < 0 else np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at])
+                other = 5 if at < 0 else _few(abs(same))
+                chosen[0] = _PLACE + ((LEARNED_CLASSES * transform + basis) * RATE_CLASSES + e) * 384 + n
+                chosen[1] = _AROUND + (place * 9 + around) * SUMS + beside
+                chosen[2] = _BEFORE + (place * 25 + 5 * _few(one) + _few(two)) * 5 + (e >> 1)
                 chosen[3] = _LEFT + place * 18 + (17 if left < 0 else min(left, 16))
-                chosen[4] = _LAST + (place * 4 + past) * 3 + min(around % 5, 2)
-                chosen[5] = _LEVEL + ((kind * 8 + (level >> 3)) * BANDS + band) * 8 + beside
-                chosen[6] = _NEAR + ((place * 8 + beside) * 4 + busy) * 4 + (e >> 1)
-                chosen[7] = _SAME + (place * 4 + other) * 3 + min((beside + 1) >> 1, 2)
+                chosen[4] = _LAST + (place * 6 + past) * 4 + min(around & 7, 3)
+                chosen[5] = _LEVEL + ((kind * 8 + level // 12) * BANDS + band) * SUMS + beside
+                chosen[6] = _NEAR + ((place * SUMS + beside) * 4 + busy) * 5 + (e >> 1)
+                chosen[7] = _SAME + (place * 6 + other) * 4 + min((beside + 1) >> 1, 3)
                 chosen[8] = _CONSTANT
-                rows[0] = kind * (8 + BANDS) + e
-                rows[1] = kind * (8 + BANDS) + 8 + band
-                expected = max(west, 0) + max(north, 0) + 2 * one + two
-                expected = (
-                    0 if expected < 4 else 1 if expected < 8 else 2 if expected < 14 else 3 if expected < 24 else 4
-                )
+                rows[2] = COMPONENT[transform, k]
+                signs[0] = _SIGN_SAME + (place * 3 + rows[2]) * 3 + _sign(same)
+                signs[1] = _SIGN_BESIDE + place * 9 + beside_signs
+                signs[2] = _SIGN_LOWER + place * 9 + lower_signs
+                signs[3] = _SIGN_CONSTANT
+                rows[0] = kind * (RATE_CLASSES + BANDS) + e
+                rows[1] = kind * (RATE_CLASSES + BANDS) + RATE_CLASSES + band
+                intra_first = 1 if intra else 0
+                larger[0] = _MORE_PLACE + place * PLACES
+                larger[1] = _MORE_NEAR + ((intra_first * SUMS + beside) * 9 + around) * PLACES
+                sizes = 8 * SIZE[min(one, LARGEST_SUM)] + SIZE[min(two, LARGEST_SUM)]
+                larger[2] = _MORE_BEFORE + ((intra_first * 64 + sizes) * 6 + other) * PLACES
+                larger[3] = _MORE_LAST + ((intra_first * 6 + past) * SUMS + beside) * PLACES
+                larger[4] = _MORE_CONSTANT
+                rows[3] = beside
                 value = _code_symbol(
-                    coder, buffer, slots, weights, plain, kind, rows, chosen, inputs, expected,
+                    coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger, inputs,
                     np.int64(symbols[r, c, n]),
                 )  # fmt: skip
                 symbols[r, c, n] = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)

@@ -13,12 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled
-from nvcodec.models.kernels.syntax import WHOLE
+from nvcodec.models.kernels.syntax import ENERGIES, WHOLE
 
 SAMPLES, FINE_SAMPLES = 384, 96
+LUMA_SAMPLES = 256
 TINY, TINY_CHROMA = 16, 32
 BASIS_BITS = 14
 STEP_SCALE = 16
+SCALE_BITS = 8  # of what chroma is multiplied with
 MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
 # class of basis of each intra mode: 1 without direction, 2 to 6 upright from left to right, 7 to 11 the same lying
 _UPRIGHT = [2] * 4 + [3] * 3 + [4] * 3 + [5] * 3 + [6] * 4  # modes 18 to 34
@@ -68,9 +70,9 @@ def transform_class(inter, mode):
 
 
 @compiled
-def synthesise(symbols, step, inter, fine, tiny, modes, bases, out):
-    """Residual (384,) int32 of one block: symbols (384,) int16, step in sixteenths, inter, fine: 0 or 1, tiny: (2, 2)
-    of its quarters, modes: (4, 4) of its squares; bases: four int16 arrays (see `BlockBases`)."""
+def synthesise(symbols, step, scale, inter, fine, tiny, modes, bases, out):
+    """Residual (384,) int32 of one block: symbols (384,) int16, step in sixteenths, scale: of chroma, 256ths, inter,
+    fine: 0 or 1, tiny: (2, 2) of its quarters, modes: (4, 4) of its squares; bases: int16 arrays (see `BlockBases`)."""
     for n in range(SAMPLES):
         out[n] = 0
     for n in range(SAMPLES):
@@ -89,8 +91,11 @@ def synthesise(symbols, step, inter, fine, tiny, modes, bases, out):
                 _add_tiny(out, n >> 2, value, n & 3, bases[2][which], bases[3][first])
             else:
                 _add_picture(out, bases[1][first, n >> 2], value, n & 3)
-    for i in range(SAMPLES):
+    for i in range(LUMA_SAMPLES):
         out[i] = (out[i] + (1 << (BASIS_BITS + 3))) >> (BASIS_BITS + 4)
+    half = np.int64(1 << (BASIS_BITS + SCALE_BITS + 3))
+    for i in range(LUMA_SAMPLES, SAMPLES):
+        out[i] = (np.int64(out[i]) * scale + half) >> (BASIS_BITS + SCALE_BITS + 4)
 
 
 def _cosines(n):
@@ -134,7 +139,7 @@ def _from_cosines(values, size, cosines, between, out):
 
 
 @compiled
-def synthesise_large(symbols, step, inter, mode, bases, values, between, out):
+def synthesise_large(symbols, step, scale, inter, mode, bases, values, between, out):
     """Residual of a unit of 2 x 2 blocks: out (3, 32, 32) int32, of U and V (16, 16) of it; symbols (384,) int16."""
     for n in range(SAMPLES):
         values[n] = 0
@@ -145,8 +150,11 @@ def synthesise_large(symbols, step, inter, mode, bases, values, between, out):
             row = bases[4][which, n]
             for i in range(SAMPLES):
                 values[i] += value * row[i]
-    for i in range(SAMPLES):
+    for i in range(LUMA_SAMPLES):
         values[i] = (values[i] + (1 << (BASIS_BITS - 1))) >> BASIS_BITS
+    half = np.int64(1 << (BASIS_BITS + SCALE_BITS - 1))
+    for i in range(LUMA_SAMPLES, SAMPLES):
+        values[i] = (np.int64(values[i]) * scale + half) >> (BASIS_BITS + SCALE_BITS)
     _from_cosines(values[:256], 32, LARGE_COSINES, between, out[0])
     _from_cosines(values[256:320], 16, LARGE_CHROMA_COSINES, between, out[1])
     _from_cosines(values[320:], 16, LARGE_CHROMA_COSINES, between, out[2])
@@ -182,9 +190,9 @@ def add_block(y, u, v, r, c, residual):
 
 
 @compiled
-def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, steps, bases, begin, end):
+def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, steps, scale, bases, begin, end):
     """Add what was coded to the inter blocks of block rows begin..end-1 (begin is even) of a predicted frame; steps:
-    (R, C) int32 sixteenths."""
+    (R, C) int32 sixteenths; scale: of chroma."""
     residual, none = np.empty(SAMPLES, np.int32), np.zeros((4, 4), np.uint8)
     unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
     for r in range(begin, end):
@@ -193,11 +201,11 @@ def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, steps,
                 continue
             if large[r, c] == WHOLE:
                 if r % 2 == 0 and c % 2 == 0:
-                    synthesise_large(symbols[r, c], steps[r, c], True, 0, bases, residual, between, unit)
+                    synthesise_large(symbols[r, c], steps[r, c], scale, True, 0, bases, residual, between, unit)
                     add_unit(y, u, v, r, c, unit)
             else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-                synthesise(symbols[r, c], steps[r, c], True, fine[r, c], quarters, none, bases, residual)
+                synthesise(symbols[r, c], steps[r, c], scale, True, fine[r, c], quarters, none, bases, residual)
                 add_block(y, u, v, r, c, residual)
 
 
@@ -216,7 +224,7 @@ def gather_residuals(y, u, v, py, pu, pv, blocks, out):
                 out[n, 320 + at] = np.float32(v[8 * r + i, 8 * c + j]) - np.float32(pv[8 * r + i, 8 * c + j])
 
 
-RATE_CLASSES = 8  # of blocks, by how many of their symbols are not zero
+RATE_CLASSES = ENERGIES  # of blocks, by how many of their symbols are not zero
 
 
 @compiled
@@ -224,7 +232,9 @@ def rate_class(count):
     """Class of a block with so many non-zero symbols."""
     if count < 3:
         return 0 if count < 2 else 1
-    return 2 if count < 5 else 3 if count < 9 else 4 if count < 17 else 5 if count < 33 else 6 if count < 81 else 7
+    if count < 33:
+        return 2 if count < 5 else 3 if count < 9 else 4 if count < 17 else 5
+    return 6 if count < 65 else 7 if count < 113 else 8 if count < 177 else 9
 
 
 @compiled

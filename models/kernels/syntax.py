@@ -47,6 +47,7 @@ from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL
 from nvcodec.models.kernels.motion import MERGE, ONE_PART, code_motion, fill, set_intra
 
 MAX_FINER = 16  # levels
+ENERGIES = 10  # classes of how many latents of a block are not zero
 
 # of each block: alone; in a large unit of 2 x 2 blocks with one motion; in one that is transformed as a whole, too
 ALONE, SHARED, WHOLE = range(3)
@@ -148,7 +149,7 @@ def code_banks(coder, buffer, learned, coded, energy, last_banks, banks):
             left, above = np.int64(banks[r, c - 1]) if c > 0 else 0, np.int64(banks[r - 1, c]) if r > 0 else 0
             n = (1 if left else 0) + (1 if above else 0)
             bank = np.int64(banks[r, c])
-            around, before = 16 * left + 4 * above + np.int64(last_banks[r, c]), 8 * count + most
+            around, before = 16 * left + 4 * above + np.int64(last_banks[r, c]), 10 * count + most
             context = FILTERED + 3 * n + ((count + 1) >> 1)
             if decide_by(coder, buffer, learned, context, around, before, 1 if bank else 0):
                 near, which = left if left else above, 0
@@ -198,12 +199,12 @@ def _code_energy(coder, buffer, learned, coded, energy, last_coded, last_energy,
     left = 1 + np.int64(energy[r, c - 1]) if c > 0 and coded[r, c - 1] else 0
     above = 1 + np.int64(energy[r - 1, c]) if r > 0 and coded[r - 1, c] else 0
     n, past = left + above, 1 + np.int64(last_energy[r, c]) if last_coded[r, c] else 0
-    around, before = 6 * ((left + 1) >> 1) + ((above + 1) >> 1), past * 6 + ((n + 2) // 4)
-    first = ENERGY + (((3 if intra else 0) + transform) * 9 + ((n + 1) >> 1)) * 8
+    around, before = 6 * ((left + 1) >> 1) + ((above + 1) >> 1), min(past, 9) * 6 + (n + 2) // 4
+    first = ENERGY + (((3 if intra else 0) + transform) * 11 + ((n + 1) >> 1)) * 16
     node, value = 1, np.int64(energy[r, c])
-    for place in range(2, -1, -1):
+    for place in range(3, -1, -1):
         node = 2 * node + decide_by(coder, buffer, learned, first + node, around, before, (value >> place) & 1)
-    fill(energy, r, c, size, size, node - 8)
+    fill(energy, r, c, size, size, min(node - 16, ENERGIES - 1))
 
 
 @compiled

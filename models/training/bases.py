@@ -16,7 +16,7 @@ from nvcodec.models.transform import LEARNED_CLASSES, BlockBases, Filters, bases
 
 COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)  # the transforms
 SIZES = (384, 96, 16, 32, 384)  # their coefficients
-_TYPICAL_NONZERO = (1, 2, 4, 7, 12, 24, 56, 140)  # in blocks of each rate class
+_TYPICAL_NONZERO = (1, 2, 4, 7, 12, 24, 46, 86, 140, 230)  # in blocks of each rate class
 
 
 def typical_rates(n: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from nvcodec.models.conditional.picture import Blocks, Statistics
 from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
 from nvcodec.models.kernels.syntax import WHOLE
-from nvcodec.models.quality import STEPS
+from nvcodec.models.quality import LOWEST, STEPS
 from nvcodec.models.training.bases import COARSE, FINE, LARGE, SIZES, TINY, TINY_CHROMA, make_bases, typical_rates
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import BasesCounts
@@ -31,7 +31,7 @@ REPORT_SECONDS = 30
 ROWS_OF_PIECE, MOST_ROWS = 160, 24000  # residuals of a class that are kept, of one piece and of all
 LARGEST_SYMBOL = 2  # told apart in the rates: 0, 1, more
 MOST_BITS = 14
-_NONZERO_LIMITS = (2, 3, 5, 9, 17, 33, 81)  # see `nvcodec.models.kernels.residual.rate_class`
+_NONZERO_LIMITS = (2, 3, 5, 9, 17, 33, 65, 113, 177)  # see `nvcodec.models.kernels.residual.rate_class`
 _SMOOTHING = (3.0, 1.5, 0.5, 0.7, 3.0)  # of rates, along the coefficients of each transform
 
 
@@ -58,7 +58,7 @@ class Tally:
 
     def add_residuals(self, statistics: Statistics, quality: int) -> None:
         """Take the residuals of frames coded at a quality; they count in its quantisation steps."""
-        step = float(STEPS[quality]) / STEP_SCALE
+        step = float(STEPS[LOWEST + quality]) / STEP_SCALE
         for residuals, classes in zip(statistics.residuals, statistics.classes, strict=True):
             for which in np.unique(classes):
                 transform, kind = divmod(int(which), CLASSES)

@@ -17,7 +17,7 @@ from nvcodec.datasets.samples import Planes, cut_still, cut_video, hold_out, pic
 from nvcodec.datasets.training_cache import CachedFile, cached_files, cached_paths, load_clip
 from nvcodec.models.conditional.picture import Statistics
 from nvcodec.models.conditional.sequence import LOW_DELAY, RANDOM_ACCESS, DecidedUnit, VideoAnalyser
-from nvcodec.models.quality import LEVELS
+from nvcodec.models.quality import QUALITIES
 from nvcodec.models.training.records import CLIPS, HELD_OUT, KINDS, STILLS
 from nvcodec.models.transform import BlockBases
 
@@ -57,7 +57,7 @@ class Pieces:
         clip = load_clip(pick(self._files[kind], number, seed))
         random = np.random.default_rng([*seed, 0, number])
         planes = cut_still(clip, random) if kind == STILLS else cut_video(clip, frames, random)
-        quality = int(random.integers(LEVELS))
+        quality = int(random.integers(QUALITIES))
         profile = RANDOM_ACCESS if random.random() < RANDOM_ACCESS_SHARE else LOW_DELAY
         return Piece(planes, quality, profile)
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import BANK_BITS, BIT_PRICE, Planes, Statistics
+from nvcodec.models.conditional.picture import BANK_BITS, Planes, Statistics
 from nvcodec.models.kernels import restore
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.residual import STEP_SCALE
 from nvcodec.models.kernels.restore import BANKS, CHROMA_TAPS, CLASSES, LUMA_TAPS, MAX_TAP, RANGES, TAP_BITS, UNIT
-from nvcodec.models.quality import LEVELS, STEPS
+from nvcodec.models.quality import QUALITIES, STEPS, bit_price, quality_of
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import FiltersCounts
 from nvcodec.models.training.records import CLIPS, STILLS
@@ -57,7 +57,7 @@ def learn_filters(
         for frames in workers.map(code_piece, ((pieces, k, n, counts.frames, bases) for k, n in jobs), stop):
             done += 1
             for frame in frames:
-                by_range[frame.level * RANGES // LEVELS].append(frame)
+                by_range[quality_of(frame.level) * RANGES // QUALITIES].append(frame)
         if done < len(jobs):
             return None
         fitted = list(workers.map(fit, ((frames,) for frames in by_range), stop))
@@ -95,7 +95,7 @@ def fit(frames: list[Deblocked]) -> tuple[np.ndarray, np.ndarray, float]:
         luma, chroma = _solve(frames, classes, assigned)
         before = after = 0.0
         for n, frame in enumerate(frames):
-            price = BIT_PRICE * (float(STEPS[frame.level]) / STEP_SCALE) ** 2
+            price = bit_price(frame.level) * (float(STEPS[frame.level]) / STEP_SCALE) ** 2
             costs = [_costs(frame, _filtered(frame, classes[n], bank, luma, chroma)) for bank in range(1, BANKS + 1)]
             table = np.stack([nothing[n], *(c + price * BANK_BITS for c in costs)])
             assigned[n] = table.argmin(0)
