@@ -22,14 +22,16 @@ import numpy as np
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models import zoo
-from nvcodec.models.conditional.frame_coder import DROPPED_FLAG, INTRA_FLAG, varint
+from nvcodec.models.conditional.frame_coder import CHROMA_SHIFT, DROPPED_FLAG, LEVEL_MASK, read_varint, varint
 from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.stream import StreamReader
 
 WIDTH, HEIGHT = 64, 48
 SHAPES = [(HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2)]
 SLOTS = (0xFF, 0xF0, 0x10, 0x00, 0xF1, 0x0F)  # none, one or two references, and what cannot be
+EDGES = (0, 1, 9, 63, 64, 65, LEVELS - 1, LEVELS, 127, 128, 192, 240, 255)  # of what a byte of a header may say
 Units = list[tuple[bytes, bool]]  # payload, keyframe
 
 
@@ -40,19 +42,22 @@ def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes
         return random.integers(0, 256, nbytes, np.uint8).tobytes()
 
     yield from (b"", b"\0", b"\1", b"\xff", b"\x41" * 3, bytes([64]) + b"\0" * 63, bytes([2, 0x80, 0x80, 0x80, 0x80]))
-    for kind in range(4):
+    for kind in range(4):  # with references or without, kept or not, chroma in each way
+        flags, chroma, one = DROPPED_FLAG * (kind >> 1), kind << CHROMA_SHIFT, 0xFF if kind & 1 else 0xF0
         for slots in SLOTS:
-            head = bytes([1, kind << 6 | int(random.integers(64)), 0, slots])
+            head = bytes([1, flags | int(random.integers(LEVELS)), chroma, slots])
             for nbytes in (0, 1, 7, 40, 400):
                 yield head + noise(nbytes)
                 yield head + b"\0" + noise(nbytes)
-        head = bytes([1, kind << 6 | 30, 0, 0xFF if kind & 1 else 0xF0])
+        for level in (0, LOWEST + 30, LEVELS - 1, LEVELS, LEVEL_MASK):  # levels beyond the last are refused
+            yield bytes([1, flags | level, chroma, one]) + noise(400)
+        head = bytes([1, flags | (LOWEST + 30), chroma, one])
         for fill in (b"\0", b"\xff", b"\0\xff\xff\xff\xff", b"\x0f\xf0\xff\xff"):
             yield head + fill * 4000
             yield head + b"\0" + fill * 400 + noise(4000)
         yield head + noise(1 << 20)
         # a unit of 64 frames, each of whatever comes of a few bytes, from any references
-        frames = [bytes([kind << 6 | 30, place, 0xFF if kind & 1 else 0xF0]) + noise(6) for place in range(64)]
+        frames = [bytes([flags | (LOWEST + 30), chroma | place, one]) + noise(6) for place in range(64)]
         yield bytes([64]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
     for payload in sound:
         for _ in range(10):
@@ -66,7 +71,16 @@ def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes
             other = sound[int(random.integers(len(sound)))]
             yield payload[:cut] + other[cut:]
         for place in range(min(4, len(payload))):
-            yield from (payload[:place] + bytes([value]) + payload[place + 1 :] for value in (0, 1, 9, 63, 64, 65, 255))
+            yield from (payload[:place] + bytes([value]) + payload[place + 1 :] for value in EDGES)
+
+
+def begins_anew(payload: bytes) -> bool:
+    """Whether the first frame of a unit refers to no other."""
+    try:
+        at = read_varint(payload, 1)[1] if payload[:1] != b"\1" else 1
+    except DamagedStreamError:
+        return False
+    return payload[at + 2 : at + 3] == b"\xff"
 
 
 class Decoder:
@@ -121,8 +135,8 @@ def main(seed: int, paths: list[Path]) -> dict[str, object]:
         expected = decoder.planes_sha256(units)
         before_kib = before_kib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for payload in unwritten([payload for payload, _ in units], random):
-            keyframe = len(payload) > 1 and bool(payload[1] & INTRA_FLAG)
-            decoder.decode(payload, keyframe)
+            # now and then the stream says of a keyframe that it is none, or the other way round
+            decoder.decode(payload, begins_anew(payload) != (random.random() < 0.05))
             decoder.planes_sha256(units[:1])
         # damage upon damage, with frames that are kept or not, and no keyframe in between
         for _ in range(300):

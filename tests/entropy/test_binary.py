@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 from nvcodec.entropy import binary
 
 CONTEXTS = 9
-MAGNITUDE_PREFIX = 5
-# the longest exponential Golomb code has 14 bits of prefix
-MOST = MAGNITUDE_PREFIX + (1 << 14) - 1 + (1 << 14) - 1
 
 BITS = st.tuples(st.just("bit"), st.integers(0, CONTEXTS - 1), st.integers(0, 1))
 PLAIN = st.integers(1, 16).flatmap(
     lambda width: st.tuples(st.just("plain"), st.just(width), st.integers(0, 2**width - 1))
-)
-MAGNITUDES = st.tuples(
-    st.just("magnitude"),
-    st.just(3),
-    st.one_of(st.integers(0, 9), st.integers(0, MOST), st.sampled_from([MAGNITUDE_PREFIX, 36, 16387, 16388, MOST])),
 )
 Step = tuple[str, int, int]
 
@@ -42,9 +34,7 @@ class Coder:
         state, buffer, contexts = self.state, self.buffer, self.contexts
         if kind == "bit":
             return int(binary.code_bit(state, buffer, contexts, where, value))
-        if kind == "plain":
-            return int(binary.code_plain(state, buffer, value, where))
-        return int(binary.code_magnitude(state, buffer, contexts, where, MAGNITUDE_PREFIX, value))
+        return int(binary.code_plain(state, buffer, value, where))
 
     def finish(self) -> bytes:
         return binary.finish_writing(self.state, self.buffer)
@@ -57,10 +47,9 @@ def written(steps: list[Step]) -> tuple[bytes, Coder]:
     return coder.finish(), coder
 
 
-@given(st.lists(st.one_of(BITS, PLAIN, MAGNITUDES), max_size=300))
+@given(st.lists(st.one_of(BITS, PLAIN), max_size=300))
 @example([])
 @example([("bit", 0, 1)])
-@example([("magnitude", 3, MOST)] * 20)
 @example([("plain", 16, 0xFFFF)] * 40)
 def test_round_trip(steps: list[Step]) -> None:
     payload, writer = written(steps)
@@ -68,25 +57,6 @@ def test_round_trip(steps: list[Step]) -> None:
     reader = Coder(payload)
     assert [reader.code(kind, where, 12345) for kind, where, _ in steps] == [value for *_, value in steps]
     assert np.array_equal(reader.contexts, writer.contexts)
-
-
-def test_magnitudes_at_every_change_of_length() -> None:
-    values = sorted({MAGNITUDE_PREFIX + d + (1 << n) for n in range(15) for d in (-2, -1, 0, 1)} | {MOST - 1, MOST})
-    steps = [("magnitude", 3, value) for value in values if value <= MOST]
-    payload, _ = written(steps)
-    reader = Coder(payload)
-    assert [reader.code("magnitude", 3, 0) for _ in steps] == [value for *_, value in steps]
-
-
-@pytest.mark.parametrize("excess", [1, 2, 1000, 1 << 20, 1 << 40])
-def test_a_magnitude_beyond_the_range_is_the_same_wrong_number_on_both_sides(excess: int) -> None:
-    """It must not happen; should it, the writer is told by the return value and the two stay in step."""
-    writer = Coder()
-    told = writer.code("magnitude", 3, MOST + excess)
-    assert writer.code("plain", 8, 0xA5) == 0xA5
-    reader = Coder(writer.finish())
-    assert told == reader.code("magnitude", 3, 0) <= MOST
-    assert reader.code("plain", 8, 0) == 0xA5
 
 
 def test_what_follows_a_payload_does_not_matter_to_what_was_written() -> None:
@@ -181,7 +151,6 @@ def test_any_bytes_give_values_in_range_for_as_long_as_they_are_asked(payload: b
         width = int(random.integers(1, 17))
         assert reader.code("bit", n % CONTEXTS, 9) in (0, 1)
         assert 0 <= reader.code("plain", width, 0) < 1 << width
-        assert 0 <= reader.code("magnitude", 3, 0) <= MOST
         assert (1 << 24) <= reader.state[binary.RANGE] <= 0xFFFFFFFF
     assert reader.contexts.min() >= 0
     assert reader.contexts.max() <= 65535
@@ -193,12 +162,10 @@ def test_the_bytes_are_pinned() -> None:
     steps: list[Step] = []
     for n in range(60):
         steps += [("bit", n % 7, n * n % 5 & 1), ("plain", 1 + n % 11, n * 977 % (1 << 1 + n % 11))]
-        steps += [("magnitude", 3, n**3 % 300)] if n % 4 == 0 else []
     payload, _ = written(steps)
     assert payload.hex() == PINNED
 
 
 PINNED = (
-    "001487281705ac6327f52203c13da0e93842d3e0cd49a34502cb3e0cce9d5ff28ebd5317668c59b0c2"
-    "34fd696a4a7ea64f2a33903ce8018d25730f1a32c2251e03f29554c66951f15b70589b3963689a01ef"
+    "00290e0abccbd8e4b6740794d38c7f3799c452ec75e094d441178850dbe3bda616227ae6a666f99b60327631d28f0e26dce935997c9d40"
 )

@@ -17,7 +17,7 @@ from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_ro
 from nvcodec.models.kernels.motion import MAX_VECTOR, MERGE, ONE_PART, PART_COUNT, PARTS, merge_candidates
 from nvcodec.models.kernels.syntax import SHARED, WHOLE, code_blocks
 
-MODES, ENERGIES = 35, 8
+MODES, ENERGIES = 35, 10
 FIELDS = (
     "pred", "merged", "coded", "fine", "tiny", "energy", "large", "modes", "shapes", "kinds", "parts", "vectors",
 )  # fmt: skip

@@ -34,9 +34,11 @@ from hypothesis import strategies as st
 from nvcodec.entropy import binary
 from nvcodec.models.conditional.frame_coder import MAX_SCALE, stretch
 from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.kernels import syntax
 from nvcodec.models.kernels.compensation import BOTH, FIRST, SECOND
 from nvcodec.models.kernels.decisions import LEVEL_BANDS
 from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, ONE_PART, TWO_COLUMNS, TWO_ROWS
+from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.kernels.restore import BANKS
 from nvcodec.models.kernels.syntax import (
     ALONE,
@@ -306,17 +308,23 @@ def test_any_bytes_give_decisions_in_bounds(payload: bytes, seed: int, reference
     assert same(copy, blocks)
 
 
-def test_any_bytes_give_blocks_in_parts() -> None:
+def test_any_bytes_give_blocks_in_parts_and_of_any_energy() -> None:
     """The test above would be worth little if none of its bytes led there."""
-    shapes, merged = set(), 0
+    shapes, merged, found = set(), 0, set()
     for seed in range(60):
         random = np.random.default_rng(seed)
         frame = Frame(2, random_last(random, 4, 4), random_scale(random, 2))
         blocks = read(random.bytes(400), 4, 4, frame, confused(random), seed)
         shapes |= set(blocks.shapes.ravel().tolist())
+        found |= set(blocks.energy.ravel().tolist())
         merged += int((blocks.parts > 0).sum())
     assert shapes == {ONE_PART, TWO_ROWS, TWO_COLUMNS, FOUR_PARTS}
+    assert found == set(range(ENERGIES))  # of 16 that four bits may say: those beyond are the last
     assert merged
+
+
+def test_energies_are_as_many_as_classes_of_blocks() -> None:
+    assert ENERGIES == syntax.ENERGIES == RATE_CLASSES
 
 
 # --- modes

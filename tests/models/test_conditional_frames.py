@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,26 +14,34 @@ from hypothesis import strategies as st
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
+from nvcodec.models.conditional import sequence
 from nvcodec.models.conditional.frame_coder import WINDOW, FrameHeader, Window, read_varint, varint
-from nvcodec.models.conditional.picture import Reference, rebuild
+from nvcodec.models.conditional.picture import Planes, Reference, Statistics, rebuild
 from nvcodec.models.conditional.sequence import (
     AHEAD,
+    CHROMA_AT_FIRST,
+    CHROMA_FACTOR,
     GROUP,
+    LEAST_ERROR,
     PROFILES,
+    DecidedUnit,
     VideoAnalyser,
     VideoDecoder,
     VideoEncoder,
     keyframe_level,
+    mean_squared_error,
     plan_group,
     plan_low_delay,
+    wanted_chroma,
 )
 from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.quality import LEVELS
+from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES
+from nvcodec.models.transform import chroma_weight
 
 HEADERS = st.builds(
     FrameHeader,
     st.integers(0, LEVELS - 1),
-    st.just(False),
+    st.integers(0, len(CHROMA_SCALES) - 1),
     st.booleans(),
     st.integers(0, 63),
     st.lists(st.integers(0, WINDOW - 1), min_size=1, max_size=2).map(tuple),
@@ -41,8 +51,46 @@ HEADERS = st.builds(
 @given(HEADERS)
 def test_headers_come_back(header: FrameHeader) -> None:
     assert FrameHeader.from_bytes(header.to_bytes() + b"more", WINDOW, 64) == header
-    keyframe = FrameHeader(header.level, True, header.kept, 0, ())
+    keyframe = FrameHeader(header.level, header.chroma, header.kept, 0, ())
     assert FrameHeader.from_bytes(keyframe.to_bytes(), 0, 1) == keyframe
+
+
+def test_a_frame_without_references_is_intra() -> None:
+    assert FrameHeader(0, 0, True, 0, ()).intra
+    for references in ((0,), (2,), (3, 0), (1, 1)):
+        assert not FrameHeader(0, 0, True, 0, references).intra
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (b"", "at least 3"),
+        (bytes([LEVELS - 1, 0]), "at least 3"),
+        (bytes([LEVELS, 0, 0xFF]), f"level {LEVELS}: 0 to {LEVELS - 1}"),
+        (bytes([0x7F, 0, 0xF0]), "level 127"),
+        (bytes([0x80 | LEVELS, 0, 0xFF]), f"level {LEVELS}"),
+        (bytes([30, 5, 0xF0]), "place 5 of a unit of 5"),
+        (bytes([30, 0xC0 | 5, 0xF0]), "place 5 of a unit of 5"),
+        (bytes([30, 4, 0x0F]), "second reference and no first"),
+        (bytes([30, 4, 0xF3]), "before the 3 that are there"),
+        (bytes([30, 4, 0x30]), "before the 3 that are there"),
+    ],
+)
+def test_headers_that_cannot_be(data: bytes, match: str) -> None:
+    """Of units of five frames, with three to refer to."""
+    with pytest.raises(DamagedStreamError, match=match):
+        FrameHeader.from_bytes(data, 3, 5)
+
+
+def test_headers_at_their_limits() -> None:
+    """The bytes as the format says: level and whether later frames may use it, place and chroma, references."""
+    for data, header in (
+        (bytes([LEVELS - 1, 0xC0 | 4, 0xF2]), FrameHeader(LEVELS - 1, 3, True, 4, (2,))),
+        (bytes([0x80, 0x40, 0x21]), FrameHeader(0, 1, False, 0, (1, 2))),
+        (bytes([0x80 | LOWEST, 0x80 | 4, 0xFF]), FrameHeader(LOWEST, 2, False, 4, ())),
+    ):
+        assert FrameHeader.from_bytes(data, 3, 5) == header
+        assert header.to_bytes() == data
 
 
 @given(st.binary(max_size=6), st.integers(0, WINDOW), st.integers(1, 64))
@@ -52,6 +100,7 @@ def test_any_header_is_sound_or_refused(data: bytes, window: int, frames: int) -
     except DamagedStreamError:
         return
     assert 0 <= header.level < LEVELS
+    assert 0 <= header.chroma < len(CHROMA_SCALES)
     assert header.place < frames
     assert header.intra == (not header.references)
     assert len(header.references) <= 2
@@ -120,13 +169,27 @@ def test_low_delay_refers_to_frames_that_are_there() -> None:
         window.add(number, plan.kept)
 
 
+@pytest.mark.parametrize("quality", [0, 1, 31, 62, 63])
+def test_levels_are_those_of_the_quality_or_a_little_lower(quality: int) -> None:
+    """The last frame of a group, and every fourth with low delay, are of the quality asked for; some levels are below
+    those of any quality."""
+    (end,), *rest = plan_group(0, GROUP, None, quality)
+    assert end.level == LOWEST + quality == plan_low_delay(4, quality).level
+    levels = [plan.level for wave in rest for plan in wave]
+    assert sorted(levels, reverse=True) == levels
+    assert LOWEST + quality - 20 < min(levels) <= max(levels) < LOWEST + quality
+    levels = [plan_low_delay(number, quality).level for number in range(1, 9)]
+    assert LOWEST + quality - 20 < min(levels) <= max(levels) == LOWEST + quality
+    assert (min(levels) < LOWEST) == (quality < 8)
+
+
 def test_keyframes_are_finer_and_rise_with_quality() -> None:
-    levels = [keyframe_level(quality) for quality in range(LEVELS)]
+    levels = [keyframe_level(quality) for quality in range(QUALITIES)]
     assert levels == sorted(levels)
-    assert all(quality <= level < LEVELS for quality, level in enumerate(levels))
+    assert all(LOWEST + quality < level < LEVELS for quality, level in enumerate(levels))
     before = None
     for worth in (-40, -9, 0, 5, 60):
-        of = [keyframe_level(quality, worth) for quality in range(LEVELS)]
+        of = [keyframe_level(quality, worth) for quality in range(QUALITIES)]
         assert of == sorted(of)
         assert 0 <= min(of) <= max(of) < LEVELS
         assert before is None or all(a >= b for a, b in zip(of, before, strict=True))
@@ -185,10 +248,121 @@ def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> No
         for unit in units:
             for header, number, blocks, symbols in decoder.read(unit.payload, unit.keyframe):
                 references = [kept.kept[slot] for slot in header.references]
-                planes = rebuild(blocks, symbols, header.level, references, weights.bases, pool)
+                planes = rebuild(blocks, symbols, header.level, header.chroma, references, weights.bases, pool)
                 kept.add(Reference(planes, blocks, header.level, number), header.kept)
         results.append([plane.tobytes() for entry in kept.kept for plane in entry.planes])
     assert results[0] == results[1]
+
+
+# --- how much chroma counts
+
+
+def with_errors(source: Planes, *shares: float) -> Planes:
+    """Planes that differ by four in so many samples."""
+    planes = []
+    for plane, share in zip(source, shares, strict=True):
+        changed = plane.copy().ravel()
+        changed[: round(share * changed.size)] ^= 4
+        planes.append(changed.reshape(plane.shape))
+    return planes[0], planes[1], planes[2]
+
+
+def test_mean_squared_errors() -> None:
+    random = np.random.default_rng(0)
+    a, b = (random.integers(0, 256, (24, 40)).astype(np.uint8) for _ in range(2))
+    assert mean_squared_error(a, b) == pytest.approx(float(((a.astype(float) - b) ** 2).mean()))
+    assert mean_squared_error(a, a) == 0
+    assert mean_squared_error(np.zeros((2, 2), np.uint8), np.full((2, 2), 255, np.uint8)) == 255**2
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
+def test_the_wanted_weight_of_chroma_is_the_nearest_to_what_psnr_asks_for(shares: list[float], seed: int) -> None:
+    """The derivative of (6 Y + U + V) / 8 of PSNR by what is lost of U and V, as that of Y is one, and its root."""
+    random = np.random.default_rng(seed)
+    y, u, v = (random.integers(0, 256, shape).astype(np.uint8) for shape in ((32, 48), (16, 24), (16, 24)))
+    decoded = with_errors((y, u, v), *shares)
+    lost = [
+        max(float(((a.astype(float) - b) ** 2).mean()), LEAST_ERROR) for a, b in zip((y, u, v), decoded, strict=True)
+    ]
+    # there are four times as many samples of luma: 6 / 4 of U and of V together, which makes 3 for each of them
+    wanted = math.log(CHROMA_FACTOR * math.sqrt(lost[0] / 3 * (1 / lost[1] + 1 / lost[2])))
+    distances = [abs(wanted - math.log(chroma_weight(chroma))) for chroma in range(len(CHROMA_SCALES))]
+    found = wanted_chroma((y, u, v), decoded)
+    assert 0 <= found < len(CHROMA_SCALES)
+    assert distances[found] <= min(distances) + 1e-9
+
+
+def test_chroma_counts_the_more_the_better_it_is_already() -> None:
+    """From the least to the most; planes that are the same are no division by nothing."""
+    source = next(iter(moving_pattern(64, 48, 1))).planes
+    found = [wanted_chroma(source, with_errors(source, 0.5, share, share)) for share in (1, 0.3, 0.1, 0.05, 0.02, 0)]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0, len(CHROMA_SCALES) - 1)
+    assert wanted_chroma(source, source) in range(len(CHROMA_SCALES))
+    assert wanted_chroma(source, with_errors(source, 1, 0, 0)) == len(CHROMA_SCALES) - 1
+    assert wanted_chroma(source, with_errors(source, 0, 1, 1)) == 0
+
+
+def coloured(count: int, amount: float) -> list[Planes]:
+    """A moving picture whose chroma is so many times as lively."""
+    frames = []
+    for frame in moving_pattern(64, 48, count, seed=4):
+        u, v = ((128 + amount * (p.astype(float) - 128)).clip(0, 255).astype(np.uint8) for p in frame.planes[1:])
+        frames.append((frame.planes[0], u, v))
+    return frames
+
+
+def decided(weights: Weights, frames: list[Planes], profile: str, **settings: object) -> list[DecidedUnit]:
+    with ThreadPoolExecutor(1) as pool:
+        analyser = VideoAnalyser(weights.bases, 48, 64, 30, pool, profile=profile, **settings)  # type: ignore[arg-type]
+        return [unit for frame in frames for unit in analyser.push(frame)] + analyser.flush()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_chroma_counts_as_what_was_lost_before_says(weights: Weights, profile: str) -> None:
+    """With low delay in the frame before, else in the last frame of the group, and in that of the one before it."""
+    seen: set[int] = set()
+    for amount in (0.0, 1.0, 3.0):
+        frames = coloured(2 * GROUP + 1, amount)
+        units = decided(weights, frames, profile)
+        counts = {number: header.chroma for unit in units for header, number, *_ in unit.frames}
+        seen |= set(counts.values())
+        shown = [planes for unit in units for planes in unit.planes]
+        lost = [wanted_chroma(source, planes) for source, planes in zip(frames, shown, strict=True)]
+        for number in range(1, len(frames)):
+            before = (number - 1) // GROUP * GROUP
+            by = number - 1 if profile == "ld" else before if number == before + GROUP else before + GROUP
+            assert counts[number] == lost[by], number
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_keyframes_are_coded_again_where_chroma_counts_otherwise(
+    weights: Weights, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the weight that the first attempt wants; not where statistics are kept, which would be kept twice."""
+    tried: list[int] = []
+    choose = sequence.choose
+
+    def watched(*arguments: Any) -> Any:
+        if not arguments[3]:
+            tried.append(arguments[2])
+        return choose(*arguments)
+
+    monkeypatch.setattr(sequence, "choose", watched)
+    again = set()
+    for amount in (0.0, 1.0, 3.0):
+        frames = coloured(2, amount)
+        tried.clear()
+        (header, *_), *_ = decided(weights, frames, profile)[0].frames
+        assert tried[0] == CHROMA_AT_FIRST
+        assert header.chroma == tried[-1]
+        assert len(set(tried)) == len(tried) <= 2
+        again.add(len(tried))
+        tried.clear()
+        (header, *_), *_ = decided(weights, frames, profile, statistics=Statistics())[0].frames
+        assert tried == [header.chroma] == [CHROMA_AT_FIRST]
+    assert 2 in again
 
 
 # --- damage

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
 from nvcodec.models.kernels.deblock import BETA, TC, deblock, edge_strengths
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
-from nvcodec.models.quality import LEVELS, deblocking_qp
+from nvcodec.models.quality import LEVELS, LOWEST, QUALITIES, STEPS, deblocking_qp
 
 Planes = list[np.ndarray]
 QPS = (20, 30, 40)
@@ -165,8 +167,17 @@ def test_nothing_happens_at_the_finest_steps() -> None:
     planes = rough(48, 48, 2)
     for before, after in zip(planes, filtered(planes, decisions(3, 3), 15), strict=True):
         assert np.array_equal(before, after)
-    assert [deblocking_qp(level) for level in (0, LEVELS - 1)] == [43, 16]
-    assert all(deblocking_qp(n) >= deblocking_qp(n + 1) for n in range(LEVELS - 1))
+
+
+def test_strength_follows_the_steps() -> None:
+    """QP of H.265, whose steps are 2^((QP - 4) / 6); more than 51 there is not."""
+    qps = [deblocking_qp(level) for level in range(LEVELS)]
+    assert [qps[LOWEST], qps[LOWEST + QUALITIES - 1]] == [43, 16]
+    assert max(qps) == qps[0] == 51
+    assert min(qps) >= 0
+    assert all(a >= b for a, b in pairwise(qps))
+    for qp, step in zip(qps, STEPS, strict=True):
+        assert abs(qp - min(51, 4 + 6 * np.log2(int(step) / 16))) < 0.75
 
 
 def test_strengths_of_edges() -> None:
@@ -306,7 +317,7 @@ def reference_filter(planes: Planes, blocks: Blocks, qp: int) -> Planes:
     return out
 
 
-@pytest.mark.parametrize("qp", [16, 22, 28, 34, 40])
+@pytest.mark.parametrize("qp", [16, 22, 28, 34, 40, 51])
 def test_planes_are_those_of_the_standard(qp: int) -> None:
     changed = 0
     for seed in range(6):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.picture import BIT_PRICE, Blocks
+from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, compensate, padded
 from nvcodec.models.kernels.inter import (
@@ -22,10 +22,12 @@ from nvcodec.models.kernels.inter import (
 )
 from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, gather_residuals, quantise
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
-from nvcodec.models.transform import CHROMA_WEIGHT
+from nvcodec.models.quality import LOWEST, bit_price
+from nvcodec.models.transform import chroma_weight, dct_columns
 
 ROWS, COLUMNS = 4, 6
 SIZES = (384, 96, 16, 32, 384)
+PRICE = bit_price(LOWEST + 16)  # of a bit, squared steps
 
 
 def random_rates(random: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -46,7 +48,7 @@ def coefficients(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
 
 def chosen(values: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
     symbols = np.zeros(len(values), np.int16)
-    return float(quantise(values, rates, BIT_PRICE, symbols)), symbols
+    return float(quantise(values, rates, PRICE, symbols)), symbols
 
 
 def quarter_choice(
@@ -76,15 +78,15 @@ def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
         field[:] = 9
     costs, kinds = np.full((ROWS, COLUMNS), -1, np.float32), set()
     settle_inter(
-        tuple(parts), errors, rates, BIT_PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols,
+        tuple(parts), errors, rates, PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols,
         costs,
     )  # fmt: skip
     for k, (r, c) in enumerate(places):
         coarse, whole = chosen(parts[0][k], rates[0][0])
-        coarse += float(CODED_BITS) * BIT_PRICE
+        coarse += float(CODED_BITS) * PRICE
         quarters = [quarter_choice(parts, rates, k, q) for q in range(4)]
-        fine = float(CODED_BITS + 4 * TINY_BITS) * BIT_PRICE + sum(cost for cost, _, _ in quarters)
-        nothing = float(errors[k]) + BIT_PRICE * (0.5 if blocks.merged[r, c] else 1.0)
+        fine = float(CODED_BITS + 4 * TINY_BITS) * PRICE + sum(cost for cost, _, _ in quarters)
+        nothing = float(errors[k]) + PRICE * (0.5 if blocks.merged[r, c] else 1.0)
         is_fine = fine < coarse
         wanted = np.stack([s for _, _, s in quarters], 1).ravel() if is_fine else whole
         is_coded = nothing > min(coarse, fine) and bool(wanted.any())
@@ -123,19 +125,19 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
     costs[units[0, 0], units[0, 1]] = 99
     # some just not cheap enough, some just so
     for n, (r, c) in enumerate(units[1:], 1):
-        cost = chosen(values[n], rates)[0] + float(lost[n]) + float(CODED_BITS) * BIT_PRICE
-        costs[r : r + 2, c : c + 2] = (cost - BIT_PRICE * bool(blocks.coded[r : r + 2, c : c + 2].any())) / 4
+        cost = chosen(values[n], rates)[0] + float(lost[n]) + float(CODED_BITS) * PRICE
+        costs[r : r + 2, c : c + 2] = (cost - PRICE * bool(blocks.coded[r : r + 2, c : c + 2].any())) / 4
         costs[r, c] += 0.02 * (-1) ** n
     before = {name: getattr(blocks, name).copy() for name in ("pred", "merged", "large", "coded", "fine", "tiny")}
     settle_units(
-        values, lost, costs, rates, BIT_PRICE, units, blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
+        values, lost, costs, rates, PRICE, units, blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
     )  # fmt: skip
     whole = np.zeros((ROWS, COLUMNS), bool)
     for n, (r, c) in enumerate(units):
         unit = np.s_[r : r + 2, c : c + 2]
         cost, wanted = chosen(values[n], rates)
-        separate = float(costs[unit].sum()) + BIT_PRICE * bool(before["coded"][unit].any())
-        if cost + lost[n] + float(CODED_BITS) * BIT_PRICE < separate and wanted.any():
+        separate = float(costs[unit].sum()) + PRICE * bool(before["coded"][unit].any())
+        if cost + lost[n] + float(CODED_BITS) * PRICE < separate and wanted.any():
             whole[unit] = True
             assert np.array_equal(symbols[r, c], wanted)
             assert not symbols[unit].reshape(4, SAMPLES)[1:].any()
@@ -151,10 +153,15 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
         assert np.array_equal(getattr(blocks, name), before[name])
 
 
+@pytest.mark.parametrize("chroma", [0, 2, 3])
 @pytest.mark.parametrize("kind", [FIRST, SECOND, BOTH])
-def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_then(weights: Weights, kind: int) -> None:
-    """As `settle_inter` finds from the same prediction, of blocks that are coded and of one that is not."""
-    random, weight, step = np.random.default_rng(kind), np.float32(CHROMA_WEIGHT), 200
+def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
+    weights: Weights, kind: int, chroma: int
+) -> None:
+    """As `settle_inter` finds from the same prediction transformed by cosines, of blocks that are coded, in each of the
+    transforms, and of one that is not."""
+    # a step by which no coefficient is exactly 0.6, where `quantise` begins to count
+    random, weight, step = np.random.default_rng(kind), chroma_weight(chroma), 208
     first, second = (
         tuple(padded(smoothed(random, 16 * ROWS // s, 16 * COLUMNS // s), PAD // s) for s in (1, 2, 2))
         for _ in range(2)
@@ -174,30 +181,41 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_then(weights: We
     for a, b in zip(picture, predicted, strict=True):
         side = len(a) // ROWS
         a[:side, :side] = b[:side, :side]
+        # of some blocks a quarter of the noise, of some a sixteenth, by cosines of their own
+        for row in range(1, ROWS):
+            for part, columns in ((2, (1, 4)), (4, (2, 5))):
+                n = side // part
+                for column in columns:
+                    at = np.s_[side * row : side * (row + 1), side * column : side * (column + 1)]
+                    own = np.cos(np.arange(n) * 1.9 + row)[:, None] * np.cos(np.arange(n) * 1.3 + column) * 60
+                    a[at] = b[at]
+                    a[at][:n, :n] = (b[at][:n, :n] + own).clip(0, 255)
     places = np.argwhere(kinds[::2, ::2] > 0)
     samples = np.empty((len(places), SAMPLES), np.float32)
     gather_residuals(*picture, *predicted, places, samples)
     samples[:, 256:] *= weight
     samples *= 16 / step
-    bases, blocks = weights.bases, Blocks(ROWS, COLUMNS)
+    rates, blocks = weights.bases.rates, Blocks(ROWS, COLUMNS)
     parts = samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA]
-    coefficients = tuple(p @ a[0].T for p, a in zip(parts, bases.analysis[:4], strict=True))
+    coefficients = tuple((p @ dct_columns(transform)).astype(np.float32) for transform, p in enumerate(parts))
     symbols, costs = np.zeros((ROWS, COLUMNS, SAMPLES), np.int16), np.zeros((ROWS, COLUMNS), np.float32)
     errors = (samples * samples).sum(1)
     settle_inter(
-        coefficients, errors, bases.rates, BIT_PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
+        coefficients, errors, rates, PRICE, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
         symbols, costs,
     )  # fmt: skip
     one, two, room = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), room_for_trial()
     for r, c in places:
         cost = exact_cost(
-            picture, first, second, kinds, vectors, r, c, False, step, weight, bases.analysis, bases.rates, BIT_PRICE,
-            one, two, trial, room,
+            picture, first, second, kinds, vectors, r, c, False, step, weight, rates, PRICE, one, two, trial, room,
         )  # fmt: skip
         assert cost == pytest.approx(costs[r, c], rel=1e-3)
     assert all(np.array_equal(a, b) for a, b in zip(trial, predicted, strict=True))
     assert blocks.coded.any()
     assert not blocks.coded[0, 0]
+    assert (blocks.coded > blocks.fine).any()
+    assert (blocks.fine.repeat(2, 0).repeat(2, 1) > blocks.tiny).any()
+    assert blocks.tiny.any()
 
 
 def smoothed(random: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from nvcodec.models.conditional.frame_coder import NOT_ASKED
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights, nothing_learned
 from nvcodec.models.kernels import latents
-from nvcodec.models.kernels.latents import MAX_SYMBOL, NEAR, SAME, band_of, code_latents
-from nvcodec.models.kernels.residual import SAMPLES, energies, rate_class
+from nvcodec.models.kernels.latents import COMPONENT, MAX_SYMBOL, NEAR, SAME, band_of, code_latents
+from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, energies, rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import LEVELS
 from nvcodec.models.transform import SIDES, dct_columns, frequency_order
@@ -94,7 +95,7 @@ def random_state(random: np.random.Generator, rows: int, columns: int, size: int
     for r, c in np.argwhere(blocks.coded):
         if blocks.large[r, c] == WHOLE and (r % 2 or c % 2):
             continue
-        count = int(random.choice([1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 80, 81, SAMPLES]))
+        count = int(random.choice([1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 64, 65, 112, 113, 176, 177, SAMPLES]))
         places = random.permutation(SAMPLES)[:count]
         symbols[r, c, places] = random.choice([-1, 1], count) * random.integers(1, size + 1, count)
     energies(blocks.coded, blocks.large, symbols, blocks.energy)
@@ -106,7 +107,7 @@ def random_state(random: np.random.Generator, rows: int, columns: int, size: int
     st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 4), st.integers(0, LEVELS - 1),
     st.sampled_from([1, 3, 40, MAX_SYMBOL]),
 )  # fmt: skip
-@example(0, 3, 4, 63, MAX_SYMBOL)
+@example(0, 3, 4, LEVELS - 1, MAX_SYMBOL)
 def test_round_trip(seed: int, rows: int, columns: int, level: int, size: int) -> None:
     """Three frames in turn, each in contexts of the one before it; both sides learn the same."""
     random, writing, reading = np.random.default_rng(seed), fresh(), fresh()
@@ -129,21 +130,37 @@ def test_the_largest_symbols_everywhere() -> None:
     symbols[:, 3], symbols[1, 2] = 0, 0
     energies(blocks.coded, blocks.large, symbols, blocks.energy)
     last: State = Blocks(2, 4), np.zeros_like(symbols)
-    payload = write(fresh(), 63, blocks, symbols, last)
-    assert np.array_equal(read(payload, fresh(), 63, blocks, last), symbols)
+    payload = write(fresh(), LEVELS - 1, blocks, symbols, last)
+    assert np.array_equal(read(payload, fresh(), LEVELS - 1, blocks, last), symbols)
+
+
+def test_magnitudes_at_every_change_of_length() -> None:
+    """One, two, unary beyond, and the ends of each length of what is left."""
+    ends = 2 + latents.UNARY + (1 << np.arange(15))
+    sizes = np.unique(np.concatenate([np.arange(1, 20), ends - 1, ends, ends + 1, [MAX_SYMBOL - 1, MAX_SYMBOL]]))
+    sizes = sizes[sizes <= MAX_SYMBOL]
+    blocks, symbols = Blocks(1, 2), np.zeros((1, 2, SAMPLES), np.int16)
+    blocks.coded[:], blocks.fine[0, 1] = 1, 1
+    for c, sign in ((0, 1), (1, -1)):
+        symbols[0, c, 3 : 3 + len(sizes)] = sizes * sign
+        symbols[0, c, 200 : 200 + len(sizes)] = sizes[::-1] * -sign
+    energies(blocks.coded, blocks.large, symbols, blocks.energy)
+    last: State = Blocks(1, 2), np.zeros_like(symbols)
+    payload = write(fresh(), 50, blocks, symbols, last)
+    assert np.array_equal(read(payload, fresh(), 50, blocks, last), symbols)
 
 
 @settings(max_examples=100)
 @given(st.binary(max_size=600), st.integers(0, 2**32 - 1), st.integers(0, LEVELS - 1))
 @example(b"", 0, 0)
-@example(b"\0" + b"\xff" * 600, 1, 63)
+@example(b"\0" + b"\xff" * 600, 1, LEVELS - 1)
 @example(b"\0\x7f" * 300, 2, 30)
 def test_any_bytes_give_symbols_in_bounds(payload: bytes, seed: int, level: int) -> None:
     random, learned = np.random.default_rng(seed), fresh()
     rows, columns = int(random.integers(1, 4)), int(random.integers(1, 4))
     last = random_state(random, rows, columns, MAX_SYMBOL)
     blocks, _ = random_state(random, rows, columns, 1)
-    blocks.energy[:] = random.integers(0, 8, blocks.energy.shape) * blocks.coded  # not what any symbols say
+    blocks.energy[:] = random.integers(0, RATE_CLASSES, blocks.energy.shape) * blocks.coded  # not what any symbols say
     symbols = read(payload, learned, level, blocks, last)
     assert np.abs(symbols.astype(int)).max() <= MAX_SYMBOL
     assert not symbols[blocks.coded == 0].any()
@@ -207,6 +224,23 @@ def test_same_latents_are_those_of_the_component_before(kind: int) -> None:
     assert (SAME[kind] >= 0).sum() > len(places) / 5
 
 
+@pytest.mark.parametrize("kind", range(4))
+def test_components_of_latents(kind: int) -> None:
+    """Luma, U and V; of tiny squares the first four are luma."""
+    for k, (component, _, _) in enumerate(frequencies(kind)):
+        assert COMPONENT[kind, k] == (component if kind != 2 else max(0, component - 3))
+    assert set(COMPONENT[kind].tolist()) == {0, 1, 2}
+
+
+def test_classes_of_sums_rise_to_the_last_one() -> None:
+    """Every class is there, one after the other, and none beyond those that tables have room for."""
+    for classes, count in ((latents.SUM, latents.SUMS), (latents.SIZE, 8)):
+        assert len(classes) == latents.LARGEST_SUM + 1
+        assert classes[0] == 0
+        assert classes[-1] == count - 1
+        assert set(np.diff(classes).tolist()) == {0, 1}
+
+
 def test_frequencies_are_those_of_the_cosines() -> None:
     """Of each column the sign changes as often down and across as its frequencies say, in its component alone."""
     for transform in range(4):
@@ -260,7 +294,7 @@ def test_bits_are_spent_where_the_latents_are() -> None:
     bits = spent[0]
     assert (np.diff(bits[:, 2]) > 0).all()
     assert (bits[:, 2] > bits[:, :2].max(1)).all()
-    assert (bits[:, 2] > [6, 20, 60]).all()  # the signs alone
+    assert (bits[:, 2] > [6, 20, 60]).all()  # the signs alone, which follow from nothing
     assert (bits[:2, 3] == 0).all()  # of blocks that tell how many latents there are nothing is left to say
     assert bits[2, 3] > 0
 
@@ -306,3 +340,69 @@ def test_contexts_are_used(what: str, large: int) -> None:
         return total
 
     assert nbytes(True) < 0.8 * nbytes(False)
+
+
+def coded_nbytes(make: Callable[[np.random.Generator], np.ndarray], large: int = 0) -> int:
+    """Bytes of the latents of some frames of 4 x 4 units or blocks, each coded as if none were before it."""
+    random, learned, total = np.random.default_rng(2), fresh(), 0
+    size = 4 if large == 0 else 8
+    nothing: State = Blocks(size, size), np.zeros((size, size, SAMPLES), np.int16)
+    for _ in range(12):
+        blocks, symbols = Blocks(size, size), np.zeros((size, size, SAMPLES), np.int16)
+        symbols[:: size // 4, :: size // 4] = make(random)
+        blocks.coded[:], blocks.large[:] = 1, large
+        energies(blocks.coded, blocks.large, symbols, blocks.energy)
+        total += len(write(learned, 50, blocks, symbols, nothing))
+    return total
+
+
+def signs_of_neighbours(signs: np.ndarray) -> np.ndarray:
+    """Those of the first block everywhere."""
+    return np.broadcast_to(signs[:1, :1], signs.shape)
+
+
+def signs_of_components(signs: np.ndarray) -> np.ndarray:
+    """Of U those of luma, of V the others; of those that have a frequency in common."""
+    out = signs.copy()
+    for k, at in enumerate(SAME[0].tolist()):
+        if at >= 0:
+            out[..., k] = out[..., at] * (1 if COMPONENT[0, k] == 1 else -1)
+    return out
+
+
+def signs_of_lower_frequencies(signs: np.ndarray) -> np.ndarray:
+    """Those of the next lower frequency in each component, where there is one."""
+    out = signs.copy()
+    for k, (above, before) in enumerate(NEAR[0, :, :2].tolist()):
+        if max(above, before) >= 0:
+            out[..., k] = out[..., above if above >= 0 else before]
+    return out
+
+
+@pytest.mark.parametrize("large", [0, WHOLE])
+@pytest.mark.parametrize("rule", [signs_of_neighbours, signs_of_components, signs_of_lower_frequencies])
+def test_signs_that_follow_from_others_cost_less(rule: Callable[[np.ndarray], np.ndarray], large: int) -> None:
+    """Where nearly all latents are there, so that signs are most of what is said."""
+
+    def some(random: np.random.Generator, rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        there = random.random((4, 4, SAMPLES)) < 0.98
+        return rule(random.choice([-1, 1], (4, 4, SAMPLES))) * there
+
+    free = coded_nbytes(lambda random: some(random, lambda signs: signs), large)
+    assert coded_nbytes(lambda random: some(random, rule), large) < 0.75 * free
+    assert free > 12 * 16 * SAMPLES / 8 * 0.98  # a bit each
+
+
+@pytest.mark.parametrize("what", ["those before", "its neighbours", "the place"])
+def test_large_latents_cost_less_where_others_tell_how_large_they_are(what: str) -> None:
+    """All of them are larger than two."""
+
+    def some(random: np.random.Generator, told: bool) -> np.ndarray:
+        shape = {"those before": (4, 4, 1), "its neighbours": (1, 1, SAMPLES), "the place": (1, 1, SAMPLES)}[what]
+        lengths = random.integers(0, 8, shape if told else (4, 4, SAMPLES))
+        if told and what == "the place":
+            lengths = np.arange(SAMPLES) // 48
+        return 3 + random.integers(0, 1 << np.broadcast_to(lengths, (4, 4, SAMPLES)))
+
+    told, free = (coded_nbytes(lambda random, told=told: some(random, told)) for told in (True, False))
+    assert told < 0.93 * free

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from nvcodec.models.kernels.residual import (
     transform_class,
 )
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
+from nvcodec.models.quality import CHROMA_SCALES, STEPS
 from nvcodec.models.transform import (
     ANGLES,
     CHROMA_WEIGHT,
@@ -36,6 +38,7 @@ from nvcodec.models.transform import (
     SIDES,
     BlockBases,
     bases_of,
+    chroma_weight,
     dct_columns,
     integer_basis,
     sample_weights,
@@ -43,7 +46,11 @@ from nvcodec.models.transform import (
 )
 
 SAMPLES, MODES = 384, 35
+LUMA = 256  # of the samples, before those of chroma
 LARGE = 4  # of the transforms
+SCALES = [int(scale) for scale in CHROMA_SCALES]  # of chroma's residual, 256ths
+PLAIN = 256  # leaves chroma as it is
+COARSEST = int(STEPS[0])
 # modes of each class of upright angles, from left to right
 UPRIGHT = (range(18, 22), range(22, 25), range(25, 28), range(28, 31), range(31, 35))
 OF_CLASS = [8, 1, 20, 22, 26, 29, 33, 16, 12, 10, 7, 3]  # a mode of each class (of the first: inter blocks)
@@ -111,6 +118,13 @@ def all_of(mode: int) -> np.ndarray:
     return np.full((4, 4), mode, np.uint8)
 
 
+def scaled(values: np.ndarray, scale: int) -> np.ndarray:
+    """Samples (384,) whose chroma is so many 256ths."""
+    out = values.astype(np.float64)
+    out[LUMA:] *= scale / 256
+    return out
+
+
 def test_classes_of_modes() -> None:
     for mode in range(MODES):
         assert transform_class(True, mode) == 0
@@ -120,38 +134,41 @@ def test_classes_of_modes() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_synthesis_is_a_matrix_product(bases: BlockBases, seed: int) -> None:
-    """Each square in the class of its mode."""
+    """Each square in the class of its mode; chroma is scaled before anything is rounded."""
     random, out = np.random.default_rng(seed), np.zeros(SAMPLES, np.int32)
+    kinds = ((64, 3, 0.1), (1024, 4, 0.02), (COARSEST, 2, 0.02), (200, 200, 0.02), (64, 50, 1.0), (1, 32767, 0.005))
     for fine, tiny in transforms():
-        for step, size, share in ((64, 3, 0.1), (1024, 4, 0.02), (200, 200, 0.02), (64, 50, 1.0), (1, 32767, 0.005)):
+        for step, size, share in kinds:
             inter, modes = seed == 0, random.integers(0, MODES, (4, 4)).astype(np.uint8)
             classes = np.array([[class_of(inter, int(mode)) for mode in row] for row in modes])
             symbols = random_symbols(random, size, share)
             values = (symbols.astype(np.int64) * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
             exact = coefficient_matrix(bases, classes, fine, tiny) @ values
             assert np.abs(exact).max() < 1 << 13  # or sums would wrap
-            synthesise(symbols, step, inter, int(fine), tiny, modes, bases.pictures, out)
-            assert np.array_equal(out, np.floor(exact + 0.5)), (fine, tiny, step)
+            for scale in SCALES:
+                synthesise(symbols, step, scale, inter, int(fine), tiny, modes, bases.pictures, out)
+                assert np.array_equal(out, np.floor(scaled(exact, scale) + 0.5)), (fine, tiny, step, scale)
 
 
-def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases) -> None:
-    """At the coarsest step, 2^10, it is symbol 128."""
+@pytest.mark.parametrize(("step", "first"), [(1024, 128), (COARSEST, 35)])
+def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases, step: int, first: int) -> None:
+    """2^17, which is the first symbol that reaches it, or what is left of that."""
     found, limit = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
     between = np.zeros((32, 16), np.int32)
-    for symbol in (-32768, 128, 32767):
+    for symbol, scale in itertools.product((-32768, first, 32767), SCALES):
         symbols = np.zeros(SAMPLES, np.int16)
         symbols[5] = symbol
-        synthesise(symbols, 1024, True, 0, np.zeros((2, 2), np.uint8), all_of(0), bases.pictures, found)
+        synthesise(symbols, step, scale, True, 0, np.zeros((2, 2), np.uint8), all_of(0), bases.pictures, found)
         exact = bases.pictures[0][0, 5].astype(float) * np.sign(symbol) * MAX_COEFFICIENT / (1 << 18)
-        assert np.array_equal(found, np.floor(exact + 0.5))
+        assert np.array_equal(found, np.floor(scaled(exact, scale) + 0.5))
         units = np.zeros((2, 3, 32, 32), np.int32)
-        synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[0])
-        symbols[5] = 128 * np.sign(symbol)
-        synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[1])
+        synthesise_large(symbols, step, scale, True, 0, bases.pictures, limit, between, units[0])
+        symbols[5] = first * np.sign(symbol)
+        synthesise_large(symbols, step, scale, True, 0, bases.pictures, limit, between, units[1])
         assert np.array_equal(*units)
         assert units.any()
-        symbols[5] = 127 * np.sign(symbol)
-        synthesise_large(symbols, 1024, True, 0, bases.pictures, limit, between, units[1])
+        symbols[5] = (first - 1) * np.sign(symbol)
+        synthesise_large(symbols, step, scale, True, 0, bases.pictures, limit, between, units[1])
         assert not np.array_equal(*units)
 
 
@@ -160,17 +177,18 @@ def test_the_largest_symbols_everywhere_do_no_harm(bases: BlockBases) -> None:
     random = np.random.default_rng(0)
     planes = [np.full(shape, 128, np.uint8) for shape in ((32, 32), (16, 16), (16, 16))]
     first, again = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
-    for fine, tiny in transforms():
+    for (fine, tiny), step, scale in itertools.product(transforms(), (1024, COARSEST), (min(SCALES), max(SCALES))):
         symbols = random.choice([-32768, 32767], SAMPLES).astype(np.int16)
         for out in (first, again):
-            synthesise(symbols, 1024, False, int(fine), tiny, all_of(30), bases.pictures, out)
+            synthesise(symbols, step, scale, False, int(fine), tiny, all_of(30), bases.pictures, out)
         assert np.array_equal(first, again)
         add_block(*planes, 0, 0, first)
     units, between = np.zeros((2, 3, 32, 32), np.int32), np.zeros((32, 16), np.int32)
-    for unit in units:
-        synthesise_large(symbols, 1024, False, 9, bases.pictures, first, between, unit)
-    assert np.array_equal(*units)
-    add_unit(*planes, 0, 0, units[0])
+    for step, scale in itertools.product((1024, COARSEST), (min(SCALES), max(SCALES))):
+        for unit in units:
+            synthesise_large(symbols, step, scale, False, 9, bases.pictures, first, between, unit)
+        assert np.array_equal(*units)
+        add_unit(*planes, 0, 0, units[0])
 
 
 def test_bases_are_orthonormal_within_rounding(bases: BlockBases) -> None:
@@ -183,6 +201,16 @@ def test_bases_are_orthonormal_within_rounding(bases: BlockBases) -> None:
             # each entry is rounded to half a unit of 2^-14, chroma's weighted by 2.2; errors add up at random
             assert np.abs(columns @ columns.T - np.eye(n)).max() < 6 * 1.7 * 2**-15 * 2
             assert np.abs(columns.T @ columns - np.eye(n)).max() < 6 * 1.7 * 2**-15 * 2
+
+
+def test_chroma_that_counts_more_is_scaled_less() -> None:
+    """So that the same transforms fit: what the residual is multiplied with divides the weight."""
+    assert PLAIN in SCALES
+    assert sorted(SCALES, reverse=True) == SCALES
+    for chroma, scale in enumerate(SCALES):
+        weight = chroma_weight(chroma)
+        assert weight.dtype == np.float32
+        assert weight * scale == pytest.approx(CHROMA_WEIGHT * PLAIN, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", range(len(SIDES)))
@@ -212,29 +240,34 @@ def test_residuals_turn_with_their_modes(bases: BlockBases, mode: int) -> None:
     """Of coarse blocks, of quarters of a fine one, and of units."""
     random, between = np.random.default_rng(mode), np.zeros((32, 16), np.int32)
     blocks, units = np.zeros((2, SAMPLES), np.int32), np.zeros((2, 3, 32, 32), np.int32)
-    for fine in (0, 1):
+    for fine, scale in itertools.product((0, 1), SCALES):
         symbols = random_symbols(random, 3, 0.1)
         # quarters change places, too
         other = symbols.reshape(96, 4)[:, [0, 2, 1, 3]].ravel() if fine else symbols
         for of, angle, out in ((symbols, mode, blocks[0]), (np.ascontiguousarray(other), 36 - mode, blocks[1])):
-            synthesise(of, 200, False, fine, np.zeros((2, 2), np.uint8), all_of(angle), bases.pictures, out)
+            quarters = np.zeros((2, 2), np.uint8)
+            synthesise(of, 200, scale, False, fine, quarters, all_of(angle), bases.pictures, out)
         assert np.array_equal(blocks[1], blocks[0][turned(0)])
         assert blocks.any()
-    for angle, unit in ((mode, units[0]), (36 - mode, units[1])):
-        synthesise_large(symbols, 200, False, angle, bases.pictures, blocks[0], between, unit)
-    luma, chroma = units[0, 0].T, units[0, 1:, :16, :16].transpose(0, 2, 1)
-    # rounding goes by columns first, so that turned ones may be rounded the other way
-    assert np.abs(units[1, 0] - luma).max() <= 1
-    assert np.abs(units[1, 1:, :16, :16] - chroma).max() <= 1
-    assert luma.any()
+    for scale in SCALES:
+        for angle, unit in ((mode, units[0]), (36 - mode, units[1])):
+            synthesise_large(symbols, 200, scale, False, angle, bases.pictures, blocks[0], between, unit)
+        luma, chroma = units[0, 0].T, units[0, 1:, :16, :16].transpose(0, 2, 1)
+        # rounding goes by columns first, so that turned ones may be rounded the other way
+        assert np.abs(units[1, 0] - luma).max() <= 1
+        assert np.abs(units[1, 1:, :16, :16] - chroma).max() <= 1
+        assert luma.any()
+        assert chroma.any()
 
 
+@pytest.mark.parametrize("chroma", range(len(SCALES)))
 @pytest.mark.parametrize("which", range(CLASSES))
-def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which: int) -> None:
-    """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value."""
+def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which: int, chroma: int) -> None:
+    """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value,
+    however chroma counts."""
     random, out = np.random.default_rng(which), np.zeros(SAMPLES, np.int32)
     sample = random.integers(-60, 61, SAMPLES)
-    weighted = (sample * sample_weights(0)).astype(np.float32)
+    weighted = np.where(np.arange(SAMPLES) < LUMA, sample, sample * chroma_weight(chroma)).astype(np.float32)
     for fine, tiny in transforms():
         coefficients = np.zeros(SAMPLES)
         if not fine:
@@ -248,7 +281,7 @@ def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which
             k = np.arange(32)
             coefficients[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = bases.analysis[3][which] @ weighted[TINY_CHROMA[q]]
         symbols, modes = np.rint(coefficients * 16).astype(np.int16), all_of(OF_CLASS[which])
-        synthesise(symbols, 1, which == 0, int(fine), tiny, modes, bases.pictures, out)
+        synthesise(symbols, 1, SCALES[chroma], which == 0, int(fine), tiny, modes, bases.pictures, out)
         assert np.abs(out - sample).max() <= 1
 
 
@@ -286,11 +319,12 @@ def test_cosines_are_orthonormal_and_pinned(n: int) -> None:
 def test_units_are_sums_of_pictures_of_cosines(bases: BlockBases, which: int) -> None:
     random, between = np.random.default_rng(which), np.full((32, 16), 9, np.int32)
     values = np.full(SAMPLES, 9, np.int32)
-    for step, size, share in ((64, 3, 0.1), (1024, 4, 0.02), (200, 200, 0.02), (64, 30, 1.0), (40, 0, 0.0)):
+    kinds = ((64, 3, 0.1), (1024, 4, 0.02), (COARSEST, 2, 0.02), (200, 200, 0.02), (64, 30, 1.0), (40, 0, 0.0))
+    for (step, size, share), scale in itertools.product(kinds, SCALES):
         symbols, unit = random_symbols(random, size, share), np.full((3, 32, 32), -7, np.int32)
-        synthesise_large(symbols, step, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
+        synthesise_large(symbols, step, scale, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
         coefficients = (symbols.astype(np.int64) * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
-        lowest = coefficients @ bases.pictures[LARGE][which].astype(np.int64) / (1 << 14)
+        lowest = scaled(coefficients @ bases.pictures[LARGE][which].astype(np.int64) / (1 << 14), scale)
         rounded = np.floor(lowest + 0.5).astype(np.int64)
         for part, first, n, table in (
             (0, 0, 32, LARGE_COSINES),
@@ -306,7 +340,7 @@ def test_units_are_sums_of_pictures_of_cosines(bases: BlockBases, which: int) ->
             assert np.abs(exact - real).max() < 0.6 + 2e-3 * np.abs(lowest).max()
         assert (unit[1:, 16:] == -7).all()
         assert (unit[1:, :, 16:] == -7).all()
-        assert unit[0].any() == bool(symbols.any())
+        assert any(part.any() for part in parts_of(unit)) == bool(symbols.any())
 
 
 def in_second_unit(plane: np.ndarray) -> np.ndarray:
@@ -315,10 +349,12 @@ def in_second_unit(plane: np.ndarray) -> np.ndarray:
     return plane[n : 2 * n, n:]
 
 
+@pytest.mark.parametrize("chroma", range(len(SCALES)))
 @pytest.mark.parametrize("which", [0, 1, 4, 9])
-def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int) -> None:
-    """Of differences that have only low cosines, to a sample value or two."""
-    random, weights = np.random.default_rng(which), (1, CHROMA_WEIGHT, CHROMA_WEIGHT)
+def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int, chroma: int) -> None:
+    """Of differences that have only low cosines, to a sample value or two, however chroma counts."""
+    weight = chroma_weight(chroma)
+    random, weights = np.random.default_rng(which), (1, float(weight), float(weight))
     planes = [np.full((96 // s, 64 // s), 128, np.uint8) for s in (1, 2, 2)]
     source = [plane.copy() for plane in planes]
     differences = []
@@ -329,7 +365,7 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int) -> 
         differences.append(np.rint(samples * 100 / np.abs(samples).max()))
         in_second_unit(plane)[:] = 128 + differences[-1]
     found = np.zeros(SAMPLES, np.float32)
-    total = unit_cosines(tuple(source), tuple(planes), 2, 2, np.float32(CHROMA_WEIGHT), found)
+    total = unit_cosines(tuple(source), tuple(planes), 2, 2, weight, found)
     weighted = [w * part for w, part in zip(weights, differences, strict=True)]
     assert total == pytest.approx(sum((part**2).sum() for part in weighted), rel=1e-5)
     exact = np.concatenate([(cosines(len(part)) @ part @ cosines(len(part)).T).ravel() for part in weighted])
@@ -337,7 +373,7 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int) -> 
     assert (found.astype(float) ** 2).sum() == pytest.approx(total, rel=0.02)
     symbols = np.rint(bases.analysis[LARGE][which] @ found * 16).astype(np.int16)
     unit, values, between = np.zeros((3, 32, 32), np.int32), np.zeros(SAMPLES, np.int32), np.zeros((32, 16), np.int32)
-    synthesise_large(symbols, 1, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
+    synthesise_large(symbols, 1, SCALES[chroma], which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
     add_unit(*planes, 2, 2, unit)
     for plane, wanted in zip(planes, source, strict=True):
         assert np.abs(plane.astype(int) - wanted).max() <= 2
@@ -372,7 +408,8 @@ def test_residuals_are_gathered_and_added_in_the_same_order(weights: Weights) ->
     assert all(np.array_equal(a, b) for a, b in zip(predicted, picture, strict=True))
 
 
-def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights) -> None:
+@pytest.mark.parametrize("scale", SCALES)
+def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights, scale: int) -> None:
     """Of 5 x 5 blocks, among them units that are transformed as a whole: inter, intra and not coded."""
     random = np.random.default_rng(4)
     shapes = ((80, 80), (40, 40), (40, 40))
@@ -389,7 +426,7 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights)
     found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
     steps = np.ascontiguousarray(random.integers(50, 200, (3, 3)).astype(np.int32).repeat(2, 0).repeat(2, 1)[:5, :5])
     for rows in ((0, 2), (2, 5)):
-        add_inter_residuals(*found, pred, coded, fine, tiny, large, symbols, steps, pictures, *rows)
+        add_inter_residuals(*found, pred, coded, fine, tiny, large, symbols, steps, scale, pictures, *rows)
     out, unit = np.zeros(SAMPLES, np.int32), np.zeros((3, 32, 32), np.int32)
     for r in range(5):
         for c in range(5):
@@ -400,10 +437,11 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights)
                 if (r, c) != (0, 0):
                     continue
                 size, parts = 2, parts_of(unit)
-                synthesise_large(symbols[r, c], steps[r, c], True, 0, pictures, out, np.zeros((32, 16), np.int32), unit)
+                between = np.zeros((32, 16), np.int32)
+                synthesise_large(symbols[r, c], steps[r, c], scale, True, 0, pictures, out, between, unit)
             else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-                synthesise(symbols[r, c], steps[r, c], True, fine[r, c], quarters, all_of(0), pictures, out)
+                synthesise(symbols[r, c], steps[r, c], scale, True, fine[r, c], quarters, all_of(0), pictures, out)
             for plane, part, n in zip(wanted, parts, (16, 8, 8), strict=True):
                 at = np.s_[n * r : n * (r + size), n * c : n * (c + size)]
                 plane[at] = (plane[at].astype(int) + part.reshape(n * size, -1)).clip(0, 255)
@@ -454,7 +492,7 @@ def test_a_higher_price_gives_fewer_symbols() -> None:
 
 
 def test_energies_are_classes_of_counts() -> None:
-    ends = (1, 2, 4, 8, 16, 32, 80, 384)  # the most symbols of each class
+    ends = (1, 2, 4, 8, 16, 32, 64, 112, 176, 384)  # the most symbols of each class
     counts = np.arange(SAMPLES + 1)
     wanted = np.searchsorted(ends, counts)
     assert [rate_class(int(n)) for n in counts] == wanted.tolist()
@@ -464,15 +502,15 @@ def test_energies_are_classes_of_counts() -> None:
         symbols[0, n, np.random.default_rng(n).permutation(SAMPLES)[:n]] = -7
     coded = np.ones((1, SAMPLES + 1), np.uint8)
     coded[0, ::5] = 0
-    out = np.full(coded.shape, 9, np.uint8)
+    out = np.full(coded.shape, 99, np.uint8)
     energies(coded, np.zeros_like(coded), symbols, out)
     assert np.array_equal(out[0], wanted * coded[0])
 
 
 def test_energies_of_units_are_those_of_their_first_blocks() -> None:
     symbols, coded = np.zeros((3, 4, SAMPLES), np.int16), np.ones((3, 4), np.uint8)
-    symbols[0, 0, :100], symbols[0, 2, :10], symbols[0, 3, :3], symbols[2, 1, :40] = 1, -1, 2, 5
-    large, out = np.zeros((3, 4), np.uint8), np.full((3, 4), 9, np.uint8)
+    symbols[0, 0, :200], symbols[0, 2, :10], symbols[0, 3, :3], symbols[2, 1, :100] = 1, -1, 2, 5
+    large, out = np.zeros((3, 4), np.uint8), np.full((3, 4), 99, np.uint8)
     large[:2, :2], large[:2, 2:] = WHOLE, SHARED
     energies(coded, large, symbols, out)
-    assert out.tolist() == [[7, 7, 4, 2], [7, 7, 0, 0], [0, 6, 0, 0]]
+    assert out.tolist() == [[9, 9, 4, 2], [9, 9, 0, 0], [0, 7, 0, 0]]

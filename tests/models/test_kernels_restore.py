@@ -28,7 +28,7 @@ from nvcodec.models.kernels.restore import (
     restore,
     squared_errors,
 )
-from nvcodec.models.quality import STEPS
+from nvcodec.models.quality import LOWEST, STEPS
 
 ROWS, COLUMNS = 3, 5  # blocks: units at the right and lower edge are not whole
 UNITS = ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
@@ -91,7 +91,7 @@ def reference_classes(y: np.ndarray, step: int) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("step", [int(STEPS[0]), 300, int(STEPS[-1])])
+@pytest.mark.parametrize("step", [int(STEPS[0]), int(STEPS[LOWEST]), 300, int(STEPS[-1])])
 def test_classes_are_those_of_second_differences(step: int) -> None:
     seen = set()
     for seed in range(6):
@@ -100,7 +100,7 @@ def test_classes_are_those_of_second_differences(step: int) -> None:
         classify(y, step, 0, ROWS, found)
         assert np.array_equal(found, reference_classes(y, step))
         seen |= set(found.ravel().tolist())
-    assert len(seen) > CLASSES // 3
+    assert len(seen) > CLASSES // (3 if step <= STEPS[LOWEST] else 5)  # there is less to tell apart in large steps
 
 
 def test_classes_of_textures() -> None:

@@ -15,7 +15,6 @@ import pytest
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
 from nvcodec.models.conditional.picture import (
     BANK_BITS,
-    BIT_PRICE,
     CODED_BITS,
     Blocks,
     Planes,
@@ -33,10 +32,11 @@ from nvcodec.models.kernels.frame_intra import price_curve
 from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, TWO_COLUMNS, TWO_ROWS
 from nvcodec.models.kernels.restore import BANKS, RANGES
 from nvcodec.models.kernels.syntax import ALONE, WHOLE
-from nvcodec.models.quality import LEVELS, STEPS
-from nvcodec.models.transform import CHROMA_WEIGHT, CLASSES, Filters, no_filters
+from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, STEPS, bit_price
+from nvcodec.models.transform import CLASSES, Filters, chroma_weight, no_filters
 
 ROWS, COLUMNS = 3, 4
+CHROMA = 2  # its residual as it is
 FIELDS = (*syntax.FIELDS, "banks")
 
 
@@ -106,11 +106,11 @@ def smoothing(banks: int = BANKS, only_range: int | None = None) -> Filters:
 
 @pytest.mark.parametrize("preset", EFFORTS)
 @pytest.mark.parametrize("count", [0, 1, 2])
-@pytest.mark.parametrize("level", [0, 30, 63])
+@pytest.mark.parametrize("level", [0, LOWEST, LOWEST + 30, LEVELS - 1])
 def test_what_is_chosen_is_what_is_written_and_rebuilt(
     weights: Weights, pool: ThreadPoolExecutor, preset: str, count: int, level: int
 ) -> None:
-    for seed in range(3):
+    for seed, chroma in enumerate((2, 0, 1, 3)):
         a, b = texture(seed), texture(seed, 1.2)
         references = [reference(a, 0), reference(b, 8)][:count]
         last = reference(b, 8, (8,)) if count else None
@@ -119,13 +119,13 @@ def test_what_is_chosen_is_what_is_written_and_rebuilt(
             last.blocks.vectors[0] = np.random.default_rng(seed).integers(-20, 21, last.blocks.vectors[0].shape)
         scale = np.array([128, 0])
         blocks, symbols, planes = choose(
-            mixed(a, b, 2 * seed), level, references, last, scale, weights.bases, EFFORTS[preset], pool
+            mixed(a, b, 2 * seed), level, chroma, references, last, scale, weights.bases, EFFORTS[preset], pool
         )
         if not count:
             assert not blocks.pred.any()
         assert blocks.pred.max() <= (BOTH if count == 2 else count)
         written_unchanged(blocks, count, last.blocks if last else Blocks(ROWS, COLUMNS), scale, symbols)
-        again = rebuild(blocks, symbols, level, references, weights.bases, pool)
+        again = rebuild(blocks, symbols, level, chroma, references, weights.bases, pool)
         assert all(np.array_equal(x, y) for x, y in zip(again, planes, strict=True))
 
 
@@ -148,8 +148,9 @@ def test_vectors_at_their_limit(
         last.blocks.vectors[:] = np.array(sign) * size
         scale = np.zeros(2, np.int64)
         blocks, symbols, _ = choose(
-            (corner[0], corner[1], corner[2]), 30, references, last, scale, weights.bases, EFFORTS[preset], pool
-        )
+            (corner[0], corner[1], corner[2]), LOWEST + 30, CHROMA, references, last, scale, weights.bases,
+            EFFORTS[preset], pool,
+        )  # fmt: skip
         assert np.abs(blocks.vectors).max() <= MAX_VECTOR
         written_unchanged(blocks, 2, last.blocks, scale, symbols)
 
@@ -161,9 +162,10 @@ def test_a_frame_coder_reads_what_it_wrote(weights: Weights, pool: ThreadPoolExe
         references = kept[::-1][:2]
         picture = mixed(texture(1), texture(2), 2 * number)
         blocks, symbols, planes = choose(
-            picture, 36, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool
-        )
-        header = FrameHeader(36, not references, True, 0, tuple(range(len(references))))
+            picture, LOWEST + 36, number, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"],
+            pool,
+        )  # fmt: skip
+        header = FrameHeader(LOWEST + 36, number, True, 0, tuple(range(len(references))))
         # the encoder here knows no last frame, the coder does: merged blocks would differ
         blocks.merged[:], blocks.parts[:] = 0, 0
         payload = writer.encode(header, number, blocks, symbols)
@@ -172,7 +174,7 @@ def test_a_frame_coder_reads_what_it_wrote(weights: Weights, pool: ThreadPoolExe
         assert np.array_equal(found_symbols, symbols)
         for name in FIELDS:
             assert np.array_equal(getattr(found, name), getattr(blocks, name)), name
-        kept.append(Reference(planes, blocks, 36, number))
+        kept.append(Reference(planes, blocks, LOWEST + 36, number))
 
 
 def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
@@ -191,12 +193,13 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     blocks, last = Blocks(1, columns), Blocks(1, columns)
     whole = np.zeros((2, 1, columns, 3))
     whole[:, 0, 0, 0] = MAX_VECTOR
-    prices = price_curve(16.0, BIT_PRICE, *CODED_BITS)
+    price = bit_price(LOWEST + 35)
+    prices = price_curve(16.0, price, *CODED_BITS)
     values = {
         "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
-        "weight": np.float32(1), "analysis": weights.bases.analysis, "rates": weights.bases.rates,
+        "weight": np.float32(1), "rates": weights.bases.rates,
         "first": first, "second": second, "references": 2, "whole": whole,
-        "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": BIT_PRICE,
+        "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": price,
         "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
         "large": blocks.large, "shapes": blocks.shapes, "kinds": blocks.kinds, "parts": blocks.parts,
@@ -217,7 +220,7 @@ def test_a_unit_with_one_motion_is_large(weights: Weights, pool: ThreadPoolExecu
             half = np.arange(len(plane))[:, None] // (16 // s) % 2 == 0  # every other row of blocks
             moved.append(np.where(half, upper, lower))
         blocks, symbols, _ = choose(
-            (moved[0], moved[1], moved[2]), 30, [first], None, np.zeros(2, np.int64), weights.bases,
+            (moved[0], moved[1], moved[2]), LOWEST + 30, CHROMA, [first], None, np.zeros(2, np.int64), weights.bases,
             EFFORTS["medium"], pool,
         )  # fmt: skip
         assert (blocks.large[:2] != ALONE).any() == large
@@ -258,7 +261,7 @@ def test_parts_that_moved_apart_are_parts(
     picture = moved_in_parts(planes, across, down)
     for count in (1, 2):
         references = [reference(planes, 0), reference(smooth_noise(7), 8)][:count]
-        rest = (40, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
+        rest = (LOWEST + 40, CHROMA, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
         blocks, symbols, _ = choose(picture, *rest)
         written_unchanged(blocks, count, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
         assert (blocks.shapes > 0).mean() > 0.6
@@ -269,7 +272,8 @@ def test_parts_that_moved_apart_are_parts(
 
 def test_the_fast_preset_does_not_look_at_parts(weights: Weights, pool: ThreadPoolExecutor) -> None:
     planes = smooth_noise(1)
-    rest = (40, [reference(planes, 0)], None, np.zeros(2, np.int64), weights.bases, EFFORTS["fast"], pool)
+    references = [reference(planes, 0)]
+    rest = (LOWEST + 40, CHROMA, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["fast"], pool)
     assert not choose(moved_in_parts(planes, True, True), *rest)[0].shapes.any()
 
 
@@ -280,20 +284,53 @@ def test_smooth_pictures_are_coded_in_large_units(weights: Weights, pool: Thread
     rough = texture(4)
     for planes, wanted in ((picture, True), (rough, False)):
         blocks, symbols, shown = choose(
-            planes, 10, [], None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool
+            planes, LOWEST + 10, CHROMA, [], None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool
         )
         assert (blocks.large[:2] == WHOLE).all() == wanted
         written_unchanged(blocks, 0, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
-        assert np.abs(shown[0][PAD:-PAD, PAD:-PAD].astype(int) - planes[0]).mean() < STEPS[10] / 16
+        assert np.abs(shown[0][PAD:-PAD, PAD:-PAD].astype(int) - planes[0]).mean() < STEPS[LOWEST + 10] / 16
+
+
+# --- how much chroma counts
+
+
+def lost(picture: Planes, shown: Planes) -> list[float]:
+    """Mean squared error of each plane; shown: with borders."""
+    pads = (PAD, PAD // 2, PAD // 2)
+    return [
+        float(((a.astype(float) - b[pad:-pad, pad:-pad]) ** 2).mean())
+        for a, b, pad in zip(picture, shown, pads, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_where_chroma_counts_more_less_of_it_is_lost(weights: Weights, pool: ThreadPoolExecutor, count: int) -> None:
+    """And more of its symbols are there, but luma stays next to what it is."""
+    picture = mixed(texture(1, 0.4), texture(2, 0.4), 6)
+    references = [reference(texture(1, 0.4), 0)][:count]
+    errors, sizes = [], []
+    for chroma in range(len(CHROMA_SCALES)):
+        _, symbols, planes = choose(
+            picture, LOWEST + 35, chroma, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"],
+            pool,
+        )  # fmt: skip
+        errors.append(lost(picture, planes))
+        sizes.append(int(np.abs(symbols.astype(int)).sum()))
+    luma, u, v = np.array(errors).T
+    assert (np.diff(u) < 0).all()
+    assert (np.diff(v) < 0).all()
+    assert u[0] > 4 * u[-1]
+    assert luma.max() < 1.3 * luma.min()
+    assert sizes == sorted(sizes)
 
 
 # --- banks
 
 
-def weighted_error(picture: Planes, planes: Planes, r: int, c: int) -> float:
+def weighted_error(picture: Planes, planes: Planes, chroma: int, r: int, c: int) -> float:
     """Of a unit, by the upper of each two rows of 4x4 squares, as the encoder judges it; planes with borders."""
-    total = 0.0
-    for a, b, pad, weight in zip(picture, planes, (PAD, PAD // 2, PAD // 2), (1, *[CHROMA_WEIGHT**2] * 2), strict=True):
+    total, weights = 0.0, (1, *[float(chroma_weight(chroma)) ** 2] * 2)
+    for a, b, pad, weight in zip(picture, planes, (PAD, PAD // 2, PAD // 2), weights, strict=True):
         side = 32 if pad == PAD else 16
         at = np.s_[side * r : side * (r + 1), side * c : side * (c + 1)]
         squares = (a.astype(float) - b[pad:-pad, pad:-pad])[at] ** 2
@@ -302,46 +339,56 @@ def weighted_error(picture: Planes, planes: Planes, r: int, c: int) -> float:
     return total
 
 
-@pytest.mark.parametrize("level", [5, 40])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("level", [LOWEST + 5, LOWEST + 40])
+@pytest.mark.parametrize(("seed", "chroma"), [(0, 2), (1, 0), (2, 3), (3, 1)])
 def test_the_bank_of_each_unit_is_the_cheapest(
-    weights: Weights, pool: ThreadPoolExecutor, level: int, seed: int
+    weights: Weights, pool: ThreadPoolExecutor, level: int, seed: int, chroma: int
 ) -> None:
     bases, picture = replace(weights.bases, filters=smoothing()), texture(seed, 0.2 + seed)
-    arguments = (level, [], None, np.zeros(2, np.int64), bases, EFFORTS["fast"], pool)
+    arguments = (level, chroma, [], None, np.zeros(2, np.int64), bases, EFFORTS["fast"], pool)
     blocks, symbols, planes = choose(picture, *arguments)
     shape = blocks.banks.shape
     assert shape == ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
-    price = BIT_PRICE * (float(STEPS[level]) / 16) ** 2
+    price = bit_price(level) * (float(STEPS[level]) / 16) ** 2
     chosen, costs = blocks.banks.copy(), np.zeros((BANKS + 1, *shape))
     for bank in range(BANKS + 1):
         blocks.banks[:] = bank
-        tried = rebuild(blocks, symbols, level, [], bases, pool)
+        tried = rebuild(blocks, symbols, level, chroma, [], bases, pool)
         for r, c in np.ndindex(*shape):
-            costs[bank, r, c] = weighted_error(picture, tried, r, c) + (price * BANK_BITS if bank else 0)
+            costs[bank, r, c] = weighted_error(picture, tried, chroma, r, c) + (price * BANK_BITS if bank else 0)
     assert np.array_equal(chosen, costs.argmin(0))
     blocks.banks[:] = chosen
-    again = rebuild(blocks, symbols, level, [], bases, pool)
+    again = rebuild(blocks, symbols, level, chroma, [], bases, pool)
     assert all(np.array_equal(a, b) for a, b in zip(again, planes, strict=True))
 
 
 def test_banks_are_those_of_the_range_of_the_level(weights: Weights, pool: ThreadPoolExecutor) -> None:
-    """With filters for one quarter of the levels, only they change anything."""
+    """With filters for one quarter of the qualities, only they change anything; levels beyond those of any quality are
+    in the first quarter and in the last."""
     random = np.random.default_rng(0)
     blocks, symbols = Blocks(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS, 384), np.int16)
     blocks.coded[:] = 1
     symbols[..., :120] = random.integers(-2, 3, (ROWS, COLUMNS, 120))  # luma and chroma
     changed = []
-    for level in (0, LEVELS // 4 - 1, LEVELS // 4, LEVELS // 2 - 1, LEVELS // 2, LEVELS - 1):
+    quarter, half = LOWEST + QUALITIES // 4, LOWEST + QUALITIES // 2
+    for level in (0, LOWEST, quarter - 1, quarter, half - 1, half, LOWEST + QUALITIES - 1, LEVELS - 1):
         results = []
         for bank in (0, 2):
             blocks.banks[:] = bank
             bases = replace(weights.bases, filters=smoothing(only_range=1))
-            results.append(rebuild(blocks, symbols, level, [], bases, pool))
+            results.append(rebuild(blocks, symbols, level, CHROMA, [], bases, pool))
         same = [np.array_equal(a, b) for a, b in zip(*results, strict=True)]
         assert len(set(same)) == 1
         changed.append(not same[0])
-    assert changed == [False, False, True, True, False, False]
+    assert changed == [False, False, False, True, True, False, False, False]
+    for level, which in ((0, 0), (LOWEST - 1, 0), (LEVELS - 1, RANGES - 1)):
+        plain, *others = (
+            rebuild(blocks, symbols, level, CHROMA, [], replace(weights.bases, filters=filters), pool)
+            for filters in (no_filters(), smoothing(only_range=which), smoothing())
+        )
+        for planes in others:
+            assert not any(np.array_equal(a, b) for a, b in zip(planes, plain, strict=True))
+            assert all(np.array_equal(a, b) for a, b in zip(planes, others[0], strict=True))
 
 
 def test_filtered_planes_have_borders_of_their_own(weights: Weights, pool: ThreadPoolExecutor) -> None:
@@ -350,11 +397,11 @@ def test_filtered_planes_have_borders_of_their_own(weights: Weights, pool: Threa
     blocks, symbols = Blocks(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS, 384), np.int16)
     blocks.coded[:], blocks.banks[:] = 1, 1
     symbols[..., :50] = np.random.default_rng(1).integers(-2, 3, (ROWS, COLUMNS, 50))
-    planes = rebuild(blocks, symbols, 5, [], bases, pool)
+    planes = rebuild(blocks, symbols, LOWEST + 5, CHROMA, [], bases, pool)
     for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
         assert np.array_equal(plane, padded(np.ascontiguousarray(plane[pad:-pad, pad:-pad]), pad))
     blocks.banks[:] = 0
-    assert not np.array_equal(rebuild(blocks, symbols, 5, [], bases, pool)[0], planes[0])
+    assert not np.array_equal(rebuild(blocks, symbols, LOWEST + 5, CHROMA, [], bases, pool)[0], planes[0])
 
 
 # --- what is kept for training
@@ -365,25 +412,27 @@ def test_frames_are_kept_as_they_are_before_restoration(weights: Weights, pool: 
     bases = replace(weights.bases, filters=smoothing())
     a, statistics = texture(1), Statistics(keep_residuals=False, keep_frames=True)
     picture, references = mixed(a, texture(2), 4), [reference(a, 0)][:count]
-    rest = (20, references, None, np.zeros(2, np.int64), bases, EFFORTS["medium"], pool)
+    rest = (LOWEST + 20, CHROMA, references, None, np.zeros(2, np.int64), bases, EFFORTS["medium"], pool)
     _, symbols, planes = choose(picture, *rest, statistics)
     without, _, expected = choose(picture, *rest)
     assert all(np.array_equal(x, y) for x, y in zip(planes, expected, strict=True))
     assert not statistics.residuals
     ((level, kept, before),) = statistics.frames
-    assert level == 20
+    assert level == LOWEST + 20
     assert all(np.array_equal(x, y) for x, y in zip(kept, picture, strict=True))
     without.banks[:] = 0
-    plain = rebuild(without, symbols, 20, references, bases, pool)
+    plain = rebuild(without, symbols, LOWEST + 20, CHROMA, references, bases, pool)
     assert all(np.array_equal(x, y) for x, y in zip(before, plain, strict=True))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_residuals_are_kept_without_changing_anything(weights: Weights, pool: ThreadPoolExecutor, count: int) -> None:
+@pytest.mark.parametrize(("count", "chroma"), [(0, 2), (1, 2), (2, 2), (0, 0), (2, 3)])
+def test_residuals_are_kept_without_changing_anything(
+    weights: Weights, pool: ThreadPoolExecutor, count: int, chroma: int
+) -> None:
     """By transform and class; those of intra blocks once for each of their samples."""
     a, b = texture(3), texture(4)
     picture, references = mixed(a, b, 6), [reference(a, 0), reference(b, 1)][:count]
-    rest = (20, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool)
+    rest = (LOWEST + 20, chroma, references, None, np.zeros(2, np.int64), weights.bases, EFFORTS["medium"], pool)
     statistics = Statistics()
     blocks, symbols, planes = choose(picture, *rest, statistics)
     found = choose(picture, *rest)

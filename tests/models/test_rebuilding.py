@@ -19,6 +19,7 @@ from nvcodec.models.kernels.frame_intra import rebuild_intra
 from nvcodec.models.kernels.residual import SAMPLES, synthesise, synthesise_large
 from nvcodec.models.kernels.restore import BANKS
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
+from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST
 from nvcodec.models.transform import Filters, no_filters
 
 STEP = 120
@@ -34,18 +35,21 @@ def random_symbols(random: np.random.Generator, blocks: Blocks) -> np.ndarray:
     return (random.integers(-3, 4, shape) * (random.random(shape) < 0.1)).astype(np.int16)
 
 
-def residual_of(blocks: Blocks, symbols: np.ndarray, r: int, c: int, bases: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    """Of an intra block, or of the unit that begins with it: luma, U, V."""
+def residual_of(
+    blocks: Blocks, symbols: np.ndarray, scale: int, r: int, c: int, bases: tuple[np.ndarray, ...]
+) -> list[np.ndarray]:
+    """Of an intra block, or of the unit that begins with it: luma, U, V; scale: of chroma."""
     out, unit = np.zeros(SAMPLES, np.int32), np.zeros((3, 32, 32), np.int32)
     if blocks.large[r, c] == WHOLE:
         if blocks.coded[r, c]:
             mode = blocks.modes[4 * r, 4 * c]
-            synthesise_large(symbols[r, c], STEP, False, mode, bases, out, np.zeros((32, 16), np.int32), unit)
+            between = np.zeros((32, 16), np.int32)
+            synthesise_large(symbols[r, c], STEP, scale, False, mode, bases, out, between, unit)
         return [unit[0], unit[1, :16, :16], unit[2, :16, :16]]
     if blocks.coded[r, c]:
         quarters = blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
         modes = blocks.modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
-        synthesise(symbols[r, c], STEP, False, blocks.fine[r, c], quarters, modes, bases, out)
+        synthesise(symbols[r, c], STEP, scale, False, blocks.fine[r, c], quarters, modes, bases, out)
     return [part.reshape(n, n) for part, n in zip(np.split(out, [256, 320]), (16, 8, 8), strict=True)]
 
 
@@ -61,7 +65,7 @@ def squares_of(blocks: Blocks, r: int, c: int) -> list[tuple[int, int, int, bool
 
 
 def reference_intra(
-    planes: list[np.ndarray], blocks: Blocks, symbols: np.ndarray, bases: tuple[np.ndarray, ...]
+    planes: list[np.ndarray], blocks: Blocks, symbols: np.ndarray, scale: int, bases: tuple[np.ndarray, ...]
 ) -> None:
     """Predict from what is there, add the residual, go on; inter blocks are there to begin with."""
     y, u, v = planes
@@ -80,7 +84,7 @@ def reference_intra(
     for r, c in order_of(blocks.rows, blocks.columns):
         if blocks.pred[r, c] or (blocks.large[r, c] == WHOLE and (r % 2 or c % 2)):
             continue
-        parts = residual_of(blocks, symbols, r, c, bases)
+        parts = residual_of(blocks, symbols, scale, r, c, bases)
         for row, column, units, tiny in squares_of(blocks, r, c):
             own = np.s_[row : row + units, column : column + units]
             if tiny:
@@ -105,7 +109,7 @@ def test_intra_blocks_are_rebuilt_in_turn(weights: Weights, seed: int, reference
         blocks.large[:], blocks.fine[:], blocks.tiny[:], blocks.pred[:] = WHOLE, 0, 0, 0
         blocks.kinds[:], blocks.shapes[:], blocks.parts[:] = 0, 0, 0
         blocks.coded[:], blocks.modes[:] = 1, 7
-    symbols, pictures = random_symbols(random, blocks), weights.bases.pictures
+    symbols, pictures, scale = random_symbols(random, blocks), weights.bases.pictures, int(CHROMA_SCALES[seed])
     planes = [random.integers(0, 256, (16 * rows // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2)]
     found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
     rebuild_intra(
@@ -118,9 +122,10 @@ def test_intra_blocks_are_rebuilt_in_turn(weights: Weights, seed: int, reference
         blocks.modes,
         symbols,
         np.full((rows, columns), STEP, np.int32),
+        scale,
         pictures,
     )
-    reference_intra(wanted, blocks, symbols, pictures)
+    reference_intra(wanted, blocks, symbols, scale, pictures)
     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
@@ -150,7 +155,7 @@ def test_threads_do_not_change_the_planes(
         blocks.banks[:] = random.integers(0, BANKS + 1, blocks.banks.shape)
         kinds |= set(blocks.large.ravel().tolist())
         references = [Reference(noise(random, rows, columns), blocks, 30, n) for n in range(2)]
-        arguments = (blocks, random_symbols(random, blocks), 12 + 13 * seed, references, bases)
+        arguments = (blocks, random_symbols(random, blocks), 5 + 30 * seed, seed, references, bases)
         results = []
         for threads in (1, 2, 3):
             with ThreadPoolExecutor(threads) as pool:
@@ -160,3 +165,36 @@ def test_threads_do_not_change_the_planes(
             results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         assert all(result == results[0] for result in results)
     assert kinds == {ALONE, SHARED, WHOLE} or rows < 8
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_how_chroma_counts_changes_chroma_alone(weights: Weights, count: int) -> None:
+    """In each of the four ways it is another one."""
+    random = np.random.default_rng(count)
+    bases, blocks = replace(weights.bases, filters=random_filters(random)), decisions(random, 4, 5, count)
+    blocks.banks[:], blocks.coded[0, 4], blocks.large[0, 4] = 1, 1, ALONE
+    symbols = random_symbols(random, blocks)
+    references = [Reference(noise(random, 4, 5), blocks, 30, n) for n in range(count)]
+    with ThreadPoolExecutor(1) as pool:
+        made = [
+            rebuild(blocks, symbols, LOWEST + 20, chroma, references, bases, pool)
+            for chroma in range(len(CHROMA_SCALES))
+        ]
+    assert len({y.tobytes() for y, _, _ in made}) == 1
+    assert len({u.tobytes() for _, u, _ in made}) == len({v.tobytes() for *_, v in made}) == len(CHROMA_SCALES)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_finer_units_stay_within_the_levels(weights: Weights, count: int) -> None:
+    random = np.random.default_rng(count)
+    blocks = decisions(random, 4, 5, count)
+    blocks.coded[0, 4], blocks.large[0, 4] = 1, ALONE
+    symbols = random_symbols(random, blocks)
+    references = [Reference(noise(random, 4, 5), blocks, 30, n) for n in range(count)]
+    with ThreadPoolExecutor(1) as pool:
+        for level, finer, same in ((0, -5, True), (LEVELS - 1, 7, True), (50, 7, False), (LEVELS - 1, -5, False)):
+            made = []
+            for by in (0, finer):
+                blocks.finer[:] = by
+                made.append([p.tobytes() for p in rebuild(blocks, symbols, level, 2, references, weights.bases, pool)])
+            assert (made[0] == made[1]) == same

@@ -26,6 +26,7 @@ from nvcodec.models.conditional.weights import (
 )
 from nvcodec.models.kernels.decisions import DECISION_SLOTS
 from nvcodec.models.kernels.latents import SLOTS
+from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.kernels.restore import MAX_TAP
 from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, Filters, check_filters, no_filters
 
@@ -59,7 +60,7 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-6"
+    assert metadata["format"] == FORMAT == "nvc-conditional-7"
 
 
 def test_coding_leaves_the_model_as_it_was(weights: Weights) -> None:
@@ -135,6 +136,7 @@ CHANGES = {
     "fewer rates": _of("rates.tiny", lambda a: a[:, :-1]),
     "rates of another type": _of("rates.coarse", lambda a: a.astype(np.float64)),
     "rates of no kind": _of("rates.fine", lambda a: a[0]),
+    "rates of fewer classes": _of("rates.coarse", lambda a: a[:, : RATE_CLASSES - 2]),
     "rates of two quantisers": _of("rates.large", lambda a: np.stack([a, a, a], 1)),
     "no large bases": lambda tensors: tensors.pop("bases.large"),
     "no large rates": lambda tensors: tensors.pop("rates.large"),
@@ -176,8 +178,8 @@ def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path
             load_weights(path)
     with pytest.raises(UnsupportedError):
         load_weights(tmp_path / "absent.safetensors")
-    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-5"})
-    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-5'"):
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-6"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-6'"):
         load_weights(path)
 
 

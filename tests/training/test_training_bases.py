@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
 from nvcodec.models.conditional.picture import Blocks, Statistics
-from nvcodec.models.kernels.residual import rate_class
+from nvcodec.models.kernels.residual import RATE_CLASSES, rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
-from nvcodec.models.quality import STEPS
+from nvcodec.models.quality import LOWEST, STEPS
 from nvcodec.models.training import components
 from nvcodec.models.training.bases import SIZES, load_bases, make_bases, save_bases, typical_rates
 from nvcodec.models.training.components import Tally, learn_bases, rates_of
@@ -26,7 +26,7 @@ from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, dct_columns, turn
 
 def naive_counts(blocks: Blocks, symbols: np.ndarray) -> list[np.ndarray]:
     """One block after the other, one quarter after the other."""
-    counts = [np.zeros((2, 8, n, 3)) for n in SIZES]
+    counts = [np.zeros((2, RATE_CLASSES, n, 3)) for n in SIZES]
 
     def count(transform: int, intra: int, values: np.ndarray) -> None:
         for k, value in enumerate(values):
@@ -72,15 +72,36 @@ def test_symbols_are_counted_by_transform_kind_and_class() -> None:
         assert expected[1].any()
 
 
+def test_typical_rates_are_there_for_each_class() -> None:
+    """The more there are, the cheaper one is."""
+    for n in SIZES:
+        rates = typical_rates(n)
+        assert rates.shape == (2, RATE_CLASSES, n, 3)
+        assert (np.diff(rates[..., 1].mean(-1), axis=1) <= 0).all()
+        assert rates[:, -1, :, 1].mean() < rates[:, 0, :, 1].mean()
+
+
+def test_every_class_of_blocks_is_counted_on_its_own() -> None:
+    """Of blocks of one symbol more each, from none to all."""
+    blocks, symbols = Blocks(1, 385), np.zeros((1, 385, 384), np.int16)
+    blocks.coded[:] = 1
+    for count in range(385):
+        symbols[0, count, :count] = 1
+    tally = Tally()
+    tally.add_symbols(blocks, symbols)
+    wanted = np.bincount([rate_class(count) for count in range(385)], minlength=RATE_CLASSES)
+    assert tally.symbols[0][1].sum((1, 2)).tolist() == (wanted * 384).tolist()
+
+
 def test_rates_say_what_is_rare_and_never_run_away() -> None:
-    counts = np.zeros((2, 8, 16, 3))
+    counts = np.zeros((2, RATE_CLASSES, 16, 3))
     counts[:, :, :, 0], counts[:, :, :4, 1] = 1000, 3000
     rates = rates_of(counts, 0.5)
     assert rates.dtype == np.float32
     assert (rates > 0).all()
     assert (rates <= 14).all()
     assert (rates[:, :, :3, 1] < rates[:, :, 8:11, 1]).all()
-    assert np.isfinite(rates_of(np.zeros((2, 8, 32, 3)), 0.7)).all()
+    assert np.isfinite(rates_of(np.zeros((2, RATE_CLASSES, 32, 3)), 0.7)).all()
 
 
 def test_residuals_of_classes_on_their_side_are_kept_upright() -> None:
@@ -94,7 +115,7 @@ def test_residuals_of_classes_on_their_side_are_kept_upright() -> None:
             known = kind
             if kind >= LEARNED_CLASSES:
                 known, rows = kind - 5, rows[:, turned(transform)]
-            expected.setdefault((transform, known), []).append(rows * 16 / int(STEPS[20]))
+            expected.setdefault((transform, known), []).append(rows * 16 / int(STEPS[LOWEST + 20]))
     tally.add_residuals(statistics, 20)
     assert set(tally.residuals) == set(expected)
     assert len(expected) == len(SIZES) * LEARNED_CLASSES

@@ -19,7 +19,7 @@ from nvcodec.models.training.calibration import COARSE, FINE, LARGE, TINY, TINY_
 from nvcodec.models.training.learn import code_sequence, learn, symbols_of
 from nvcodec.models.training.records import ARRAYS, OF_UNITS, RecordedFrame, Sequence
 
-ROWS, COLUMNS, LEVEL = 6, 8, 30
+ROWS, COLUMNS, LEVEL = 6, 8, 50
 Squares = dict[tuple[int, int], list[tuple[float, float]]]  # rated and written bits by inter and transform
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from synthetic_training import texture
 
-from nvcodec.models.conditional.picture import BANK_BITS, BIT_PRICE, Planes
+from nvcodec.models.conditional.picture import BANK_BITS, Planes
 from nvcodec.models.kernels.compensation import PAD, padded
 from nvcodec.models.kernels.restore import (
     BANKS,
@@ -25,7 +25,7 @@ from nvcodec.models.kernels.restore import (
     clip_of,
     restore,
 )
-from nvcodec.models.quality import LEVELS, STEPS
+from nvcodec.models.quality import LOWEST, QUALITIES, STEPS, bit_price, quality_of
 from nvcodec.models.training import restoration
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.phases import BASES, FILTERED
@@ -75,7 +75,7 @@ def filtered(frame: Deblocked, bank: int, luma: np.ndarray, chroma: np.ndarray) 
 
 def costs_of(frame: Deblocked, luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     """(1 + BANKS, units down, units across) weighted squared errors and price of bits."""
-    price = BIT_PRICE * (float(STEPS[frame.level]) / 16) ** 2 * BANK_BITS
+    price = bit_price(frame.level) * (float(STEPS[frame.level]) / 16) ** 2 * BANK_BITS
     out = np.zeros((1 + BANKS, *UNITS))
     for bank in range(1 + BANKS):
         out[bank] += price if bank else 0
@@ -89,7 +89,7 @@ def costs_of(frame: Deblocked, luma: np.ndarray, chroma: np.ndarray) -> np.ndarr
 
 def test_filters_take_noise_away() -> None:
     """And the share of costs they leave is what they say."""
-    frames = [noisy(level, level, spread) for level, spread in ((16, 3.0), (20, 5.0), (28, 2.0))]
+    frames = [noisy(LOWEST + quality, quality, spread) for quality, spread in ((16, 3.0), (20, 5.0), (28, 2.0))]
     luma, chroma, share = fit(frames)
     assert (luma.shape, luma.dtype) == ((BANKS, CLASSES, LUMA_TAPS), np.int16)
     assert (chroma.shape, chroma.dtype) == ((BANKS, 2, CLASSES, CHROMA_TAPS), np.int16)
@@ -108,7 +108,7 @@ def test_a_filter_that_made_the_picture_is_found() -> None:
     wanted = no_filters()
     luma, chroma = wanted.luma[0], wanted.chroma[0]
     luma[0], chroma[0] = random.integers(-12, 30, LUMA_TAPS), random.integers(-12, 30, (2, 1, CHROMA_TAPS))
-    for level in (0, 6, 12):
+    for level in (LOWEST, LOWEST + 6, LOWEST + 12):
         planes = [random.integers(90, 150, (HEIGHT // s, WIDTH // s)).astype(np.uint8) for s in (1, 2, 2)]
         frame = Deblocked(level, (planes[0], planes[1], planes[2]), with_borders(planes))
         y, u, v = (np.ascontiguousarray(plane) for plane in filtered(frame, 1, luma, chroma))
@@ -168,7 +168,7 @@ def test_filters_of_clips_are_kept_by_range_and_repeat(cache: Path, encoded: Pat
         assert all(np.array_equal(a, b) for a, b in zip(getattr(made[0], part), getattr(bases, part), strict=True))
     jobs = [("clips", n) for n in range(3)] + [("stills", 0)]
     levels = [f.level for job in jobs for f in code_piece(Pieces(cache, 1, 3), *job, 3, bases)]
-    used = {level * RANGES // LEVELS for level in levels}
+    used = {quality_of(level) * RANGES // QUALITIES for level in levels}
     assert {n for n in range(RANGES) if made[0].filters.luma[n].any()} <= used
     assert made[0].filters.luma.any()
     assert len(said) == 4

@@ -79,7 +79,7 @@ def test_bits_are_those_that_the_codec_writes(encoded: Path, sequences: list[Seq
             slots = tuple(numbers.index(sequence[r].number) for r in frame.references)
             symbols = np.zeros((*frame.shape, 384), np.int16)
             symbols[frame.arrays["coded"] > 0] = frame.symbols
-            header = FrameHeader(frame.level, not slots, frame.kept, 0, slots)
+            header = FrameHeader(frame.level, 1, frame.kept, 0, slots)
             nbytes += len(coder.encode(header, frame.number, frame.blocks(), symbols)) - HEADER_NBYTES
         counted = sum(validate([sequence], learned)) // 8
         assert counted <= nbytes <= counted + 6 * len(sequence)  # what the range coder holds back at the end of a frame

@@ -67,15 +67,19 @@ def test_sequences_begin_with_keyframes_and_refer_to_kept_frames(sequences: list
 
 
 def test_records_hold_all_that_rebuilds_the_pictures(encoded: Path, pool: ThreadPoolExecutor) -> None:
+    """But for how much chroma counts, which takes no bits."""
     bases, piece = load_bases(encoded / FILTERED), Piece(panned(96, 112, 9, (4, 2)), 8, "ra")
-    shown = [planes for unit in decide(piece, bases, pool) for planes in unit.planes]
+    units = list(decide(piece, bases, pool))
+    shown = [planes for unit in units for planes in unit.planes]
+    chroma = {number: header.chroma for unit in units for header, number, *_ in unit.frames}
     (sequence,) = record_piece(piece, bases, pool)
     made: list[Reference] = []
     for frame in sequence:
         blocks, symbols = frame.blocks(), np.zeros((6, 7, 384), np.int16)
         symbols[blocks.coded > 0] = frame.symbols
         assert np.abs(symbols).max() < LARGEST  # or it may have been more
-        planes = rebuild(blocks, symbols, frame.level, [made[r] for r in frame.references], bases, pool)
+        references = [made[r] for r in frame.references]
+        planes = rebuild(blocks, symbols, frame.level, chroma[frame.number], references, bases, pool)
         made.append(Reference(planes, blocks, frame.level, frame.number))
         for mine, theirs in zip(made[-1].picture(), shown[frame.number], strict=True):
             assert np.array_equal(mine, theirs)
