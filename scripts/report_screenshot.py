@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of the report's page, as the README shows it; needs Chromium or Chrome.
+"""A picture of the report's page, as the README shows it; needs Chromium (see `chromium.find_chromium`).
 
 python scripts/report_screenshot.py RESULTS/report/report.html -o docs/report.png [--size 1400x1500]
 """
@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+from chromium import Browser, find_chromium
 
 
 def main() -> int:
@@ -28,27 +21,26 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
     parser.add_argument("--size", default="1400x1500", help="window in pixels (default: 1400x1500)")
     args = parser.parse_args()
-    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     width, cross, height = args.size.partition("x")
     if not (cross and width.isdigit() and height.isdigit()):
         parser.error(f"--size {args.size!r}: write WIDTHxHEIGHT")
+    browser = find_chromium()
     if not args.page.is_file() or browser is None:
-        what = "no Chromium on PATH nor in $CHROMIUM" if browser is None else f"{args.page}: no such file"
+        what = "no Chromium: run scripts/get_chromium.py" if browser is None else f"{args.page}: no such file"
         print(f"report_screenshot: {what}", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        shot = Path(folder) / "shot.png"
-        # Charts are drawn when the layout is known: give the page a moment of its own (virtual) time.
-        more = [f"--user-data-dir={folder}/profile", f"--window-size={width},{height}", "--virtual-time-budget=5000"]
-        command = [browser, *FLAGS, *more, f"--screenshot={shot}", args.page.resolve().as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        if done.returncode or not shot.is_file():
-            print(f"report_screenshot: {browser} failed with code {done.returncode}", file=sys.stderr)
-            return 1
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        part = args.output.with_name(f".{args.output.name}.part")
-        shutil.copyfile(shot, part)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    part = args.output.with_name(f".{args.output.name}.part")
+    try:
+        with Browser(browser, int(width), int(height)) as page:
+            page.open(args.page)
+            page.screenshot(part)
         os.replace(part, args.output)
+    except (OSError, EOFError, TimeoutError, RuntimeError) as error:
+        print(f"report_screenshot: {browser} failed ({error})", file=sys.stderr)
+        return 1
+    finally:
+        part.unlink(missing_ok=True)
     print(args.output)
     return 0
 
