@@ -27,7 +27,7 @@ from nvcodec.models.quality import LEVELS, QUALITIES, quality_of
 
 WINDOW = 12  # frames kept for reference
 LEVEL_MASK, DROPPED_FLAG = 0x7F, 0x80
-PLACE_MASK, CHROMA_SHIFT = 0x3F, 6
+PLACE_MASK, CHROMA_SHIFT = 0x0F, 4
 NO_REFERENCE = 15
 HEADER_NBYTES = 3
 MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
@@ -39,7 +39,7 @@ NOT_ASKED = np.empty((0, 0, 0), np.float32)
 class FrameHeader:
     """What stands before a frame's decisions.
 
-    level: 0..95; chroma: 0..3, how its residual is scaled; kept: later frames may use it; place: among the frames of
+    level: 0..95; chroma: 0..15, how its residual is scaled; kept: later frames may use it; place: among the frames of
     its unit, in display order; references: one or two numbers in the window, 0 the frame kept last; none: a keyframe,
     which forgets everything before it.
     """
@@ -122,6 +122,11 @@ def stretch(distances: tuple[int, ...], last_distances: tuple[int, ...]) -> np.n
         exact = (512 * distances[n] + abs(last_distances[n])) // (2 * abs(last_distances[n]))
         scale[n] = max(-MAX_SCALE, min(MAX_SCALE, exact if last_distances[n] > 0 else -exact))
     return scale
+
+
+def is_midway(distances: tuple[int, ...]) -> bool:
+    """Whether a frame lies in the middle between its two references, by its distances to them."""
+    return len(distances) == 2 and distances[0] == -distances[1]
 
 
 class FrameCoder:

@@ -85,16 +85,17 @@ def rebuild(
     level: int,
     chroma: int,
     references: list[Reference],
+    midway: bool,
     bases: BlockBases,
     pool: Executor,
 ) -> Planes:
-    """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16; chroma: 0..3, how its residual
-    is scaled."""
+    """Planes with borders of a frame from its decisions and symbols (R, C, 384) int16; chroma: 0..15, how its residual
+    is scaled; midway: whether it lies in the middle between its references."""
     planes = empty_planes(blocks.rows, blocks.columns)
     inside = without_borders(planes)
     steps = _steps(level, blocks)
     if references:
-        _predict(blocks, references, inside, pool)
+        _predict(blocks, references, midway, inside, pool)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     frame_intra.rebuild_intra(
         *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, steps,
@@ -112,12 +113,14 @@ def _steps(level: int, blocks: Blocks) -> np.ndarray:
     )
 
 
-def _predict(blocks: Blocks, references: list[Reference], inside: Planes, pool: Executor) -> None:
+def _predict(blocks: Blocks, references: list[Reference], midway: bool, inside: Planes, pool: Executor) -> None:
     first, second = references[0].planes, references[-1].planes
     _by_rows(
         pool,
         blocks.rows,
-        lambda begin, end: compensation.compensate(first, second, blocks.kinds, blocks.vectors, begin, end, *inside),
+        lambda begin, end: compensation.compensate(
+            first, second, blocks.kinds, blocks.vectors, midway, begin, end, *inside
+        ),
     )
 
 
@@ -233,11 +236,16 @@ def _choose_banks(
     costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS))
     taps, clip = _filters(bases, level)
     trial = empty_planes(blocks.rows, blocks.columns)
+    weight = float(chroma_weight(chroma) ** 2)
+    # what is predicted and nothing else has been filtered already, where it comes from
+    changed = np.zeros((2 * blocks.banks.shape[0], 2 * blocks.banks.shape[1]), bool)
+    changed[: blocks.rows, : blocks.columns] = (blocks.coded > 0) | (blocks.pred == 0)
+    asked = changed.reshape(blocks.banks.shape[0], 2, -1, 2).any((1, 3))
     _by_rows(
         pool,
         len(blocks.banks),
         lambda begin, end: restore.trial_errors(
-            *picture, *planes, classes, *taps, clip, float(chroma_weight(chroma) ** 2), begin, end, *trial, costs
+            *picture, *planes, classes, *taps, clip, weight, asked, begin, end, *trial, costs
         ),
         1,
     )
@@ -285,6 +293,7 @@ def choose(
     level: int,
     chroma: int,
     references: list[Reference],
+    midway: bool,
     newest: Reference | None,
     scale: np.ndarray,
     bases: BlockBases,
@@ -295,9 +304,9 @@ def choose(
 ) -> tuple[Blocks, np.ndarray, Planes]:
     """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
 
-    picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; newest: the one
-    coded last, whose vectors are candidates, stretched by scale (2,) 256ths; chroma: 0..3, how
-    much it counts (`chroma_weight`); finer: levels by which units are finer.
+    picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; midway: as in `rebuild`;
+    newest: the one coded last, whose vectors are candidates, stretched by scale (2,) 256ths; chroma: 0..15, how much it
+    counts (`chroma_weight`); finer: levels by which units are finer.
     """
     y = picture[0]
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
@@ -309,8 +318,10 @@ def choose(
     inside = without_borders(planes)
     residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
-        _choose_motion(picture, level, chroma, references, newest, scale, blocks, steps, bases, effort, inside, pool)
-        _predict(blocks, references, inside, pool)
+        _choose_motion(
+            picture, level, chroma, references, midway, newest, scale, blocks, steps, bases, effort, inside, pool
+        )
+        _predict(blocks, references, midway, inside, pool)
         _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, residuals)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS)
@@ -343,6 +354,7 @@ def _choose_motion(
     level: int,
     chroma: int,
     references: list[Reference],
+    midway: bool,
     newest: Reference | None,
     scale: np.ndarray,
     blocks: Blocks,
@@ -384,7 +396,7 @@ def _choose_motion(
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
     choice.choose_blocks(
-        picture, references[0].planes, references[-1].planes, len(references), whole, quarters, effort.split,
+        picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters, effort.split,
         effort.refine, effort.exact, price, prices, steps, chroma_weight(chroma), bases.rates,
         before.kinds, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.shapes, blocks.kinds,
         blocks.parts, blocks.vectors, trial,

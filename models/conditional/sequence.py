@@ -19,7 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader, Window, read_varint, stretch, timed, varint
+from nvcodec.models.conditional.frame_coder import (
+    FrameCoder,
+    FrameHeader,
+    Window,
+    is_midway,
+    read_varint,
+    stretch,
+    timed,
+    varint,
+)
 from nvcodec.models.conditional.picture import Blocks, Effort, Planes, Reference, Statistics, choose, rebuild
 from nvcodec.models.conditional.temporal_filter import filtered
 from nvcodec.models.conditional.weights import Weights
@@ -32,7 +41,7 @@ LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
 PROFILES = (RANDOM_ACCESS, LOW_DELAY)
 GROUP = 8
 AHEAD = 4  # frames beyond a group that are looked at
-MAX_UNIT_FRAMES = 64
+MAX_UNIT_FRAMES = 16
 # levels by which frames differ from the quality asked for (a level is 0.42 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 15, 10
@@ -41,7 +50,7 @@ KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
 KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
 GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
-CHROMA_AT_FIRST = 2  # before anything is known of what is lost of chroma
+CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
 LEAST_ERROR = 0.05  # mean squared
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
@@ -367,6 +376,7 @@ class VideoAnalyser:
             plan.level,
             chroma,
             references,
+            is_midway(distances),
             newest,
             scale,
             self.bases,
@@ -486,8 +496,9 @@ class VideoDecoder:
                 if header.intra:
                     self._window.clear()
                 references = [self._window.kept[slot] for slot in header.references]
+                midway = is_midway(tuple(number - entry.number for entry in references))
                 planes = rebuild(
-                    blocks, symbols, header.level, header.chroma, references, self._weights.bases, self._pool
+                    blocks, symbols, header.level, header.chroma, references, midway, self._weights.bases, self._pool
                 )
                 reference = Reference(planes, blocks, header.level, number)
                 self._window.add(reference, header.kept)

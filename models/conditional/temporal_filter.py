@@ -76,6 +76,6 @@ def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float, price: 
     planes = empty_planes(rows, columns)
     out = without_borders(planes)
     compensation.compensate(
-        reference, reference, np.full((2 * rows, 2 * columns), FIRST, np.uint8), vectors, 0, rows, *out
+        reference, reference, np.full((2 * rows, 2 * columns), FIRST, np.uint8), vectors, False, 0, rows, *out
     )
     return out

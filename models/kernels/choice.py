@@ -21,7 +21,8 @@ from nvcodec.models.kernels.motion import (
     merge_candidates,
     predict_vector,
 )
-from nvcodec.models.kernels.search import mix_cost, vector_bits
+from nvcodec.models.kernels.prediction_costs import block_cost, forget, mix, mixed_cost, new_memory, quarter_cost
+from nvcodec.models.kernels.search import vector_bits
 from nvcodec.models.kernels.syntax import SHARED, coding_order
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
@@ -92,25 +93,25 @@ def _give(candidates, k, kinds, vectors, r, c):
 
 @compiled
 def choose_blocks(
-    picture, first, second, references, whole, quarters, split, refine, exact, price, prices, steps, weight, rates,
-    last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes,
+    picture, first, second, references, midway, whole, quarters, split, refine, exact, price, prices, steps, weight,
+    rates, last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes,
 ):  # fmt: skip
     """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
 
     picture: (y, u, v); first, second: planes of the references with borders; whole: (2, R, C, 3) and quarters:
-    (2, 2R, 2C, 3) of `search`; refine: whether to move the vectors of a block with two references together; exact: how
-    many of the predictions that seem best are tried with their transforms; price: squared steps that a bit is worth;
-    prices: `price_curve`; steps, weight, rates, planes: as in `exact_cost`; last_*, scale: as in
-    `merge_candidates`. Fills in pred, merged, large, shapes, kinds, parts, vectors.
+    (2, 2R, 2C, 3) of `search`; midway: as in `compensate`; refine: whether to move the vectors of a block with two
+    references together; exact: how many of the predictions that seem best are tried with their transforms; price:
+    squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in `exact_cost`; last_*,
+    scale: as in `merge_candidates`. Fills in pred, merged, large, shapes, kinds, parts, vectors.
     """
     rows, columns = pred.shape
     current = picture[0]
     which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
-    a, b, difference = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
     near, both, near_both = np.zeros(6, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 6), np.int32)
     samples, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
     ready = np.ones((4 * rows, 4 * columns), np.uint8)
-    best, one = _room(exact), _room(1)
+    best, one, memory = _room(exact), _room(1), new_memory(midway)
+    a, b, difference = memory[3], memory[4], memory[5]
     costs = best[0]
     room = room_for_trial()
     order, together_cost = coding_order(rows, columns), np.float64(0)
@@ -118,19 +119,19 @@ def choose_blocks(
         r, c = order[number]
         top, left = 16 * r, 16 * c
         merged[r, c] = large[r, c] = 0
+        forget(memory, 2 * (r & 1) + (c & 1))
         for k in range(exact):
             costs[k] = 1e30
         count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 2, 2, last_kinds, last_vectors, scale, which, found)
         for k in range(count):
-            kind = which[k]
+            kind = np.int64(which[k])
             if references < 2 and kind != FIRST:
                 continue
-            if kind & FIRST:
-                luma_block(first[0], PAD, top, left, 16, found[k, 0], found[k, 1], a)
-            if kind & SECOND:
-                luma_block(second[0], PAD, top, left, 16, found[k, 2], found[k, 3], b)
             side = price * (0.5 + min(k + 1, count - 1))
-            cost = mix_cost(current, top, left, 16, a, b, kind, prices, difference) + side
+            cost = side + block_cost(
+                memory, current, first[0], second[0], r, c, kind, found[k, 0], found[k, 1], found[k, 2], found[k, 3],
+                prices,
+            )  # fmt: skip
             if cost < costs[exact - 1]:
                 _set_parts(one, kind, k + 1, found[k, 0], found[k, 1], found[k, 2], found[k, 3])
                 _keep(best, one, cost, side, ONE_PART)
@@ -149,7 +150,9 @@ def choose_blocks(
             for ref in range(2):
                 if kind & (1 << ref):
                     side += price * new_bits[ref]
-            cost = mix_cost(current, top, left, 16, a, b, kind, prices, difference) + side
+            cost = side + mixed_cost(
+                memory, current, r, c, kind, both[0, 0], both[0, 1], both[1, 0], both[1, 1], prices
+            )
             _set_parts(one, kind, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
             _keep(best, one, cost, side, ONE_PART)
         if refine and references > 1 and costs[0] > price * 3.5:
@@ -164,24 +167,34 @@ def choose_blocks(
                     a if other == 0 else b,
                 )  # fmt: skip
                 fixed = vector_bits(both[other, 0] - near_both[other, 0], both[other, 1] - near_both[other, 1])
-                cx, cy = both[ref, 0], both[ref, 1]
-                together = 1e30
-                for i in range(-1, 2):
-                    for j in range(-1, 2):
-                        x, y = cx + j, cy + i
-                        if max(abs(x), abs(y)) > MAX_VECTOR:
-                            continue
-                        luma_block(first[0] if ref == 0 else second[0], PAD, top, left, 16, x, y, a if ref == 0 else b)
-                        side = price * (3.5 + fixed + vector_bits(x - near_both[ref, 0], y - near_both[ref, 1]))
-                        cost = mix_cost(current, top, left, 16, a, b, BOTH, prices, difference) + side
-                        if cost < together:
-                            together, together_side, both[ref, 0], both[ref, 1] = cost, side, x, y
+                cx, cy, dx, dy = both[ref, 0], both[ref, 1], 0, 0
+                together = across = down = 1e30
+                for n in range(6):  # where it is, left and right, up and down, the better of either together
+                    x, y = cx, cy
+                    if n == 1 or n == 2:
+                        x += 2 * n - 3
+                    elif n == 3 or n == 4:
+                        y += 2 * n - 7
+                    elif n == 5:
+                        x, y = cx + dx, cy + dy
+                    if max(abs(x), abs(y)) > MAX_VECTOR:
+                        continue
+                    luma_block(first[0] if ref == 0 else second[0], PAD, top, left, 16, x, y, a if ref == 0 else b)
+                    side = price * (3.5 + fixed + vector_bits(x - near_both[ref, 0], y - near_both[ref, 1]))
+                    mix(current, top, left, 16, a, b, BOTH, difference)
+                    cost = hadamard_cost(difference, 16, prices) + side
+                    if (n == 1 or n == 2) and cost < across:
+                        across, dx = cost, x - cx
+                    if (n == 3 or n == 4) and cost < down:
+                        down, dy = cost, y - cy
+                    if cost < together:
+                        together, together_side, both[ref, 0], both[ref, 1] = cost, side, x, y
             _set_parts(one, BOTH, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
             _keep(best, one, together, together_side, ONE_PART)
         if split and costs[0] > price * PARTS_WORTH:
             _try_parts(
-                current, first[0], second[0], references, whole, quarters, price, prices, r, c, last_kinds,
-                last_vectors, scale, kinds, vectors, a, b, difference, best, one,
+                memory, current, first[0], second[0], references, whole, quarters, price, prices, r, c, last_kinds,
+                last_vectors, scale, kinds, vectors, best, one,
             )  # fmt: skip
         # intra, judged by the picture's own samples
         if costs[0] > price * INTRA_BITS:
@@ -209,8 +222,8 @@ def choose_blocks(
                 _give(best, k, kinds, vectors, r, c)
                 is_merged = best[2][k] == ONE_PART and best[4][k, 0] > 0
                 exactly = best[1][k] + exact_cost(
-                    picture, first, second, kinds, vectors, r, c, is_merged, steps[r, c], weight, rates, price,
-                    a, b, planes, room,
+                    picture, first, second, kinds, vectors, midway, r, c, is_merged, steps[r, c], weight, rates, price,
+                    a, b, planes, room, memory[6],
                 )  # fmt: skip
                 if exactly < cost:
                     chosen, cost = k, exactly
@@ -234,16 +247,16 @@ def choose_blocks(
         together_cost += cost
         if r % 2 and c % 2:
             _try_unit(
-                picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
+                memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
                 last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r - 1,
-                c - 1, together_cost, which, found, a, b, difference, one, room,
+                c - 1, together_cost, which, found, one, room,
             )  # fmt: skip
 
 
 @compiled
 def _try_parts(
-    current, first, second, references, whole, quarters, price, prices, r, c, last_kinds, last_vectors, scale, kinds,
-    vectors, a, b, difference, best, one,
+    memory, current, first, second, references, whole, quarters, price, prices, r, c, last_kinds, last_vectors, scale,
+    kinds, vectors, best, one,
 ):  # fmt: skip
     """Motion of its own for each part of a block: rows, columns, quarters. What `kinds` and `vectors` hold of the block
     is overwritten."""
@@ -254,9 +267,9 @@ def _try_parts(
         for k in range(PART_COUNT[shape]):
             i, j, height, width = PARTS[shape, k, 0], PARTS[shape, k, 1], PARTS[shape, k, 2], PARTS[shape, k, 3]
             kind, merge, cost, side = _choose_part(
-                current, first, second, references, whole, quarters, price, prices, 2 * r + i, 2 * c + j, height, width,
-                best[0][-1] - total, last_kinds, last_vectors, scale, kinds, vectors, which, found, motion, a, b,
-                difference,
+                memory, current, first, second, references, whole, quarters, price, prices, 2 * r + i, 2 * c + j,
+                height, width, best[0][-1] - total, last_kinds, last_vectors, scale, kinds, vectors, which, found,
+                motion,
             )  # fmt: skip
             total += cost
             bits += side
@@ -272,8 +285,8 @@ def _try_parts(
 
 @compiled
 def _choose_part(
-    current, first, second, references, whole, quarters, price, prices, vr, vc, height, width, limit, last_kinds,
-    last_vectors, scale, kinds, vectors, which, found, motion, a, b, difference,
+    memory, current, first, second, references, whole, quarters, price, prices, vr, vc, height, width, limit,
+    last_kinds, last_vectors, scale, kinds, vectors, which, found, motion,
 ):  # fmt: skip
     """What height x width 8x8 blocks are best predicted from, into motion (x0 y0 x1 y1); returns the kind, the
     candidate (0: none), the cost (``limit`` if nothing is below that) and the part of it that bits are."""
@@ -284,8 +297,8 @@ def _choose_part(
             continue
         side = price * (1.0 + min(k + 1, count - 1))
         cost = side + _part_cost(
-            current, first, second, vr, vc, height, width, which[k], found[k], prices, best - side, a, b, difference
-        )
+            memory, current, first, second, vr, vc, height, width, np.int64(which[k]), found[k], prices, best - side,
+        )  # fmt: skip
         if cost < best:
             best_kind, best_merge, best, best_side = np.int64(which[k]), k + 1, cost, side
             for n in range(4):
@@ -303,8 +316,8 @@ def _choose_part(
                 tried[2 * ref], tried[2 * ref + 1] = x, y
                 side = price * np.float64(vector_bits(x - near[0], y - near[1]))
                 cost = side + _part_cost(
-                    current, first, second, vr, vc, height, width, kind, tried, prices, into - side, a, b, difference
-                )
+                    memory, current, first, second, vr, vc, height, width, kind, tried, prices, into - side,
+                )  # fmt: skip
                 if cost < into:
                     into, own_bits[ref], own[2 * ref], own[2 * ref + 1] = cost, side, x, y
         side = own_bits[ref] + price * KIND_BITS
@@ -314,9 +327,7 @@ def _choose_part(
                 motion[n] = own[n] if n >> 1 == ref else 0
     if references > 1:
         side = own_bits[0] + own_bits[1] + price * KIND_BITS
-        cost = side + _part_cost(
-            current, first, second, vr, vc, height, width, BOTH, own, prices, best - side, a, b, difference
-        )
+        cost = side + _part_cost(memory, current, first, second, vr, vc, height, width, BOTH, own, prices, best - side)
         if cost < best:
             best_kind, best_merge, best, best_side = BOTH, 0, cost, side
             for n in range(4):
@@ -325,32 +336,28 @@ def _choose_part(
 
 
 @compiled
-def _part_cost(current, first, second, vr, vc, height, width, kind, motion, prices, limit, a, b, difference):
+def _part_cost(memory, current, first, second, vr, vc, height, width, kind, motion, prices, limit):
     """Hadamard cost of height x width 8x8 blocks with one motion (x0 y0 x1 y1), or more than limit."""
     total = np.float64(0)
     for i in range(vr, vr + height):
         for j in range(vc, vc + width):
             if total > limit:
                 return total
-            if kind & FIRST:
-                luma_block(first, PAD, 8 * i, 8 * j, 8, motion[0], motion[1], a)
-            if kind & SECOND:
-                luma_block(second, PAD, 8 * i, 8 * j, 8, motion[2], motion[3], b)
-            total += mix_cost(current, 8 * i, 8 * j, 8, a, b, kind, prices, difference)
+            total += quarter_cost(
+                memory, current, first, second, i, j, kind, motion[0], motion[1], motion[2], motion[3], prices,
+            )  # fmt: skip
     return total
 
 
 @compiled
-def _motion_cost(current, first, second, top, left, kind, motion, prices, limit, a, b, difference):
+def _unit_cost(memory, current, first, second, r, c, kind, motion, prices, limit):
     """Hadamard cost of a unit of 2 x 2 blocks with one motion (x0 y0 x1 y1), or more than limit."""
     total = np.float64(0)
     for k in range(4):
-        i, j = top + 16 * (k >> 1), left + 16 * (k & 1)
-        if kind & FIRST:
-            luma_block(first, PAD, i, j, 16, motion[0], motion[1], a)
-        if kind & SECOND:
-            luma_block(second, PAD, i, j, 16, motion[2], motion[3], b)
-        total += mix_cost(current, i, j, 16, a, b, kind, prices, difference)
+        total += block_cost(
+            memory, current, first, second, r + (k >> 1), c + (k & 1), kind, motion[0], motion[1], motion[2], motion[3],
+            prices,
+        )  # fmt: skip
         if total > limit:
             break
     return total
@@ -358,8 +365,8 @@ def _motion_cost(current, first, second, top, left, kind, motion, prices, limit,
 
 @compiled
 def _try_unit(
-    picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
-    scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, a, b, difference, one,
+    memory, picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
+    scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, one,
     room,
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``: with their
@@ -372,9 +379,9 @@ def _try_unit(
         if references < 2 and which[k] != FIRST:
             continue
         side = price * (0.5 + min(k + 1, count - 1))
-        cost = side + _motion_cost(
-            current, first[0], second[0], 16 * r, 16 * c, which[k], found[k], prices, best - side, a, b, difference
-        )
+        cost = side + _unit_cost(
+            memory, current, first[0], second[0], r, c, np.int64(which[k]), found[k], prices, best - side,
+        )  # fmt: skip
         if cost < best:
             best, best_kind, best_merge, best_side = cost, np.int64(which[k]), k + 1, side
             for n in range(4):
@@ -400,9 +407,7 @@ def _try_unit(
                 predict_vector(kinds, vectors, ref, 2 * r, 2 * c, 4, near)
                 x, y = tried[block, 2 * ref], tried[block, 2 * ref + 1]
                 side += price * vector_bits(x - near[0], y - near[1])
-        cost = side + _motion_cost(
-            current, first[0], second[0], 16 * r, 16 * c, kind, tried[block], prices, best - side, a, b, difference
-        )
+        cost = side + _unit_cost(memory, current, first[0], second[0], r, c, kind, tried[block], prices, best - side)
         if cost < best:
             best, best_kind, best_merge, best_side = cost, kind, 0, side
             for n in range(4):
@@ -422,8 +427,8 @@ def _try_unit(
         _give(one, 0, kinds, vectors, i, j)
         if exact and total < limit:
             total += exact_cost(
-                picture, first, second, kinds, vectors, i, j, best_merge > 0, steps[i, j], weight, rates,
-                price, a, b, planes, room,
+                picture, first, second, kinds, vectors, memory[7], i, j, best_merge > 0, steps[i, j], weight, rates,
+                price, memory[3], memory[4], planes, room, memory[6],
             )  # fmt: skip
     if exact and total >= limit:
         for i in range(4):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place
+from nvcodec.models.kernels.flow import SQUARE, flow, move, room_for_flow
 
 PAD = 64  # of luma, on each side
 INTRA, FIRST, SECOND, BOTH = range(4)  # what a block is predicted from
@@ -155,8 +156,9 @@ def store(out, top, left, size, first, second, both):
 
 
 @compiled
-def predict_block(first, second, kinds, vectors, r, c, a, b, out_y, out_u, out_v):
-    """Predict one inter block; a, b: (16, 16) int32 to work in; the rest as in `compensate`."""
+def predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y, out_u, out_v):
+    """Predict one inter block; a, b: (16, 16) int32 and room: of `room_for_flow`, to work in; the rest as in
+    `compensate`."""
     whole = True
     for k in range(1, 4):
         i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
@@ -175,6 +177,9 @@ def predict_block(first, second, kinds, vectors, r, c, a, b, out_y, out_u, out_v
             luma_block(first[0], PAD, top, left, size, x0, y0, a)
         if kind & SECOND:
             luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
+        moves = midway and kind == BOTH
+        if moves:
+            flow(a, b, size, room)
         store(out_y, top, left, size, a, b, kind == BOTH)
         top, left = top // 2, left // 2
         for plane in range(2):
@@ -183,19 +188,23 @@ def predict_block(first, second, kinds, vectors, r, c, a, b, out_y, out_u, out_v
                 chroma_block(first[p], PAD // 2, top, left, half, x0, y0, a)
             if kind & SECOND:
                 chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
+            if moves:
+                move(a, b, half, SQUARE // 2, 9, room)
             store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
 
 
 @compiled
-def compensate(first, second, kinds, vectors, begin, end, out_y, out_u, out_v):
+def compensate(first, second, kinds, vectors, midway, begin, end, out_y, out_u, out_v):
     """Predict the inter blocks of block rows begin..end-1 of a frame.
 
     first, second: (y, u, v) reference planes with borders; kinds: (2R, 2C) uint8, what each 8x8 block is predicted
     from; vectors: (2, 2R, 2C, 2) int32, (x, y) quarter pixels into each reference, 0 where there is none; out_*: planes
-    without borders.
+    without borders; midway: whether the frame lies in the middle between its references, and predictions from both are
+    moved towards each other (see `flow`).
     """
+    room = room_for_flow()
     a, b = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
     for r in range(begin, end):
         for c in range(kinds.shape[1] // 2):
             if kinds[2 * r, 2 * c] != INTRA:
-                predict_block(first, second, kinds, vectors, r, c, a, b, out_y, out_u, out_v)
+                predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y, out_u, out_v)

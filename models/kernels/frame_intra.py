@@ -193,41 +193,49 @@ def _price(coefficient, prices):
 
 
 @compiled(fastmath=True)
-def hadamard_cost(block, size, prices):
-    """Rough cost, in squared steps, of coding a difference (int32, ``size`` 8, 16 or 32) that is predicted this way."""
+def square_cost(block, top, left, prices):
+    """Rough cost, in squared steps, of coding an 8x8 square of differences (int32) that is predicted this way."""
     total = np.float32(0)
     m = np.empty((8, 8), np.float32)
+    for i in range(8):
+        r, c = place(top + i), left
+        b0, b1, b2, b3 = (
+            block[r, place(c)],
+            block[r, place(c + 1)],
+            block[r, place(c + 2)],
+            block[r, place(c + 3)],
+        )
+        c, k = left + 4, place(i)
+        b4, b5, b6, b7 = (
+            block[r, place(c)],
+            block[r, place(c + 1)],
+            block[r, place(c + 2)],
+            block[r, place(c + 3)],
+        )
+        a0, a1, a2, a3 = np.int32(b0 + b4), np.int32(b1 + b5), np.int32(b2 + b6), np.int32(b3 + b7)
+        a4, a5, a6, a7 = np.int32(b0 - b4), np.int32(b1 - b5), np.int32(b2 - b6), np.int32(b3 - b7)
+        c0, c1, c2, c3 = np.int32(a0 + a2), np.int32(a1 + a3), np.int32(a0 - a2), np.int32(a1 - a3)
+        c4, c5, c6, c7 = np.int32(a4 + a6), np.int32(a5 + a7), np.int32(a4 - a6), np.int32(a5 - a7)
+        m[k, 0], m[k, 1], m[k, 2], m[k, 3] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
+        m[k, 4], m[k, 5], m[k, 6], m[k, 7] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
+    for j in range(8):
+        f0, f1, f2, f3 = m[0, j] + m[4, j], m[1, j] + m[5, j], m[2, j] + m[6, j], m[3, j] + m[7, j]
+        f4, f5, f6, f7 = m[0, j] - m[4, j], m[1, j] - m[5, j], m[2, j] - m[6, j], m[3, j] - m[7, j]
+        g0, g1, g2, g3 = f0 + f2, f1 + f3, f0 - f2, f1 - f3
+        g4, g5, g6, g7 = f4 + f6, f5 + f7, f4 - f6, f5 - f7
+        total += _price(g0 + g1, prices) + _price(g0 - g1, prices) + _price(g2 + g3, prices)
+        total += _price(g2 - g3, prices) + _price(g4 + g5, prices) + _price(g4 - g5, prices)
+        total += _price(g6 + g7, prices) + _price(g6 - g7, prices)
+    return total
+
+
+@compiled
+def hadamard_cost(block, size, prices):
+    """`square_cost` of all 8x8 squares of a larger one (``size`` 8, 16 or 32)."""
+    total = np.float32(0)
     for top in range(0, size, 8):
         for left in range(0, size, 8):
-            for i in range(8):
-                r, c = place(top + i), left
-                b0, b1, b2, b3 = (
-                    block[r, place(c)],
-                    block[r, place(c + 1)],
-                    block[r, place(c + 2)],
-                    block[r, place(c + 3)],
-                )
-                c, k = left + 4, place(i)
-                b4, b5, b6, b7 = (
-                    block[r, place(c)],
-                    block[r, place(c + 1)],
-                    block[r, place(c + 2)],
-                    block[r, place(c + 3)],
-                )
-                a0, a1, a2, a3 = np.int32(b0 + b4), np.int32(b1 + b5), np.int32(b2 + b6), np.int32(b3 + b7)
-                a4, a5, a6, a7 = np.int32(b0 - b4), np.int32(b1 - b5), np.int32(b2 - b6), np.int32(b3 - b7)
-                c0, c1, c2, c3 = np.int32(a0 + a2), np.int32(a1 + a3), np.int32(a0 - a2), np.int32(a1 - a3)
-                c4, c5, c6, c7 = np.int32(a4 + a6), np.int32(a5 + a7), np.int32(a4 - a6), np.int32(a5 - a7)
-                m[k, 0], m[k, 1], m[k, 2], m[k, 3] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
-                m[k, 4], m[k, 5], m[k, 6], m[k, 7] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
-            for j in range(8):
-                f0, f1, f2, f3 = m[0, j] + m[4, j], m[1, j] + m[5, j], m[2, j] + m[6, j], m[3, j] + m[7, j]
-                f4, f5, f6, f7 = m[0, j] - m[4, j], m[1, j] - m[5, j], m[2, j] - m[6, j], m[3, j] - m[7, j]
-                g0, g1, g2, g3 = f0 + f2, f1 + f3, f0 - f2, f1 - f3
-                g4, g5, g6, g7 = f4 + f6, f5 + f7, f4 - f6, f5 - f7
-                total += _price(g0 + g1, prices) + _price(g0 - g1, prices) + _price(g2 + g3, prices)
-                total += _price(g2 - g3, prices) + _price(g4 + g5, prices) + _price(g4 - g5, prices)
-                total += _price(g6 + g7, prices) + _price(g6 - g7, prices)
+            total += square_cost(block, top, left, prices)
     return total
 
 

@@ -159,17 +159,17 @@ def room_for_trial():
 
 @compiled
 def exact_cost(
-    picture, first, second, kinds, vectors, r, c, merged, step, weight, rates, price, a, b, planes, room
+    picture, first, second, kinds, vectors, midway, r, c, merged, step, weight, rates, price, a, b, planes, room, moving
 ):  # fmt: skip
     """What an inter block costs with cosines for its transforms, squared steps, chroma included, without its decisions'
     bits. (What is learned is near to them, and no sum of few products.)
 
     picture, planes: (y, u, v) of the picture and of predictions, which are overwritten here; first, second: reference
     planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; rates: see `BlockBases`; a, b:
-    (16, 16) int32 and room: of `room_for_trial`, to work in.
+    (16, 16) int32, room: of `room_for_trial`, and moving: of `room_for_flow`, to work in.
     """
     samples, coarse, fine, tiny, tiny_chroma, some, between, trial, part = room
-    predict_block(first, second, kinds, vectors, r, c, a, b, planes[0], planes[1], planes[2])
+    predict_block(first, second, kinds, vectors, midway, r, c, a, b, moving, planes[0], planes[1], planes[2])
     inverse, error = np.float32(STEP_SCALE / step), np.float32(0)
     for n in range(3):
         size = 16 if n == 0 else 8

@@ -225,6 +225,8 @@ def gather_residuals(y, u, v, py, pu, pv, blocks, out):
 
 
 RATE_CLASSES = ENERGIES  # of blocks, by how many of their symbols are not zero
+# bits of a magnitude beyond those of 2
+MORE_BITS = (2 * np.log2(np.maximum(np.arange(2048) - 1, 1))).astype(np.float32)
 
 
 @compiled
@@ -246,22 +248,26 @@ def quantise(coefficients, rates, price, symbols):
     """
     count = 0
     for k in range(len(coefficients)):
-        if abs(coefficients[k]) > 0.6:
+        if abs(coefficients[k]) > np.float32(0.6):
             count += 1
     which = rate_class(count)
     cost = np.float32(0)
     for k in range(len(coefficients)):
         value = abs(coefficients[k])
-        best, best_cost = 0, value * value + price * rates[which, k, 0]
-        if value > 0.4:
-            near = int(value + 0.5)
+        symbols[k] = 0
+        least = value * value + price * rates[which, k, 0]
+        if value > np.float32(0.4):
+            best, near = 0, int(value + np.float32(0.5))
             for q in range(max(1, near - 1), near + 1):
-                bits = rates[which, k, 1] if q == 1 else rates[which, k, 2] + 2 * np.log2(np.float32(q - 1))
+                bits = rates[which, k, min(q, 2)]
+                if q > 2:
+                    bits += MORE_BITS[min(q, len(MORE_BITS) - 1)]
                 q_cost = (value - q) * (value - q) + price * bits
-                if q_cost < best_cost:
-                    best, best_cost = q, q_cost
-        cost += best_cost
-        symbols[k] = best if coefficients[k] > 0 else -best
+                if q_cost < least:
+                    best, least = q, q_cost
+            if best:
+                symbols[k] = best if coefficients[k] > 0 else -best
+        cost += least
     return cost
 
 

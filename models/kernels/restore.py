@@ -210,10 +210,11 @@ def _copy(plane, top, left, height, width, out):
 
 @compiled
 def trial_errors(
-    picture_y, picture_u, picture_v, y, u, v, classes, luma_taps, chroma_taps, clip, weight, begin, end, out_y, out_u,
-    out_v, errors,
+    picture_y, picture_u, picture_v, y, u, v, classes, luma_taps, chroma_taps, clip, weight, asked, begin, end, out_y,
+    out_u, out_v, errors,
 ):  # fmt: skip
     """Squared errors of units of rows begin..end-1 of units by bank: errors (units down, units across, 1 + BANKS).
+    None are looked at, and all are 0, in units that are not ``asked`` for (units down, units across).
 
     Every other row of 4x4 squares is looked at and stands for the one below, too. picture_*: without borders; out_*:
     room for trials; weight: of chroma's squared errors; the rest as in `restore`.
@@ -223,6 +224,9 @@ def trial_errors(
             left = UNIT * c
             across = min(UNIT, picture_y.shape[1] - left)
             for bank in range(1 + BANKS):
+                if not asked[r, c]:
+                    errors[r, c, bank] = 0
+                    continue
                 total, chroma = np.int64(0), np.int64(0)
                 for top in range(UNIT * r, min(UNIT * (r + 1), picture_y.shape[0]), 8):
                     if bank:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place
-from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, luma_block
+from nvcodec.models.kernels.compensation import PAD, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
 
@@ -122,11 +122,13 @@ def _refine(
     price,
     prices,
     rounds,
+    finely,
     block,
     difference,
     out,
 ):
-    """The best vector around a few starting ones; out: x, y, cost (float64)."""
+    """The best vector around a few starting ones; finely: or around ``near``, with fractions; out: x, y, cost
+    (float64)."""
     best, bx, by = 1e30, 0, 0
     for k in range(count):
         x, y = (starts[k, 0] + 2) >> 2, (starts[k, 1] + 2) >> 2
@@ -145,11 +147,22 @@ def _refine(
                 best, bx, by = cost, x, y
         if bx == cx and by == cy:
             break
-    bx, by = 4 * bx, 4 * by
-    best = _fraction_cost(current, reference, top, left, size, bx, by, prices, block, difference)
-    best += price * vector_bits(bx - near[0], by - near[1])
+    bx, by, best, first_stride = 4 * bx, 4 * by, 1e30, 2
+    if finely:  # whole samples around ``near`` were searched already
+        best = _fraction_cost(current, reference, top, left, size, near[0], near[1], prices, block, difference)
+        best += price * vector_bits(0, 0)
+        first_stride = 1
+    if not finely or max(abs(bx - near[0]), abs(by - near[1])) >= 4:
+        cost = _fraction_cost(current, reference, top, left, size, bx, by, prices, block, difference)
+        cost += price * vector_bits(bx - near[0], by - near[1])
+        if cost < best:
+            best, first_stride = cost, 2
+        else:
+            bx, by = np.int64(near[0]), np.int64(near[1])
+    else:
+        bx, by = np.int64(near[0]), np.int64(near[1])
     if best > price * GOOD_ENOUGH:
-        for stride in (2, 1):
+        for stride in range(first_stride, 0, -1):
             # the better of left and right, of up and down, and what both together give
             cx, cy, dx, dy = bx, by, 0, 0
             across = down = 1e30
@@ -215,6 +228,7 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
                 price,
                 prices,
                 12,
+                False,
                 block,
                 difference,
                 found,
@@ -244,6 +258,7 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
                     price,
                     prices,
                     2,
+                    True,
                     block,
                     difference,
                     quarters[i, j],
@@ -254,21 +269,3 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
 def sorted_middle(a, b, c):
     """The median of three."""
     return max(min(a, b), min(max(a, b), c))
-
-
-@compiled
-def mix_cost(current, top, left, size, a, b, kind, prices, difference):
-    """Hadamard cost of a prediction from interpolated blocks a, b or both."""
-    low, high = np.int32(0), np.int32(255)
-    if kind == BOTH:
-        for i in range(size):
-            for j in range(size):
-                sample = min(max(np.int32((a[i, j] + b[i, j] + 4096) >> 13), low), high)
-                difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
-    else:
-        one = a if kind == FIRST else b
-        for i in range(size):
-            for j in range(size):
-                sample = min(max(np.int32((one[i, j] + 2048) >> 12), low), high)
-                difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
-    return hadamard_cost(difference, size, prices)

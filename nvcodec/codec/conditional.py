@@ -16,7 +16,7 @@ from nvcodec.models import zoo
 if TYPE_CHECKING:
     from nvcodec.models.conditional.sequence import Unit
 
-SYNTAX_VERSION = 7
+SYNTAX_VERSION = 8
 DEFAULT_MODEL = "conditional-s"
 PRESETS = ("fast", "medium", "slow")
 PROFILES = ("ra", "ld")

@@ -103,6 +103,9 @@ def _vvenc(s: Setting) -> list[str]:
     if s.profile == LOW_DELAY:
         # The encoder has low delay only in groups of 8 and without open or closed refresh.
         params += f":gopsize=8:picreordering=0:refreshtype=none:intraperiod={s.intra_period or -1}"
+    elif s.threads == 1 and s.preset == "medium":
+        # With one thread and frames in parallel, this ffmpeg's libvvenc ends some clips without having written a frame.
+        params += ":maxparallelframes=0"
     return ["-preset", s.preset, "-qpa", "0" if s.tune else "1", "-vvenc-params", params]
 
 

@@ -31,7 +31,8 @@ from nvcodec.stream import StreamReader
 WIDTH, HEIGHT = 64, 48
 SHAPES = [(HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2)]
 SLOTS = (0xFF, 0xF0, 0x10, 0x00, 0xF1, 0x0F)  # none, one or two references, and what cannot be
-EDGES = (0, 1, 9, 63, 64, 65, LEVELS - 1, LEVELS, 127, 128, 192, 240, 255)  # of what a byte of a header may say
+# of what a byte of a header may say
+EDGES = (0, 1, 9, 15, 16, 17, 63, 64, 65, LEVELS - 1, LEVELS, 127, 128, 192, 240, 255)
 Units = list[tuple[bytes, bool]]  # payload, keyframe
 
 
@@ -41,9 +42,9 @@ def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes
     def noise(nbytes: int) -> bytes:
         return random.integers(0, 256, nbytes, np.uint8).tobytes()
 
-    yield from (b"", b"\0", b"\1", b"\xff", b"\x41" * 3, bytes([64]) + b"\0" * 63, bytes([2, 0x80, 0x80, 0x80, 0x80]))
-    for kind in range(4):  # with references or without, kept or not, chroma in each way
-        flags, chroma, one = DROPPED_FLAG * (kind >> 1), kind << CHROMA_SHIFT, 0xFF if kind & 1 else 0xF0
+    yield from (b"", b"\0", b"\1", b"\xff", b"\x41" * 3, bytes([16]) + b"\0" * 15, bytes([2, 0x80, 0x80, 0x80, 0x80]))
+    for kind in range(4):  # with references or without, kept or not, chroma from least to most
+        flags, chroma, one = DROPPED_FLAG * (kind >> 1), 5 * kind << CHROMA_SHIFT, 0xFF if kind & 1 else 0xF0
         for slots in SLOTS:
             head = bytes([1, flags | int(random.integers(LEVELS)), chroma, slots])
             for nbytes in (0, 1, 7, 40, 400):
@@ -56,9 +57,9 @@ def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes
             yield head + fill * 4000
             yield head + b"\0" + fill * 400 + noise(4000)
         yield head + noise(1 << 20)
-        # a unit of 64 frames, each of whatever comes of a few bytes, from any references
-        frames = [bytes([flags | (LOWEST + 30), chroma | place, one]) + noise(6) for place in range(64)]
-        yield bytes([64]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
+        # a unit of 16 frames, each of whatever comes of a few bytes, from any references
+        frames = [bytes([flags | (LOWEST + 30), chroma | place, one]) + noise(6) for place in range(16)]
+        yield bytes([16]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
     for payload in sound:
         for _ in range(10):
             place, cut = int(random.integers(len(payload) * 8)), int(random.integers(len(payload)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional import sequence
-from nvcodec.models.conditional.frame_coder import WINDOW, FrameHeader, Window, read_varint, varint
+from nvcodec.models.conditional.frame_coder import WINDOW, FrameHeader, Window, is_midway, read_varint, varint
 from nvcodec.models.conditional.picture import Planes, Reference, Statistics, rebuild
 from nvcodec.models.conditional.sequence import (
     AHEAD,
@@ -23,6 +23,7 @@ from nvcodec.models.conditional.sequence import (
     CHROMA_FACTOR,
     GROUP,
     LEAST_ERROR,
+    MAX_UNIT_FRAMES,
     PROFILES,
     DecidedUnit,
     VideoAnalyser,
@@ -43,14 +44,14 @@ HEADERS = st.builds(
     st.integers(0, LEVELS - 1),
     st.integers(0, len(CHROMA_SCALES) - 1),
     st.booleans(),
-    st.integers(0, 63),
+    st.integers(0, MAX_UNIT_FRAMES - 1),
     st.lists(st.integers(0, WINDOW - 1), min_size=1, max_size=2).map(tuple),
 )
 
 
 @given(HEADERS)
 def test_headers_come_back(header: FrameHeader) -> None:
-    assert FrameHeader.from_bytes(header.to_bytes() + b"more", WINDOW, 64) == header
+    assert FrameHeader.from_bytes(header.to_bytes() + b"more", WINDOW, MAX_UNIT_FRAMES) == header
     keyframe = FrameHeader(header.level, header.chroma, header.kept, 0, ())
     assert FrameHeader.from_bytes(keyframe.to_bytes(), 0, 1) == keyframe
 
@@ -70,7 +71,7 @@ def test_a_frame_without_references_is_intra() -> None:
         (bytes([0x7F, 0, 0xF0]), "level 127"),
         (bytes([0x80 | LEVELS, 0, 0xFF]), f"level {LEVELS}"),
         (bytes([30, 5, 0xF0]), "place 5 of a unit of 5"),
-        (bytes([30, 0xC0 | 5, 0xF0]), "place 5 of a unit of 5"),
+        (bytes([30, 0xF0 | 5, 0xF0]), "place 5 of a unit of 5"),
         (bytes([30, 4, 0x0F]), "second reference and no first"),
         (bytes([30, 4, 0xF3]), "before the 3 that are there"),
         (bytes([30, 4, 0x30]), "before the 3 that are there"),
@@ -85,15 +86,15 @@ def test_headers_that_cannot_be(data: bytes, match: str) -> None:
 def test_headers_at_their_limits() -> None:
     """The bytes as the format says: level and whether later frames may use it, place and chroma, references."""
     for data, header in (
-        (bytes([LEVELS - 1, 0xC0 | 4, 0xF2]), FrameHeader(LEVELS - 1, 3, True, 4, (2,))),
-        (bytes([0x80, 0x40, 0x21]), FrameHeader(0, 1, False, 0, (1, 2))),
-        (bytes([0x80 | LOWEST, 0x80 | 4, 0xFF]), FrameHeader(LOWEST, 2, False, 4, ())),
+        (bytes([LEVELS - 1, 0xF0 | 4, 0xF2]), FrameHeader(LEVELS - 1, 15, True, 4, (2,))),
+        (bytes([0x80, 0x40, 0x21]), FrameHeader(0, 4, False, 0, (1, 2))),
+        (bytes([0x80 | LOWEST, 0x80 | 4, 0xFF]), FrameHeader(LOWEST, 8, False, 4, ())),
     ):
         assert FrameHeader.from_bytes(data, 3, 5) == header
         assert header.to_bytes() == data
 
 
-@given(st.binary(max_size=6), st.integers(0, WINDOW), st.integers(1, 64))
+@given(st.binary(max_size=6), st.integers(0, WINDOW), st.integers(1, MAX_UNIT_FRAMES))
 def test_any_header_is_sound_or_refused(data: bytes, window: int, frames: int) -> None:
     try:
         header = FrameHeader.from_bytes(data, window, frames)
@@ -248,7 +249,8 @@ def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> No
         for unit in units:
             for header, number, blocks, symbols in decoder.read(unit.payload, unit.keyframe):
                 references = [kept.kept[slot] for slot in header.references]
-                planes = rebuild(blocks, symbols, header.level, header.chroma, references, weights.bases, pool)
+                midway = is_midway(tuple(number - entry.number for entry in references))
+                planes = rebuild(blocks, symbols, header.level, header.chroma, references, midway, weights.bases, pool)
                 kept.add(Reference(planes, blocks, header.level, number), header.kept)
         results.append([plane.tobytes() for entry in kept.kept for plane in entry.planes])
     assert results[0] == results[1]

@@ -18,6 +18,7 @@ from nvcodec.models.kernels.compensation import (
     extend_edges,
     padded,
 )
+from nvcodec.models.kernels.flow import SQUARE, flow, move, room_for_flow
 
 ROWS, COLUMNS = 3, 2
 FAR = 2**31 - 1
@@ -70,8 +71,20 @@ def filtered(
     return np.stack([down @ lines[i : i + count] for i in range(size)], 0)
 
 
-def reference_prediction(kinds: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
-    """Every 8x8 block on its own."""
+def towards_each_other(parts: list[np.ndarray], size: int, room: tuple, luma: bool) -> list[np.ndarray]:
+    """The two predictions of a square, as they are where a frame lies midway."""
+    a, b = np.zeros((2, 16, 16), np.int32)
+    a[:size, :size], b[:size, :size] = parts
+    if luma:
+        flow(a, b, size, room)
+    else:
+        move(a, b, size, SQUARE // 2, 9, room)
+    return [a[:size, :size], parts[1]]
+
+
+def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
+    """Every 8x8 block on its own, but for those that `flow` looks at as a whole."""
+    room = room_for_flow()
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for r in range(2 * ROWS):
         for c in range(2 * COLUMNS):
@@ -86,11 +99,13 @@ def reference_prediction(kinds: np.ndarray, vectors: np.ndarray) -> list[np.ndar
             size, br, bc = (16, r // 2, c // 2) if whole else (8, r, c)
             for number, (pad, s, taps) in enumerate(((PAD, 1, LUMA_TAPS), *[(PAD // 2, 2, CHROMA_TAPS)] * 2)):
                 n = size // s
-                parts = []
+                parts: list[np.ndarray] = []
                 for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES)):
                     if kind & (1 << ref):
                         vector = tuple(int(v) for v in vectors[ref, r, c])
                         parts.append(filtered(planes[number], pad, n * br, n * bc, n, vector, taps))  # type: ignore[arg-type]
+                if midway and len(parts) == 2:
+                    parts = towards_each_other(parts, n, room, number == 0)
                 total = sum(parts)
                 shift = 12 if len(parts) == 1 else 13
                 samples = ((total + (1 << (shift - 1))) >> shift).clip(0, 255)  # type: ignore[operator]
@@ -98,18 +113,20 @@ def reference_prediction(kinds: np.ndarray, vectors: np.ndarray) -> list[np.ndar
     return out
 
 
-def prediction(kinds: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
+def prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for begin, end in ((0, 1), (1, ROWS)):  # in parts, as threads do it
-        compensate(*REFERENCES, kinds, vectors.astype(np.int32), begin, end, *out)
+        compensate(*REFERENCES, kinds, vectors.astype(np.int32), midway, begin, end, *out)
     return out
 
 
-def check(kinds: np.ndarray, vectors: np.ndarray) -> None:
+def check(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> None:
     """Vectors of references that are not used are set to zero, as they always are."""
     for ref in range(2):
         vectors[ref][kinds & (1 << ref) == 0] = 0
-    for found, wanted in zip(prediction(kinds, vectors), reference_prediction(kinds, vectors), strict=True):
+    for found, wanted in zip(
+        prediction(kinds, vectors, midway), reference_prediction(kinds, vectors, midway), strict=True
+    ):
         assert np.array_equal(found, wanted)
 
 
@@ -138,9 +155,23 @@ def test_mixed_blocks_split_and_whole(seed: int) -> None:
     vectors[:, whole] = vectors[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, whole]
     if seed % 4 == 1:  # of which one that is not used lies as far as one that is
         vectors[1] = vectors[0]
-    check(kinds, vectors)
+    check(kinds, vectors, seed % 3 == 0)
     for plane, mask in zip(prediction(kinds, vectors), (8, 4, 4), strict=True):
         assert (plane[(kinds == INTRA).repeat(mask, 0).repeat(mask, 1)] == 77).all()
+
+
+@pytest.mark.parametrize("amount", [2, 12, 250])
+def test_predictions_from_both_are_moved_towards_each_other_midway(amount: int) -> None:
+    """And only those: references that differ a little, and such as have nothing in common."""
+    random = np.random.default_rng(amount)
+    kinds = random.integers(1, 4, (ROWS, COLUMNS)).astype(np.uint8).repeat(2, 0).repeat(2, 1)
+    vectors = random.integers(-amount, amount + 1, (2, 2 * ROWS, 2 * COLUMNS, 2))
+    check(kinds, vectors, True)
+    for moved, plain in zip(prediction(kinds, vectors, True), prediction(kinds, vectors), strict=True):
+        side = moved.shape[0] // (2 * ROWS)
+        both = (kinds == BOTH).repeat(side, 0).repeat(side, 1)
+        assert np.array_equal(moved[~both], plain[~both])
+        assert (moved != plain).any()
 
 
 @pytest.mark.parametrize(("first", "second"), [(FIRST, SECOND), (SECOND, BOTH), (BOTH, FIRST)])

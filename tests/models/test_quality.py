@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nvcodec.models.conditional.sequence import CHROMA_AT_FIRST
 from nvcodec.models.quality import (
     CHROMA_SCALES,
     LEVELS,
@@ -42,7 +43,7 @@ def test_bits_are_worth_less_at_finer_levels() -> None:
     assert prices[-1] == prices[LOWEST + QUALITIES - 1] < prices[LOWEST + QUALITIES - 2]
 
 
-def test_scales_of_chroma_are_far_enough_apart_and_fit_two_bits() -> None:
-    assert len(CHROMA_SCALES) == 4
-    ratios = CHROMA_SCALES[:-1] / CHROMA_SCALES[1:]
-    assert np.allclose(ratios, 1.5, atol=0.01)
+def test_scales_of_chroma_are_near_to_each_other_and_fit_four_bits() -> None:
+    """From one to the next the size of a frame changes by less than a quality step makes it rise."""
+    assert CHROMA_SCALES.tolist() == [round(576 * (171 / 576) ** (n / 15)) for n in range(16)]
+    assert CHROMA_SCALES[CHROMA_AT_FIRST] == 256  # of what transforms were learned with

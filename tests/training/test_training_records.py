@@ -13,6 +13,7 @@ import pytest
 from synthetic_training import panned
 
 from nvcodec.errors import UsageError
+from nvcodec.models.conditional.frame_coder import is_midway
 from nvcodec.models.conditional.picture import Blocks, Reference, rebuild
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.training import records as module
@@ -79,7 +80,8 @@ def test_records_hold_all_that_rebuilds_the_pictures(encoded: Path, pool: Thread
         symbols[blocks.coded > 0] = frame.symbols
         assert np.abs(symbols).max() < LARGEST  # or it may have been more
         references = [made[r] for r in frame.references]
-        planes = rebuild(blocks, symbols, frame.level, chroma[frame.number], references, bases, pool)
+        midway = is_midway(tuple(frame.number - entry.number for entry in references))
+        planes = rebuild(blocks, symbols, frame.level, chroma[frame.number], references, midway, bases, pool)
         made.append(Reference(planes, blocks, frame.level, frame.number))
         for mine, theirs in zip(made[-1].picture(), shown[frame.number], strict=True):
             assert np.array_equal(mine, theirs)

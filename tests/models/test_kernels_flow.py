@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two predictions that are moved towards each other: what is found, what it gains, and its arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nvcodec.models.kernels.flow import LIMIT, NOISE, UNITS, flow, move, room_for_flow
+
+ONE = 4096  # of a prediction at full precision
+
+
+def picture(dx: float, dy: float) -> np.ndarray:
+    """Waves moved by (dx, dy) samples."""
+    y, x = np.mgrid[0:16, 0:16].astype(float)
+    x, y = x - dx, y - dy
+    return 120 + 50 * np.sin(0.5 * x + 0.3 * y) + 40 * np.sin(0.4 * y - 0.1 * x)
+
+
+def precise(values: np.ndarray) -> np.ndarray:
+    return np.round(values * ONE).astype(np.int32)
+
+
+@pytest.mark.parametrize("motion", [(0.3, 0.0), (0.0, -0.4), (0.25, -0.25), (0.6, 0.5)])
+def test_what_two_predictions_are_off_is_found_and_mended(motion: tuple[float, float]) -> None:
+    a, b, room = precise(picture(*motion)), precise(picture(-motion[0], -motion[1])), room_for_flow()
+    truth, before = picture(0, 0), (a + b) / (2 * ONE)
+    flow(a, b, 16, room)
+    assert np.allclose(room[5].mean((0, 1)) / UNITS, motion, atol=0.1)
+    assert np.abs((a + b) / (2 * ONE) - truth).mean() < 0.15 * np.abs(before - truth).mean()
+
+
+def test_predictions_that_agree_stay_as_they_are() -> None:
+    a, room = precise(picture(0.2, 0.1)), room_for_flow()
+    moved = a.copy()
+    flow(moved, a, 16, room)
+    assert not room[5].any()
+    assert np.array_equal(moved, a)
+
+
+def test_a_difference_without_contrast_is_no_motion() -> None:
+    """One prediction is brighter, and nothing in it says where it would have to move."""
+    a, b, room = precise(np.full((16, 16), 90.0)), precise(np.full((16, 16), 97.0)), room_for_flow()
+    moved = a.copy()
+    flow(moved, b, 16, room)
+    assert np.array_equal(moved, a)
+
+
+def slopes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of an array of Python integers."""
+    wide = np.pad(values, 1, mode="edge")
+    across, down = wide[1:-1, 2:] - wide[1:-1, :-2], wide[2:, 1:-1] - wide[:-2, 1:-1]
+    across[:, [0, -1]] *= 2
+    down[[0, -1]] *= 2
+    return across, down
+
+
+def expected(a: np.ndarray, b: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What `flow` says of itself, in integers of any size: motion of each square, and a."""
+    a, b = (p[:size, :size].astype(object) for p in (a, b))
+    first, second = (np.array([[min(max(v >> 10, 0), 1020) for v in row] for row in p], object) for p in (a, b))
+    across, down = slopes(first + second)
+    apart, (mix_across, mix_down) = second - first, slopes(a - b)
+    found, out = np.zeros((4, 4, 2), int), a.copy()
+    for r in range(size // 4):
+        for c in range(size // 4):
+            window = np.s_[max(4 * r - 2, 0) : 4 * r + 6, max(4 * c - 2, 0) : 4 * c + 6]
+            x, y, d = across[window], down[window], apart[window]
+            xx, xy, yy = (x * x).sum() + int(NOISE), (x * y).sum(), (y * y).sum() + int(NOISE)
+            xd, yd = (x * d).sum(), (y * d).sum()
+            below = (xx * yy - xy * xy) // (2 * UNITS) + 1
+            for n, above in enumerate((yy * xd - xy * yd, xx * yd - xy * xd)):
+                found[r, c, n] = min(max(above // below, -LIMIT), LIMIT)
+            here, (u, v) = np.s_[4 * r : 4 * r + 4, 4 * c : 4 * c + 4], (int(n) for n in found[r, c])
+            out[here] += (u * mix_across[here] + v * mix_down[here]) >> 8
+    return found, out
+
+
+@pytest.mark.parametrize("size", [8, 16])
+@pytest.mark.parametrize("kind", ["noise", "near", "extremes"])
+def test_the_arithmetic_is_that_of_integers_of_any_size(size: int, kind: str) -> None:
+    random = np.random.default_rng(size)
+    for _ in range(4):
+        a = random.integers(-300 * ONE, 560 * ONE, (16, 16)).astype(np.int32)
+        b = random.integers(-300 * ONE, 560 * ONE, (16, 16)).astype(np.int32)
+        if kind == "near":
+            b = a + random.integers(-20 * ONE, 20 * ONE, (16, 16)).astype(np.int32)
+        elif kind == "extremes":  # what interpolation can overshoot to, in stripes
+            a, b = np.where(random.random((2, 16, 16)) < 0.5, np.int32(-780 * ONE), np.int32(1040 * ONE))
+        found, moved = expected(a, b, size)
+        room = room_for_flow()
+        out = a.copy()
+        flow(out, b, size, room)
+        assert np.array_equal(room[5][: size // 4, : size // 4], found[: size // 4, : size // 4])
+        assert np.array_equal(out[:size, :size], moved.astype(np.int64))
+        assert np.array_equal(out[size:], a[size:])
+
+
+def test_chroma_moves_half_as_far() -> None:
+    """Squares of 2x2 by the motion of luma's, in samples of its own."""
+    room = room_for_flow()
+    room[5][:] = 24, -16
+    y, x = np.mgrid[0:8, 0:8]
+    a, b = (100 * ONE + 64 * x).astype(np.int32), (100 * ONE - 128 * y).astype(np.int32)
+    moved = np.zeros((16, 16), np.int32)
+    moved[:8, :8] = a
+    other = np.zeros((16, 16), np.int32)
+    other[:8, :8] = b
+    move(moved, other, 8, 2, 9, room)
+    # half of what the slopes, 64 across and 128 down, say of 12 and -8 64ths of a sample
+    assert np.array_equal(moved[:8, :8], a + (12 * 64 - 8 * 128) // 64 // 2)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Costs of predictions: what is remembered is what would be reckoned anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, padded
+from nvcodec.models.kernels.flow import flow, room_for_flow
+from nvcodec.models.kernels.frame_intra import hadamard_cost, price_curve
+from nvcodec.models.kernels.prediction_costs import (
+    MOTIONS,
+    block_cost,
+    forget,
+    mixed_cost,
+    new_memory,
+    quarter_cost,
+)
+
+RANDOM = np.random.default_rng(5)
+CURRENT = RANDOM.integers(0, 256, (64, 64)).astype(np.uint8)
+FIELDS = [padded(np.clip(CURRENT + RANDOM.integers(-9, 10, CURRENT.shape), 0, 255).astype(np.uint8), PAD) for _ in "ab"]
+PRICES = price_curve(8.0, 0.08, 6.5, 2.1)
+
+
+def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, midway: bool) -> float:
+    """Hadamard cost of a square at (row, column), in samples."""
+    a, b, difference = (np.zeros((16, 16), np.int32) for _ in range(3))
+    x0, y0, x1, y1 = (int(n) for n in motion)
+    luma_block(FIELDS[0], PAD, row, column, size, x0, y0, a)
+    luma_block(FIELDS[1], PAD, row, column, size, x1, y1, b)
+    if kind == BOTH:
+        if midway:
+            flow(a, b, size, room_for_flow())
+        made = (a + b + 4096) >> 13
+    else:
+        made = ((a if kind == FIRST else b) + 2048) >> 12
+    here = CURRENT[row : row + size, column : column + size].astype(np.int32)
+    difference[:size, :size] = here - np.clip(made, 0, 255)[:size, :size]
+    return float(hadamard_cost(difference, size, PRICES))
+
+
+def motions(count: int) -> np.ndarray:
+    """Different ones, of any kind."""
+    return np.concatenate([RANDOM.integers(-40, 41, (count, 4)), 1 + np.arange(count)[:, None] % 3], 1).astype(np.int32)
+
+
+@pytest.mark.parametrize("midway", [False, True])
+def test_costs_are_those_of_the_predictions_however_often_they_are_asked_for(midway: bool) -> None:
+    """Blocks first, then their quarters, and the other way round; more motions than are remembered."""
+    memory = new_memory(midway)
+    known = motions(MOTIONS + 20)
+    for r, c in ((0, 0), (1, 0), (0, 1), (3, 2)):
+        forget(memory, 2 * (r & 1) + (c & 1))
+        for n in [*range(len(known)), *range(0, len(known), 3)]:
+            kind, (x0, y0, x1, y1) = np.int64(known[n, 4]), known[n, :4]
+            arguments = (kind, x0, y0, x1, y1, PRICES)
+            if n % 2:
+                cost = block_cost(memory, CURRENT, *FIELDS, r, c, *arguments)
+                if not midway:
+                    assert cost == pytest.approx(
+                        reckoned(16 * r, 16 * c, 16, int(kind), known[n, :4], midway), rel=1e-5
+                    )
+            for q in range(4) if kind != BOTH or not midway or n % 2 == 0 else ():
+                vr, vc = 2 * r + (q >> 1), 2 * c + (q & 1)
+                cost = quarter_cost(memory, CURRENT, *FIELDS, vr, vc, *arguments)
+                assert cost == pytest.approx(reckoned(8 * vr, 8 * vc, 8, int(kind), known[n, :4], midway), rel=1e-5)
+    assert memory[2].max() > MOTIONS
+
+
+def test_vectors_into_what_is_not_used_do_not_matter() -> None:
+    memory = new_memory(False)
+    for kind, other in ((FIRST, (3, 4, 77, -9)), (SECOND, (50, 60, 5, 6))):
+        costs = {
+            float(block_cost(memory, CURRENT, *FIELDS, 1, 1, np.int64(kind), *(np.int32(n) for n in vector), PRICES))
+            for vector in ((3, 4, 5, 6), other)
+        }
+        assert len(costs) == 1
+    assert memory[2][3] == 2
+
+
+def test_predictions_that_are_made_already_are_remembered_too() -> None:
+    memory = new_memory(False)
+    motion = (np.int32(5), np.int32(-3), np.int32(8), np.int32(2))
+    luma_block(FIELDS[0], PAD, 16, 0, 16, motion[0], motion[1], memory[3])
+    luma_block(FIELDS[1], PAD, 16, 0, 16, motion[2], motion[3], memory[4])
+    cost = mixed_cost(memory, CURRENT, 1, 0, np.int64(BOTH), *motion, PRICES)
+    assert cost == pytest.approx(reckoned(16, 0, 16, BOTH, np.array(motion), False), rel=1e-5)
+    memory[3][:], memory[4][:] = 0, 0
+    assert block_cost(memory, CURRENT, *FIELDS, 1, 0, np.int64(BOTH), *motion, PRICES) == pytest.approx(cost)
+    assert not memory[3].any()  # nothing was made again
