@@ -70,9 +70,9 @@ def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float, price: 
     search.coarse_search(small, search.quarter_size(other[0], 0), sad_price / 8, coarse)
     whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
     prices = frame_intra.price_curve(step, price, *CODED_BITS)
-    search.search(y, reference[0], coarse, nothing, sad_price, price, prices, True, whole, quarters)
+    search.search(y, reference[0], coarse, nothing, sad_price, price, prices, False, whole, quarters)
     vectors = np.zeros((2, 2 * rows, 2 * columns, 2), np.int32)
-    vectors[0] = quarters[:, :, :2]
+    vectors[0] = whole[:, :, :2].repeat(2, 0).repeat(2, 1)
     planes = empty_planes(rows, columns)
     out = without_borders(planes)
     compensation.compensate(

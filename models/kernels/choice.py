@@ -28,7 +28,7 @@ from nvcodec.models.kernels.syntax import SHARED, coding_order
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
 SHAPE_BITS, KIND_BITS = 4.5, 2.0  # of a block in parts, and of the references of one
-EXACT_SHARE, EXACT_BITS = 1.25, 6.0  # predictions that seem to cost so much more than the best are tried, too
+EXACT_SHARE, EXACT_BITS = 1.15, 4.0  # predictions that seem to cost so much more than the best are tried, too
 
 
 @compiled
@@ -150,9 +150,15 @@ def choose_blocks(
             for ref in range(2):
                 if kind & (1 << ref):
                     side += price * new_bits[ref]
-            cost = side + mixed_cost(
-                memory, current, r, c, kind, both[0, 0], both[0, 1], both[1, 0], both[1, 1], prices
-            )
+            if kind == BOTH and midway:
+                cost = side + block_cost(
+                    memory, current, first[0], second[0], r, c, kind, both[0, 0], both[0, 1], both[1, 0], both[1, 1],
+                    prices,
+                )  # fmt: skip
+            else:
+                cost = side + mixed_cost(
+                    memory, current, r, c, kind, both[0, 0], both[0, 1], both[1, 0], both[1, 1], prices
+                )
             _set_parts(one, kind, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
             _keep(best, one, cost, side, ONE_PART)
         if refine and references > 1 and costs[0] > price * 3.5:
@@ -189,6 +195,11 @@ def choose_blocks(
                         down, dy = cost, y - cy
                     if cost < together:
                         together, together_side, both[ref, 0], both[ref, 1] = cost, side, x, y
+            if midway:  # they move by themselves, too
+                together = together_side + block_cost(
+                    memory, current, first[0], second[0], r, c, np.int64(BOTH), both[0, 0], both[0, 1], both[1, 0],
+                    both[1, 1], prices,
+                )  # fmt: skip
             _set_parts(one, BOTH, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
             _keep(best, one, together, together_side, ONE_PART)
         if split and costs[0] > price * PARTS_WORTH:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place
-from nvcodec.models.kernels.flow import SQUARE, flow, move, room_for_flow
+from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move, room_for_flow
 
 PAD = 64  # of luma, on each side
+FLOW_ROUNDS = 3  # of moving two predictions towards each other, at most
 INTRA, FIRST, SECOND, BOTH = range(4)  # what a block is predicted from
 
 LUMA_TAPS = np.array(
@@ -114,6 +115,31 @@ def luma_block(plane, pad, top, left, size, x, y, out):
 
 
 @compiled
+def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, room):
+    """Two interpolated predictions of luma as `luma_block` makes them, moved towards each other: by quarter pixels as
+    long as they differ less for it, which are returned (x, y; the second moves the other way), and, in a, by what is
+    left (see `find_flow`)."""
+    luma_block(first, PAD, top, left, size, x0, y0, a)
+    luma_block(second, PAD, top, left, size, x1, y1, b)
+    apart, dx, dy = find_flow(a, b, size, room), np.int32(0), np.int32(0)
+    for _ in range(FLOW_ROUNDS):
+        more_x, more_y = mean_flow(size, room)
+        if more_x == 0 and more_y == 0:
+            break
+        luma_block(first, PAD, top, left, size, x0 + dx + more_x, y0 + dy + more_y, a)
+        luma_block(second, PAD, top, left, size, x1 - dx - more_x, y1 - dy - more_y, b)
+        now = find_flow(a, b, size, room)
+        if now >= apart:
+            luma_block(first, PAD, top, left, size, x0 + dx, y0 + dy, a)
+            luma_block(second, PAD, top, left, size, x1 - dx, y1 - dy, b)
+            find_flow(a, b, size, room)
+            break
+        apart, dx, dy = now, np.int32(dx + more_x), np.int32(dy + more_y)
+    move(a, b, size, SQUARE, 8, room)
+    return dx, dy
+
+
+@compiled
 def chroma_block(plane, pad, top, left, size, x, y, out):
     """As `luma_block`, of a chroma plane, where (x, y) count eighths of a sample."""
     height, width = plane.shape
@@ -173,13 +199,14 @@ def predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y
         br, bc = 2 * r + (k >> 1), 2 * c + (k & 1)
         top, left, half, kind = 8 * br, 8 * bc, size // 2, kinds[br, bc]
         x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
-        if kind & FIRST:
-            luma_block(first[0], PAD, top, left, size, x0, y0, a)
-        if kind & SECOND:
-            luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
         moves = midway and kind == BOTH
         if moves:
-            flow(a, b, size, room)
+            dx, dy = luma_from_both(first[0], second[0], top, left, size, x0, y0, x1, y1, a, b, room)
+            x0, y0, x1, y1 = x0 + dx, y0 + dy, x1 - dx, y1 - dy
+        elif kind & FIRST:
+            luma_block(first[0], PAD, top, left, size, x0, y0, a)
+        if kind & SECOND and not moves:
+            luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
         store(out_y, top, left, size, a, b, kind == BOTH)
         top, left = top // 2, left // 2
         for plane in range(2):
@@ -200,7 +227,7 @@ def compensate(first, second, kinds, vectors, midway, begin, end, out_y, out_u, 
     first, second: (y, u, v) reference planes with borders; kinds: (2R, 2C) uint8, what each 8x8 block is predicted
     from; vectors: (2, 2R, 2C, 2) int32, (x, y) quarter pixels into each reference, 0 where there is none; out_*: planes
     without borders; midway: whether the frame lies in the middle between its references, and predictions from both are
-    moved towards each other (see `flow`).
+    moved towards each other (`luma_from_both`).
     """
     room = room_for_flow()
     a, b = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)

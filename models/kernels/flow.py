@@ -15,13 +15,13 @@ from nvcodec.compiled import compiled, place
 SQUARE = 4  # samples of luma that move together
 COARSE_BITS = 10  # predictions are compared with quarters of a sample value
 UNITS = 64  # of a sample: precision of motion
-LIMIT = 48  # the most that is believed, in units
+LIMIT = 64  # the most that is believed, in units
 NOISE = np.int64(64 * 8 * 8)  # added to squared gradients of 64 samples: less contrast is not believed
 
 
 @compiled
 def room_for_flow():
-    """Arrays that `flow` works in."""
+    """Arrays that `find_flow` works in."""
     return (
         np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32),
         np.empty((16, 16), np.int32), np.zeros((5, 8, 8), np.int32), np.zeros((4, 4, 2), np.int32),
@@ -46,16 +46,19 @@ def _slopes(values, size, across, down):
 
 
 @compiled
-def flow(a, b, size, room):
-    """Move luma of two predictions (at 4096 times the sample) towards each other: in place, in a; how far, in the last
-    array of room (4, 4, 2), x and y of each square."""
+def find_flow(a, b, size, room):
+    """How far two luma predictions (at 4096 times the sample) would have to move towards each other: in the last array
+    of room (4, 4, 2), x and y of each square. Returns the sum of their absolute differences, in quarters of a sample
+    value."""
     total, apart, across, down, sums, found = room
+    difference = np.int32(0)
     low, high = np.int32(0), np.int32(255 << (12 - COARSE_BITS))  # so that sums below fit 32 bits, products 63
     for i in range(size):
         for j in range(size):
             first = min(max(a[i, j] >> COARSE_BITS, low), high)
             second = min(max(b[i, j] >> COARSE_BITS, low), high)
             total[i, j], apart[i, j] = np.int32(first + second), np.int32(second - first)
+            difference += np.int32(abs(apart[i, j]))
     _slopes(total, size, across, down)
     half = size // 2
     for i in range(half):
@@ -86,14 +89,27 @@ def flow(a, b, size, room):
             below = (xx * yy - xy * xy) // (2 * UNITS) + 1
             found[r, c, 0] = min(max((yy * xd - xy * yd) // below, -LIMIT), LIMIT)
             found[r, c, 1] = min(max((xx * yd - xy * xd) // below, -LIMIT), LIMIT)
-    move(a, b, size, SQUARE, 8, room)
+    return difference
+
+
+@compiled
+def mean_flow(size, room):
+    """What `find_flow` found, on average, in quarters of a sample: x and y."""
+    found, n = room[5], size // SQUARE
+    x = y = np.int32(0)
+    for r in range(n):
+        for c in range(n):
+            x += found[r, c, 0]
+            y += found[r, c, 1]
+    unit = UNITS // 4 * n * n
+    return np.int32((x + unit // 2) // unit), np.int32((y + unit // 2) // unit)
 
 
 @compiled
 def move(a, b, size, square, shift, room):
-    """Add to a what both predictions together gain from moving by what `flow` found, squares of ``square`` samples:
-    half of the first-order term, since a mean of two that are moved by d from the truth has lost d^2 / 2 of its second
-    derivative, and the whole term would put twice as much in its place. ``shift``: of units of motion, and 2."""
+    """Add to a what both predictions together gain from moving by what `find_flow` found, square by square: half of the
+    first-order term, since a mean of two that are moved by d from the truth has lost d^2 / 2 of its second derivative,
+    and the whole term would put twice as much in its place. ``shift``: of units of motion, and 2."""
     apart, across, down, found = room[1], room[2], room[3], room[5]
     for i in range(size):
         for j in range(size):

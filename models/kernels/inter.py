@@ -7,7 +7,7 @@ import numpy as np
 
 from nvcodec.compiled import compiled, place
 from nvcodec.models.kernels.compensation import predict_block
-from nvcodec.models.kernels.cosines import COSINES_4, ORDERS, block_cosines, cosine_square, in_order, quarter_cosines
+from nvcodec.models.kernels.cosines import block_cosines, quarter_cosines
 from nvcodec.models.kernels.residual import STEP_SCALE, quantise
 from nvcodec.models.kernels.syntax import WHOLE
 
@@ -151,9 +151,8 @@ def settle_units(
 def room_for_trial():
     """Arrays that `exact_cost` works in."""
     return (
-        np.empty(384, np.float32), np.empty(384, np.float32), np.empty((4, 96), np.float32),
-        np.empty((4, 4, 16), np.float32), np.empty((4, 32), np.float32), np.empty(384, np.float32),
-        np.empty((16, 16), np.float32), np.zeros((2, 384), np.int16), np.zeros((4, 96), np.int16),
+        np.empty(384, np.float32), np.empty(384, np.float32), np.empty(96, np.float32), np.empty(384, np.float32),
+        np.empty((16, 16), np.float32), np.zeros(384, np.int16), np.zeros(96, np.int16),
     )  # fmt: skip
 
 
@@ -161,14 +160,14 @@ def room_for_trial():
 def exact_cost(
     picture, first, second, kinds, vectors, midway, r, c, merged, step, weight, rates, price, a, b, planes, room, moving
 ):  # fmt: skip
-    """What an inter block costs with cosines for its transforms, squared steps, chroma included, without its decisions'
-    bits. (What is learned is near to them, and no sum of few products.)
+    """What an inter block costs with cosines for its coarse and fine transforms, squared steps, chroma included, but
+    not its decisions' bits. (What is learned is near to them, and no sum of few products.)
 
     picture, planes: (y, u, v) of the picture and of predictions, which are overwritten here; first, second: reference
     planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; rates: see `BlockBases`; a, b:
     (16, 16) int32, room: of `room_for_trial`, and moving: of `room_for_flow`, to work in.
     """
-    samples, coarse, fine, tiny, tiny_chroma, some, between, trial, part = room
+    samples, coarse, fine, some, between, trial, part = room
     predict_block(first, second, kinds, vectors, midway, r, c, a, b, moving, planes[0], planes[1], planes[2])
     inverse, error = np.float32(STEP_SCALE / step), np.float32(0)
     for n in range(3):
@@ -185,17 +184,13 @@ def exact_cost(
     if nothing < price * 3:
         return nothing
     block_cosines(samples, np.float32(1), between, some, coarse)
-    cost = quantise(coarse, rates[0][0], price, trial[0]) + price * CODED_BITS
+    cost = quantise(coarse, rates[0][0], price, trial) + price * CODED_BITS
     other = price * (CODED_BITS + 4 * TINY_BITS)
     for q in range(4):
         if other >= cost:
             break
         i, j = q >> 1, q & 1
         luma, chroma = 128 * i + 8 * j, 256 + 32 * i + 4 * j
-        quarter_cosines(samples, luma, 16, chroma, 8, 64, np.float32(1), between, some, fine[q])
-        in_order(some[64:], ORDERS[3], np.float32(1), tiny_chroma[q])
-        for square in range(4):
-            cosine_square(samples, luma + 64 * (square >> 1) + 4 * (square & 1), 16, COSINES_4, between, some, 0)
-            in_order(some, ORDERS[2], np.float32(1), tiny[q, square])
-        other += _settle_quarter(fine[q], tiny[q], tiny_chroma[q], rates, price, part)[0]
+        quarter_cosines(samples, luma, 16, chroma, 8, 64, np.float32(1), between, some, fine)
+        other += quantise(fine, rates[1][0], price, part)
     return min(cost, other, nothing)

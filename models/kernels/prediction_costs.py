@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place
-from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block
-from nvcodec.models.kernels.flow import flow, room_for_flow
+from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both
+from nvcodec.models.kernels.flow import room_for_flow
 from nvcodec.models.kernels.frame_intra import square_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
 
@@ -20,7 +20,7 @@ UNKNOWN = np.float32(-1)
 @compiled
 def new_memory(midway):
     """Of the four blocks of a unit: keys (4, MOTIONS), costs of quarters (4, MOTIONS, 4), how many there were (4,); and
-    what predictions are made in: two of (16, 16), what is left, room for `flow`; midway: as in `compensate`."""
+    what predictions are made in: two of (16, 16), what is left, room for `find_flow`; midway: as in `compensate`."""
     return (
         np.zeros((4, MOTIONS), np.int64), np.zeros((4, MOTIONS, 4), np.float32), np.zeros(4, np.int64),
         np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), room_for_flow(),
@@ -74,12 +74,10 @@ def mix(current, top, left, size, a, b, kind, difference):
 
 @compiled
 def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, prices):
-    """Hadamard cost of a 16x16 block whose predictions a and b are interpolated already (a is overwritten)."""
+    """Hadamard cost of a 16x16 block whose predictions a and b are interpolated already."""
     a, b, difference = memory[3], memory[4], memory[5]
     block = 2 * (r & 1) + (c & 1)
     costs = memory[1][block, _slot(memory, block, kind, x0, y0, x1, y1)]
-    if memory[7] and kind == BOTH:
-        flow(a, b, 16, memory[6])
     mix(current, 16 * r, 16 * c, 16, a, b, kind, difference)
     total = np.float32(0)
     for q in range(4):
@@ -89,16 +87,24 @@ def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, prices):
 
 
 @compiled
+def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1):
+    if memory[7] and kind == BOTH:
+        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, memory[3], memory[4], memory[6])
+        return
+    if kind & FIRST:
+        luma_block(first, PAD, top, left, size, x0, y0, memory[3])
+    if kind & SECOND:
+        luma_block(second, PAD, top, left, size, x1, y1, memory[4])
+
+
+@compiled
 def block_cost(memory, current, first, second, r, c, kind, x0, y0, x1, y1, prices):
     """Hadamard cost of a 16x16 block with one motion."""
     block = 2 * (r & 1) + (c & 1)
     costs = memory[1][block, _slot(memory, block, kind, x0, y0, x1, y1)]
     if min(min(costs[0], costs[1]), min(costs[2], costs[3])) >= 0:
         return costs[0] + costs[1] + costs[2] + costs[3]
-    if kind & FIRST:
-        luma_block(first, PAD, 16 * r, 16 * c, 16, x0, y0, memory[3])
-    if kind & SECOND:
-        luma_block(second, PAD, 16 * r, 16 * c, 16, x1, y1, memory[4])
+    _interpolate(memory, first, second, 16 * r, 16 * c, 16, kind, x0, y0, x1, y1)
     return mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, prices)
 
 
@@ -108,13 +114,8 @@ def quarter_cost(memory, current, first, second, vr, vc, kind, x0, y0, x1, y1, p
     block, q = (vr & 2) + (vc >> 1 & 1), 2 * (vr & 1) + (vc & 1)
     costs = memory[1][block, _slot(memory, block, kind, x0, y0, x1, y1)]
     if costs[q] < 0:
-        a, b, difference = memory[3], memory[4], memory[5]
-        if kind & FIRST:
-            luma_block(first, PAD, 8 * vr, 8 * vc, 8, x0, y0, a)
-        if kind & SECOND:
-            luma_block(second, PAD, 8 * vr, 8 * vc, 8, x1, y1, b)
-        if memory[7] and kind == BOTH:
-            flow(a, b, 8, memory[6])
-        mix(current, 8 * vr, 8 * vc, 8, a, b, kind, difference)
+        difference = memory[5]
+        _interpolate(memory, first, second, 8 * vr, 8 * vc, 8, kind, x0, y0, x1, y1)
+        mix(current, 8 * vr, 8 * vc, 8, memory[3], memory[4], kind, difference)
         costs[q] = square_cost(difference, 0, 0, prices)
     return costs[q]

@@ -239,6 +239,16 @@ def rate_class(count):
     return 6 if count < 65 else 7 if count < 113 else 8 if count < 177 else 9
 
 
+@compiled(fastmath=True)
+def _cost_of_zeros(coefficients, rates, price):
+    """Of a block all symbols of which are 0."""
+    error = bits = np.float32(0)
+    for k in range(len(coefficients)):
+        error += coefficients[k] * coefficients[k]
+        bits += rates[k, 0]
+    return error + price * bits
+
+
 @compiled
 def quantise(coefficients, rates, price, symbols):
     """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
@@ -248,16 +258,15 @@ def quantise(coefficients, rates, price, symbols):
     """
     count = 0
     for k in range(len(coefficients)):
-        if abs(coefficients[k]) > np.float32(0.6):
-            count += 1
+        symbols[k] = 0
+        count += abs(coefficients[k]) > np.float32(0.6)
     which = rate_class(count)
-    cost = np.float32(0)
+    cost = _cost_of_zeros(coefficients, rates[which], price)
     for k in range(len(coefficients)):
         value = abs(coefficients[k])
-        symbols[k] = 0
-        least = value * value + price * rates[which, k, 0]
         if value > np.float32(0.4):
-            best, near = 0, int(value + np.float32(0.5))
+            nothing = value * value + price * rates[which, k, 0]
+            best, least, near = 0, nothing, int(value + np.float32(0.5))
             for q in range(max(1, near - 1), near + 1):
                 bits = rates[which, k, min(q, 2)]
                 if q > 2:
@@ -267,7 +276,7 @@ def quantise(coefficients, rates, price, symbols):
                     best, least = q, q_cost
             if best:
                 symbols[k] = best if coefficients[k] > 0 else -best
-        cost += least
+                cost += least - nothing
     return cost
 
 

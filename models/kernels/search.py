@@ -109,6 +109,15 @@ def _fraction_cost(current, reference, top, left, size, x, y, prices, block, dif
 
 
 @compiled
+def _lowest(before, here, after):
+    """Where a parabola through three costs a sample apart is lowest, in quarters, at most half a sample away."""
+    bend = before + after - 2 * here
+    if bend <= 0 or before <= 0:
+        return 0
+    return int(min(max(np.rint(2 * (before - after) / bend), -2), 2))
+
+
+@compiled
 def _refine(
     current,
     reference,
@@ -129,7 +138,7 @@ def _refine(
 ):
     """The best vector around a few starting ones; finely: or around ``near``, with fractions; out: x, y, cost
     (float64)."""
-    best, bx, by = 1e30, 0, 0
+    best, bx, by, sides = 1e30, 0, 0, np.zeros(4)
     for k in range(count):
         x, y = (starts[k, 0] + 2) >> 2, (starts[k, 1] + 2) >> 2
         cost = _whole_cost(current, reference, top, left, size, x, y) + sad_price * vector_bits(
@@ -143,10 +152,14 @@ def _refine(
             x, y = cx + (1 if n == 0 else -1 if n == 1 else 0), cy + (1 if n == 2 else -1 if n == 3 else 0)
             cost = _whole_cost(current, reference, top, left, size, x, y)
             cost += sad_price * vector_bits(4 * x - near[0], 4 * y - near[1])
+            sides[n] = cost
             if cost < best:
                 best, bx, by = cost, x, y
         if bx == cx and by == cy:
             break
+        sides[:] = 0
+    # where parabolas through the costs on both sides are lowest, in quarters
+    dx, dy = _lowest(sides[1], best, sides[0]), _lowest(sides[3], best, sides[2])
     bx, by, best, first_stride = 4 * bx, 4 * by, 1e30, 2
     if finely:  # whole samples around ``near`` were searched already
         best = _fraction_cost(current, reference, top, left, size, near[0], near[1], prices, block, difference)
@@ -157,6 +170,13 @@ def _refine(
         cost += price * vector_bits(bx - near[0], by - near[1])
         if cost < best:
             best, first_stride = cost, 2
+            if dx or dy:
+                cost = _fraction_cost(current, reference, top, left, size, bx + dx, by + dy, prices, block, difference)
+                cost += price * vector_bits(bx + dx - near[0], by + dy - near[1])
+                if cost < best:
+                    best, bx, by = cost, bx + dx, by + dy
+            if sides[0] > 0:
+                first_stride = 1
         else:
             bx, by = np.int64(near[0]), np.int64(near[1])
     else:

@@ -18,7 +18,7 @@ from nvcodec.models.kernels.compensation import (
     extend_edges,
     padded,
 )
-from nvcodec.models.kernels.flow import SQUARE, flow, move, room_for_flow
+from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move, room_for_flow
 
 ROWS, COLUMNS = 3, 2
 FAR = 2**31 - 1
@@ -71,15 +71,10 @@ def filtered(
     return np.stack([down @ lines[i : i + count] for i in range(size)], 0)
 
 
-def towards_each_other(parts: list[np.ndarray], size: int, room: tuple, luma: bool) -> list[np.ndarray]:
-    """The two predictions of a square, as they are where a frame lies midway."""
-    a, b = np.zeros((2, 16, 16), np.int32)
-    a[:size, :size], b[:size, :size] = parts
-    if luma:
-        flow(a, b, size, room)
-    else:
-        move(a, b, size, SQUARE // 2, 9, room)
-    return [a[:size, :size], parts[1]]
+def in_room(parts: list[np.ndarray], size: int) -> np.ndarray:
+    out = np.zeros((2, 16, 16), np.int32)
+    out[:, :size, :size] = parts
+    return out
 
 
 def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
@@ -97,15 +92,29 @@ def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = 
                 (vectors[ref][block] == vectors[ref, r, c]).all() for ref in range(2)
             )
             size, br, bc = (16, r // 2, c // 2) if whole else (8, r, c)
+            towards = [np.array([int(n) for n in vectors[ref, r, c]], object) for ref in range(2)]
+            moves = midway and kind == BOTH
+            if moves:
+                both = [
+                    filtered(planes[0], PAD, size * br, size * bc, size, tuple(towards[ref]), LUMA_TAPS)
+                    for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES))
+                ]
+                find_flow(*in_room(both, size), size, room)
+                by = np.array([int(n) for n in mean_flow(size, room)], object)
+                towards = [towards[0] + by, towards[1] - by]
             for number, (pad, s, taps) in enumerate(((PAD, 1, LUMA_TAPS), *[(PAD // 2, 2, CHROMA_TAPS)] * 2)):
                 n = size // s
                 parts: list[np.ndarray] = []
                 for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES)):
                     if kind & (1 << ref):
-                        vector = tuple(int(v) for v in vectors[ref, r, c])
+                        vector = tuple(towards[ref])
                         parts.append(filtered(planes[number], pad, n * br, n * bc, n, vector, taps))  # type: ignore[arg-type]
-                if midway and len(parts) == 2:
-                    parts = towards_each_other(parts, n, room, number == 0)
+                if moves:
+                    a, b = in_room(parts, n)
+                    if number == 0:
+                        find_flow(a, b, n, room)
+                    move(a, b, n, SQUARE * n // size, 8 if number == 0 else 9, room)
+                    parts[0] = a[:n, :n]
                 total = sum(parts)
                 shift = 12 if len(parts) == 1 else 13
                 samples = ((total + (1 << (shift - 1))) >> shift).clip(0, 255)  # type: ignore[operator]

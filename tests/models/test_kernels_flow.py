@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.kernels.flow import LIMIT, NOISE, UNITS, flow, move, room_for_flow
+from nvcodec.models.kernels.flow import LIMIT, NOISE, SQUARE, UNITS, find_flow, mean_flow, move, room_for_flow
 
 ONE = 4096  # of a prediction at full precision
 
@@ -22,6 +22,12 @@ def precise(values: np.ndarray) -> np.ndarray:
     return np.round(values * ONE).astype(np.int32)
 
 
+def flow(a: np.ndarray, b: np.ndarray, size: int, room: tuple) -> None:
+    """Both steps."""
+    find_flow(a, b, size, room)
+    move(a, b, size, SQUARE, 8, room)
+
+
 @pytest.mark.parametrize("motion", [(0.3, 0.0), (0.0, -0.4), (0.25, -0.25), (0.6, 0.5)])
 def test_what_two_predictions_are_off_is_found_and_mended(motion: tuple[float, float]) -> None:
     a, b, room = precise(picture(*motion)), precise(picture(-motion[0], -motion[1])), room_for_flow()
@@ -29,6 +35,18 @@ def test_what_two_predictions_are_off_is_found_and_mended(motion: tuple[float, f
     flow(a, b, 16, room)
     assert np.allclose(room[5].mean((0, 1)) / UNITS, motion, atol=0.1)
     assert np.abs((a + b) / (2 * ONE) - truth).mean() < 0.15 * np.abs(before - truth).mean()
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_the_mean_is_rounded_to_quarters_of_a_sample(size: int) -> None:
+    room, n = room_for_flow(), size // SQUARE
+    room[5][:] = 99  # what is not of a smaller block does not count
+    for x, y, wanted in ((16, -16, (1, -1)), (7, -8, (0, 0)), (8, -9, (1, -1)), (64, -64, (4, -4))):
+        room[5][:n, :n] = x, y
+        assert mean_flow(size, room) == wanted
+    room[5][:n, :n] = 0
+    room[5][0, 0] = 63, 0
+    assert mean_flow(size, room) == ((63 + 8 * n * n) // (16 * n * n), 0)
 
 
 def test_predictions_that_agree_stay_as_they_are() -> None:

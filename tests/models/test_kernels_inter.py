@@ -159,8 +159,8 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
 def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
     weights: Weights, kind: int, chroma: int
 ) -> None:
-    """As `settle_inter` finds from the same prediction transformed by cosines, of blocks that are coded, in each of the
-    transforms, and of one that is not."""
+    """As `settle_inter` finds from the same prediction transformed by cosines, of blocks that are coded, in the coarse
+    and the fine transform, and of one that is not."""
     # a step by which no coefficient is exactly 0.6, where `quantise` begins to count
     random, weight, step, midway = np.random.default_rng(kind), chroma_weight(chroma), 208, chroma > 5
     first, second = (
@@ -196,7 +196,9 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
     gather_residuals(*picture, *predicted, places, samples)
     samples[:, 256:] *= weight
     samples *= 16 / step
-    rates, blocks = weights.bases.rates, Blocks(ROWS, COLUMNS)
+    # with tiny transforms, which trials leave out, too dear to be chosen
+    rates = tuple(r + np.float32(1000) * (n == 2) for n, r in enumerate(weights.bases.rates))
+    blocks = Blocks(ROWS, COLUMNS)
     parts = samples, samples[:, QUARTERS], samples[:, TINY], samples[:, TINY_CHROMA]
     coefficients = tuple((p @ dct_columns(transform)).astype(np.float32) for transform, p in enumerate(parts))
     symbols, costs = np.zeros((ROWS, COLUMNS, SAMPLES), np.int16), np.zeros((ROWS, COLUMNS), np.float32)
@@ -216,8 +218,8 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
     assert blocks.coded.any()
     assert not blocks.coded[0, 0]
     assert (blocks.coded > blocks.fine).any()
-    assert (blocks.fine.repeat(2, 0).repeat(2, 1) > blocks.tiny).any()
-    assert blocks.tiny.any()
+    assert blocks.fine.any()
+    assert not blocks.tiny.any()
 
 
 def smoothed(random: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, padded
-from nvcodec.models.kernels.flow import flow, room_for_flow
+from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both, padded
+from nvcodec.models.kernels.flow import room_for_flow
 from nvcodec.models.kernels.frame_intra import hadamard_cost, price_curve
 from nvcodec.models.kernels.prediction_costs import (
     MOTIONS,
@@ -32,7 +32,7 @@ def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, mi
     luma_block(FIELDS[1], PAD, row, column, size, x1, y1, b)
     if kind == BOTH:
         if midway:
-            flow(a, b, size, room_for_flow())
+            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, a, b, room_for_flow())
         made = (a + b + 4096) >> 13
     else:
         made = ((a if kind == FIRST else b) + 2048) >> 12

@@ -374,6 +374,28 @@ def test_the_bank_of_each_unit_is_the_cheapest(
     assert all(np.array_equal(a, b) for a, b in zip(again, planes, strict=True))
 
 
+def test_what_is_only_predicted_is_not_filtered_again(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    """Though smoothing would bring it nearer to the picture, which is smoother than what it is predicted from; a unit
+    with something coded may be filtered."""
+    rough = texture(3, 0.5)
+    smooth = tuple(np.clip(p + np.random.default_rng(1).normal(0, 2, p.shape), 0, 255).astype(np.uint8) for p in rough)
+    for plane, s in zip(smooth, (1, 2, 2), strict=True):
+        plane[: 32 // s, : 32 // s] = 255 - plane[: 32 // s, : 32 // s]
+    bases = replace(weights.bases, filters=smoothing())
+    blocks, *_ = choose(
+        (smooth[0], smooth[1], smooth[2]), LOWEST, CHROMA, [reference(rough, 0)], False, None, np.zeros(2, np.int64),
+        bases, EFFORTS["medium"], pool,
+    )  # fmt: skip
+    touched = (blocks.coded > 0) | (blocks.pred == 0)
+    down, across = blocks.banks.shape
+    units = np.zeros((2 * down, 2 * across), bool)
+    units[: touched.shape[0], : touched.shape[1]] = touched
+    units = units.reshape(down, 2, across, 2).any((1, 3))
+    assert units[0, 0]
+    assert not units.all()
+    assert not blocks.banks[~units].any()
+
+
 def test_banks_are_those_of_the_range_of_the_level(weights: Weights, pool: ThreadPoolExecutor) -> None:
     """With filters for one quarter of the qualities, only they change anything; levels beyond those of any quality are
     in the first quarter and in the last."""
