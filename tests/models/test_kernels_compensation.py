@@ -10,6 +10,7 @@ from nvcodec.models.kernels.compensation import (
     BOTH,
     CHROMA_TAPS,
     FIRST,
+    FLOW_ROUNDS,
     INTRA,
     LUMA_TAPS,
     PAD,
@@ -77,6 +78,29 @@ def in_room(parts: list[np.ndarray], size: int) -> np.ndarray:
     return out
 
 
+def moved_together(size: int, br: int, bc: int, towards: list[np.ndarray]) -> list[np.ndarray]:
+    """Vectors of two predictions, moved by the mean of their flow while they differ less for it."""
+
+    def flow(towards: list[np.ndarray]) -> tuple[int, np.ndarray]:
+        """Differences, and the mean."""
+        both = [
+            filtered(planes[0], PAD, size * br, size * bc, size, tuple(towards[ref]), LUMA_TAPS)  # type: ignore[arg-type]
+            for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES))
+        ]
+        room = room_for_flow()
+        apart = find_flow(*in_room(both, size), size, room)
+        return int(apart), np.array([int(n) for n in mean_flow(size, room)], object)
+
+    apart, by = flow(towards)
+    for _ in range(FLOW_ROUNDS):
+        moved = [towards[0] + by, towards[1] - by]
+        now, more = flow(moved)
+        if not by.any() or now >= apart:
+            break
+        towards, apart, by = moved, now, more
+    return towards
+
+
 def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
     """Every 8x8 block on its own, but for those that `flow` looks at as a whole."""
     room = room_for_flow()
@@ -95,13 +119,7 @@ def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = 
             towards = [np.array([int(n) for n in vectors[ref, r, c]], object) for ref in range(2)]
             moves = midway and kind == BOTH
             if moves:
-                both = [
-                    filtered(planes[0], PAD, size * br, size * bc, size, tuple(towards[ref]), LUMA_TAPS)
-                    for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES))
-                ]
-                find_flow(*in_room(both, size), size, room)
-                by = np.array([int(n) for n in mean_flow(size, room)], object)
-                towards = [towards[0] + by, towards[1] - by]
+                towards = moved_together(size, br, bc, towards)
             for number, (pad, s, taps) in enumerate(((PAD, 1, LUMA_TAPS), *[(PAD // 2, 2, CHROMA_TAPS)] * 2)):
                 n = size // s
                 parts: list[np.ndarray] = []
