@@ -3,11 +3,14 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
+import readme_table
 from synthetic_results import CODECS, clip, make_results, point
 
+from nvcodec.errors import UsageError
 from nvcodec.rd.report import tables
 from nvcodec.rd.report.differences import DifferenceTable
 from nvcodec.rd.report.model import gather
@@ -189,3 +192,25 @@ def test_steps_chosen_per_clip_have_no_mean_curve(tmp_path):
     assert result.mean_of_clips_percent == pytest.approx(25.0)
     assert result.curve_of_means is None
     assert "other quality steps" in result.curve_of_means_refused
+
+
+def test_the_readme_shows_codecs_against_each_of_the_others(tmp_path, monkeypatch, capsys):
+    make_results(tmp_path / "r")
+    monkeypatch.setattr("sys.argv", [
+        "readme_table.py", str(tmp_path / "r"), "--columns", "ours:conditional", "x265:veryslow:ra",
+        "--json", str(tmp_path / "rows.json"),
+    ])  # fmt: skip
+    assert readme_table.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| against | ours:conditional | x265:veryslow:ra |"
+    # 0.80 and 0.64 times the rate of the one, and of the other, which takes 1.25 times as much
+    assert sorted(lines[2:]) == [
+        "| x264:medium:ld | -36.0% / -36.0% | -48.8% / -48.8% |",
+        "| x265:medium:ld | -20.0% / -20.0% | -36.0% / -36.0% |",
+    ]
+    assert {row["against"] for row in json.loads((tmp_path / "rows.json").read_text())} == {
+        "x264:medium:ld", "x265:medium:ld",
+    }  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["readme_table.py", str(tmp_path / "r"), "--columns", "ours:none"])
+    assert readme_table.main() == UsageError.exit_code
+    assert "--columns ours:none: not measured" in capsys.readouterr().err
