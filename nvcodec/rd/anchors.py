@@ -117,7 +117,7 @@ FAMILIES: dict[str, Family] = {
         "H.264 Annex B",
         "crf",
         ("medium", "slow", "veryslow"),
-        (36, 30, 24, 18, 11.5),
+        (35.5, 30, 24, 18, 11.5),
         51,
         _x264,
         steps_ra=(38, 32, 26, 20, 14),
