@@ -17,12 +17,13 @@ import math
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, scratch
 from nvcodec.entropy.binary import CODE, LOW, RANGE, READING, _shift_low, next_byte
 
 ONE = 1 << 16
 PER_NAT = 256  # logistic domain: 256 for a factor of e
 LIMIT = 12 * PER_NAT - 1
+MOST_INPUTS = 16
 _STRETCH_SHIFT = 2
 _TOP = 1 << 24
 
@@ -46,12 +47,13 @@ RATES = np.array([round(ONE / (n + 1.6)) for n in range(1024)], np.int64)  # of 
 
 
 @compiled
-def code_mixed(coder, buffer, slots, chosen, count, weights, first, second, limit, speed, inputs, bit):
+def code_mixed(coder, buffer, slots, chosen, count, weights, first, second, limit, speed, bit):
     """Write or read one bit and learn from it; returns it.
 
-    slots: (S, 2) int32; chosen: the ``count`` slots to ask; weights: (W, >= count) int32, of which rows ``first`` and
-    ``second`` mix; limit: how often a slot learns before its rate stays; speed: of the weights; inputs: room for count.
+    slots: (S, 2) int32; chosen: the ``count`` (up to MOST_INPUTS) slots to ask; weights: (W, >= count) int32, of which
+    rows ``first`` and ``second`` mix; limit: how often a slot learns before its rate stays; speed: of the weights.
     """
+    inputs = scratch(MOST_INPUTS, np.int64)
     a, b = np.int64(0), np.int64(0)
     for i in range(count):
         x = STRETCH[slots[chosen[i], 0] >> _STRETCH_SHIFT]

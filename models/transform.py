@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -68,6 +69,16 @@ class BlockBases:
     analysis: tuple[np.ndarray, ...]
     rates: tuple[np.ndarray, ...]
     filters: Filters = field(default_factory=no_filters)
+
+    @cached_property
+    def summed_rates(self) -> tuple[np.ndarray, ...]:
+        """Rates with one more row, (2, RATE_CLASSES, n + 1, 3): bits of n zeros."""
+        return tuple(summed(rates) for rates in self.rates)
+
+
+def summed(rates: np.ndarray) -> np.ndarray:
+    """Rates (..., n, 3) with one more row, their sums."""
+    return np.ascontiguousarray(np.concatenate([rates, rates.sum(-2, keepdims=True)], -2), np.float32)
 
 
 SIDES = ((16, 8, 8), (8, 4, 4), (4,), (0, 4, 4), (16, 8, 8))  # of the components of each transform

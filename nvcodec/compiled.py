@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decorator of compiled integer loops: Numba, without the interpreter's lock, kept on disk.
 
+Compiled code allocates nothing and counts no references: counters are shared between threads, and counting took an
+eighth of the time. What it needs room for a function takes from its stack, by `scratch` or `zeroed`, or is given.
+
 Numba looks only at a function's own file to tell whether what it kept is still true, but code of one file is compiled
 into callers in others. So compiled code is kept in a folder named after all sources together: in the user's cache
 folder (or NUMBA_CACHE_DIR), or in a temporary one where that cannot be written.
@@ -18,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import config, njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.core.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 # Casts an index that is never negative. Without it Numba asks of each whether it counts from the end, and what it makes
 # of loops around sums of indices are not vector instructions.
@@ -33,9 +40,66 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         return lambda f: compiled(f, **options)
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder())
     try:
-        return njit(cache=True, nogil=True, **options)(function)
+        dispatcher = njit(cache=True, nogil=True, _nrt=False, **options)(function)
     finally:
         config.CACHE_DIR = before
+    if config.DISABLE_JIT:
+        return dispatcher
+    # Numba would compile a function anew for every constant it is called with, though it makes the same code of it.
+    resolve = dispatcher.get_call_template
+    dispatcher.get_call_template = lambda args, kws: resolve([_general(kind) for kind in args], kws)
+    return dispatcher
+
+
+def _general(kind: types.Type) -> types.Type:
+    """The type of an argument without its value, small integers as large ones."""
+    if isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple):
+        return types.Tuple([_general(part) for part in kind.types])
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) and kind.bitwidth < 32 else kind
+
+
+def _on_stack(zero: bool) -> Any:
+    """A function that compiled code calls with a constant shape and a type for an array on its stack."""
+
+    @intrinsic(prefer_literal=True)
+    def array(context, shape, dtype):  # type: ignore[no-untyped-def]
+        """An array that lasts as long as the function that asked for it; asked for in a loop, it is the same one."""
+        sides = shape.types if isinstance(shape, types.BaseTuple) else (shape,)
+        if not all(isinstance(side, types.IntegerLiteral) for side in sides):
+            return None
+        lengths = [side.literal_value for side in sides]
+        kind = types.Array(dtype.dtype, len(lengths), "C")
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            item = context.get_data_type(dtype.dtype)
+            nbytes = [context.get_abi_sizeof(item)]  # of an item, a row, ... all
+            for length in reversed(lengths):
+                nbytes.append(nbytes[-1] * length)
+            data = cgutils.alloca_once(builder, ir.ArrayType(item, nbytes[-1] // nbytes[0]))
+            data.align = 32
+            if zero:
+                cgutils.memset(builder, data, context.get_constant(types.intp, nbytes[-1]), 0)
+            out = make_array(kind)(context, builder)
+            populate_array(
+                out,
+                data=builder.bitcast(data, item.as_pointer()),
+                shape=[context.get_constant(types.intp, length) for length in lengths],
+                strides=[context.get_constant(types.intp, n) for n in reversed(nbytes[:-1])],
+                itemsize=context.get_constant(types.intp, nbytes[0]),
+                meminfo=None,
+            )
+            return out._getvalue()
+
+        return kind(shape, dtype), generate
+
+    return array
+
+
+if config.DISABLE_JIT:
+    scratch, zeroed = np.empty, np.zeros
+else:
+    scratch, zeroed = _on_stack(False), _on_stack(True)  # as those two, of a shape that is known when compiling
 
 
 @cache
@@ -72,7 +136,7 @@ def sources() -> list[Path]:
 def announce() -> None:
     """Say so when the first use on this machine will take longer, as far as the disk shows."""
     if not any(folder().rglob("*.nbi")):
-        logging.getLogger("nvcodec").info("compiling for this processor: one to two minutes, only this time")
+        logging.getLogger("nvcodec").info("compiling for this processor: a few minutes, only this time")
 
 
 def _user_cache() -> Path:

@@ -19,7 +19,7 @@ from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights
-from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_room, new_state
+from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_state
 from nvcodec.models.kernels.latents import code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies
 from nvcodec.models.kernels.syntax import code_banks, code_blocks, code_finer
@@ -207,7 +207,7 @@ def code_frame(
     """
     now, before, inter = frame.blocks, last.blocks, bool(frame.distances)
     state = new_state(quality_of(level) * LEVEL_BANDS // QUALITIES, inter, frame.distances, limit)
-    decisions = (learned.decisions, learned.decision_weights, state, *new_room())
+    decisions = (learned.decisions, learned.decision_weights, state)
     code_blocks(
         coder, buffer, decisions, inter, len(frame.distances), now.pred, now.merged, now.coded, now.fine, now.tiny,
         now.energy, now.large, now.modes, now.shapes, now.kinds, now.parts, now.vectors, newest.blocks.kinds,

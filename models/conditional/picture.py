@@ -8,16 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from nvcodec.models.conditional.threads import by_rows, in_waves
 from nvcodec.models.kernels import choice, compensation, deblock, frame_intra, inter, residual, restore, search
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.models.kernels.syntax import SHARED, WHOLE
+from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, QUALITIES, STEPS, bit_price, deblocking_qp, quality_of
 from nvcodec.models.transform import CLASSES, BlockBases, chroma_weight
 
@@ -98,8 +98,8 @@ def rebuild(
         _predict(blocks, references, midway, inside, pool)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     frame_intra.rebuild_intra(
-        *inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, steps,
-        CHROMA_SCALES[chroma], bases.pictures,
+        *inside, frame_intra.ready_map(blocks.pred), blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large,
+        blocks.modes, symbols, steps, CHROMA_SCALES[chroma], bases.pictures,
     )  # fmt: skip
     _deblock(planes, blocks, level)
     return _restore(planes, blocks, level, bases, pool)
@@ -115,7 +115,7 @@ def _steps(level: int, blocks: Blocks) -> np.ndarray:
 
 def _predict(blocks: Blocks, references: list[Reference], midway: bool, inside: Planes, pool: Executor) -> None:
     first, second = references[0].planes, references[-1].planes
-    _by_rows(
+    by_rows(
         pool,
         blocks.rows,
         lambda begin, end: compensation.compensate(
@@ -133,7 +133,7 @@ def _add_residuals(
     bases: BlockBases,
     pool: Executor,
 ) -> None:
-    _by_rows(
+    by_rows(
         pool,
         blocks.rows,
         lambda begin, end: residual.add_inter_residuals(
@@ -151,14 +151,6 @@ def _add_residuals(
             end,
         ),
     )
-
-
-def _by_rows(pool: Executor, rows: int, work: Callable[[int, int], None], unit: int = 2) -> None:
-    """Do independent work on both halves of a frame's rows at once; ``unit`` rows stay together."""
-    half = rows // (2 * unit) * unit
-    jobs = [pool.submit(work, begin, end) for begin, end in ((0, half), (half, rows))]
-    for job in jobs:
-        job.result()
 
 
 def empty_planes(rows: int, columns: int) -> Planes:
@@ -195,7 +187,7 @@ def _restore(
     taps, clip = _filters(bases, level)
     if classes is None:
         classes = _classify(planes, blocks, level, pool)
-    _by_rows(
+    by_rows(
         pool,
         len(blocks.banks),
         lambda begin, end: restore.restore(*planes, classes, blocks.banks, *taps, clip, begin, end, *restored),
@@ -217,7 +209,7 @@ def _classify(planes: Planes, blocks: Blocks, level: int, pool: Executor) -> np.
     """Class of each 4x4 square."""
     classes = np.empty((4 * blocks.rows, 4 * blocks.columns), np.uint8)
     step = int(STEPS[level])
-    _by_rows(pool, blocks.rows, lambda begin, end: restore.classify(planes[0], step, begin, end, classes))
+    by_rows(pool, blocks.rows, lambda begin, end: restore.classify(planes[0], step, begin, end, classes))
     return classes
 
 
@@ -241,7 +233,7 @@ def _choose_banks(
     changed = np.zeros((2 * blocks.banks.shape[0], 2 * blocks.banks.shape[1]), bool)
     changed[: blocks.rows, : blocks.columns] = (blocks.coded > 0) | (blocks.pred == 0)
     asked = changed.reshape(blocks.banks.shape[0], 2, -1, 2).any((1, 3))
-    _by_rows(
+    by_rows(
         pool,
         len(blocks.banks),
         lambda begin, end: restore.trial_errors(
@@ -261,6 +253,7 @@ class Effort:
     split: bool = True  # vectors of 8x8 quarters
     refine: bool = True  # vectors into two references together
     exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
+    others: int = 4  # frames on each side that a picture is filtered with
 
 
 @dataclass
@@ -285,7 +278,6 @@ class Statistics:
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
-LEAST_BITS = 4.0  # of a block with latents
 
 
 def choose(
@@ -322,21 +314,16 @@ def choose(
             picture, level, chroma, references, midway, newest, scale, blocks, steps, bases, effort, inside, pool
         )
         _predict(blocks, references, midway, inside, pool)
-        _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, residuals)
+        _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, pool, residuals)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
-    prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
-    frame_intra.encode_intra(
-        picture, inside, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-        steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis, bases.rates, prices, weight,
-        effort.modes,
-    )  # fmt: skip
+    _choose_intra(picture, level, chroma, inside, blocks, symbols, steps, bases, effort.modes, pool)
     if residuals is not None:
         room = 20 * rows * columns
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
-            picture, before, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols,
-            steps, CHROMA_SCALES[chroma], bases.pictures, weight, samples, classes,
+            picture, before, frame_intra.ready_map(blocks.pred), blocks.pred, blocks.coded, blocks.fine, blocks.tiny,
+            blocks.large, blocks.modes, symbols, steps, CHROMA_SCALES[chroma], bases.pictures, weight, samples, classes,
         )  # fmt: skip
         residuals.residuals.append(samples[:kept])
         residuals.classes.append(classes[:kept])
@@ -347,6 +334,58 @@ def choose(
     classes = _classify(planes, blocks, level, pool)
     _choose_banks(picture, planes, classes, blocks, level, chroma, bases, pool)
     return blocks, symbols, _restore(planes, blocks, level, bases, pool, classes)
+
+
+def _choose_intra(
+    picture: Planes,
+    level: int,
+    chroma: int,
+    planes: Planes,
+    blocks: Blocks,
+    symbols: np.ndarray,
+    steps: np.ndarray,
+    bases: BlockBases,
+    modes: int,
+    pool: Executor,
+    rows: slice = slice(None),
+) -> None:
+    """Choose intra blocks and reconstruct them; rows: of units, all or such as have no neighbours among them."""
+    price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
+    prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS)
+    some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 2)) > 0
+
+    def work(row: int, begin: int, end: int) -> None:
+        if some[row]:
+            frame_intra.encode_intra(
+                picture, planes, ready, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes,
+                symbols, steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis, bases.summed_rates,
+                prices, chroma_weight(chroma), modes, row, begin, end,
+            )  # fmt: skip
+
+    if rows == slice(None):
+        in_waves(pool, *blocks.banks.shape, work)
+        return
+    columns = blocks.banks.shape[1]
+    for job in [pool.submit(work, row, 0, columns) for row in range(len(blocks.banks))[rows]]:
+        job.result()
+
+
+def sample_keyframe(
+    picture: Planes, level: int, chroma: int, finer: np.ndarray, bases: BlockBases, pool: Executor
+) -> tuple[Planes, np.ndarray]:
+    """Planes of a keyframe that is coded quickly in every third row of units and nowhere else, before any filter, and
+    which rows of luma that is."""
+    blocks = Blocks(picture[0].shape[0] // 16, picture[0].shape[1] // 16)
+    blocks.finer[:] = finer
+    symbols = np.zeros((blocks.rows, blocks.columns, residual.SAMPLES), np.int16)
+    planes = (np.zeros_like(picture[0]), np.zeros_like(picture[1]), np.zeros_like(picture[2]))
+    rows = slice(0, None, 3)
+    _choose_intra(
+        picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, pool, rows
+    )  # fmt: skip
+    done = np.zeros(len(blocks.banks), bool)
+    done[rows] = True
+    return planes, done.repeat(32)[: picture[0].shape[0]]
 
 
 def _choose_motion(
@@ -378,7 +417,7 @@ def _choose_motion(
     def towards(number: int) -> None:
         reference = references[number]
         coarse = np.zeros((rows, columns, 2), np.int32)
-        search.coarse_search(small, reference.quarter, sad_price / 8, coarse)
+        search.coarse_search(small, reference.quarter, sad_price / 8, 0, rows, coarse)
         field_before = before.vectors[number]
         search.search(
             y,
@@ -395,11 +434,16 @@ def _choose_motion(
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
-    choice.choose_blocks(
-        picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters, effort.split,
-        effort.refine, effort.exact, price, prices, steps, chroma_weight(chroma), bases.rates,
-        before.kinds, before.vectors, scale, blocks.pred, blocks.merged, blocks.large, blocks.shapes, blocks.kinds,
-        blocks.parts, blocks.vectors, trial,
+    ready = np.ones_like(blocks.modes)
+    in_waves(
+        pool,
+        *blocks.banks.shape,
+        lambda row, begin, end: choice.choose_blocks(
+            picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters,
+            effort.split, effort.refine, effort.exact, price, prices, steps, chroma_weight(chroma), bases.summed_rates,
+            before.kinds, before.vectors, scale, ready, blocks.pred, blocks.merged, blocks.large, blocks.shapes,
+            blocks.kinds, blocks.parts, blocks.vectors, trial, row, begin, end,
+        ),
     )  # fmt: skip
 
 
@@ -412,70 +456,45 @@ def _settle_inter(
     bases: BlockBases,
     blocks: Blocks,
     symbols: np.ndarray,
+    pool: Executor,
     statistics: Statistics | None,
 ) -> None:
-    places = np.argwhere(blocks.pred > 0)
-    if not len(places):
-        return
-    samples = np.empty((len(places), residual.SAMPLES), np.float32)
-    residual.gather_residuals(*picture, *predicted, places, samples)
-    samples[:, 256:] *= weight
-    scale = steps[places[:, 0], places[:, 1], None].astype(np.float32) / residual.STEP_SCALE
-    samples /= scale
-    errors = (samples * samples).sum(1)
-    # where even nothing costs next to nothing, nothing it is
-    worth = errors > price * LEAST_BITS
     costs = np.zeros((blocks.rows, blocks.columns), np.float32)
-    costs[places[:, 0], places[:, 1]] = errors
-    places, samples, errors = places[worth], samples[worth], errors[worth]
-    parts = (samples, samples[:, inter.QUARTERS], samples[:, inter.TINY], samples[:, inter.TINY_CHROMA])
-    coefficients = tuple(
-        (p.reshape(-1, p.shape[-1]) @ a[0].T).reshape(p.shape) for p, a in zip(parts, bases.analysis[:4], strict=True)
-    )
-    inter.settle_inter(
-        coefficients, errors, bases.rates, price, places, blocks.merged, blocks.coded, blocks.fine, blocks.tiny,
-        symbols, costs,
+    by_rows(
+        pool,
+        blocks.rows,
+        lambda begin, end: inter.settle_inter(
+            picture, predicted, steps, weight, bases.analysis, bases.summed_rates, price, blocks.pred, blocks.merged,
+            blocks.coded, blocks.fine, blocks.tiny, symbols, costs, begin, end,
+        ),
     )  # fmt: skip
-    _settle_units(picture, predicted, costs, steps, price, weight, bases, blocks, symbols, statistics)
+    inter.settle_units(
+        picture, predicted, steps, weight, bases.analysis, bases.summed_rates, price, costs, blocks.large, blocks.pred,
+        blocks.coded, blocks.fine, blocks.tiny, symbols,
+    )  # fmt: skip
     if statistics is not None:
-        whole = blocks.large[places[:, 0], places[:, 1]] == WHOLE
-        places, samples = places[~whole], (samples * scale[worth])[~whole]
-        parts = samples, samples[:, inter.QUARTERS], samples[:, inter.TINY], samples[:, inter.TINY_CHROMA]
-        coded, fine = (a[places[:, 0], places[:, 1]] > 0 for a in (blocks.coded, blocks.fine))
-        statistics.add(samples[coded & ~fine], 0)
+        _keep_residuals(picture, predicted, weight, blocks, statistics)
+
+
+def _keep_residuals(
+    picture: Planes, predicted: Planes, weight: np.float32, blocks: Blocks, statistics: Statistics
+) -> None:
+    """What the transforms of coded inter blocks were given, for training."""
+    coded = (blocks.pred > 0) & (blocks.coded > 0)
+    for is_fine in (False, True):
+        places = np.argwhere(coded & (blocks.fine == is_fine) & (blocks.large != WHOLE))
+        samples = np.empty((len(places), residual.SAMPLES), np.float32)
+        residual.gather_residuals(*picture, *predicted, places, samples)
+        samples[:, residual.LUMA_SAMPLES :] *= weight
+        if not is_fine:
+            statistics.add(samples, 0)
+            continue
         tiny = blocks.tiny.reshape(blocks.rows, 2, blocks.columns, 2).transpose(0, 2, 1, 3)
         tiny = tiny[places[:, 0], places[:, 1]].reshape(-1, 4) > 0
-        statistics.add(parts[1][(coded & fine)[:, None] & ~tiny], CLASSES)
-        statistics.add(parts[2][tiny].reshape(-1, 16), 2 * CLASSES)
-        statistics.add(parts[3][tiny], 3 * CLASSES)
-
-
-def _settle_units(
-    picture: Planes,
-    predicted: Planes,
-    costs: np.ndarray,
-    steps: np.ndarray,
-    price: float,
-    weight: np.float32,
-    bases: BlockBases,
-    blocks: Blocks,
-    symbols: np.ndarray,
-    statistics: Statistics | None,
-) -> None:
-    """The large transform for units with one motion, where it is cheaper."""
-    units = np.argwhere((blocks.large[::2, ::2] == SHARED) & (blocks.pred[::2, ::2] > 0)) * 2
-    r, c = units[:, 0], units[:, 1]
-    errors = costs[r, c] + costs[r, c + 1] + costs[r + 1, c] + costs[r + 1, c + 1]
-    units = units[errors > price * LEAST_BITS]
-    if not len(units):
-        return
-    cosines, errors = np.empty((len(units), residual.SAMPLES), np.float32), np.empty(len(units), np.float32)
-    frame_intra.all_unit_cosines(picture, predicted, units, weight, cosines, errors)
-    inverse = residual.STEP_SCALE / steps[units[:, 0], units[:, 1]].astype(np.float32)
-    lost = np.maximum(errors - (cosines * cosines).sum(1), 0) * inverse * inverse
-    inter.settle_units(
-        (cosines @ bases.analysis[4][0].T) * inverse[:, None], lost, costs, bases.rates[4][0], price, units,
-        blocks.large, blocks.coded, blocks.fine, blocks.tiny, symbols,
-    )  # fmt: skip
-    if statistics is not None:
-        statistics.add(cosines[blocks.large[units[:, 0], units[:, 1]] == WHOLE], 4 * CLASSES)
+        statistics.add(samples[:, inter.QUARTERS][~tiny], CLASSES)
+        statistics.add(samples[:, inter.TINY][tiny].reshape(-1, 16), 2 * CLASSES)
+        statistics.add(samples[:, inter.TINY_CHROMA][tiny], 3 * CLASSES)
+    units = np.argwhere((coded & (blocks.large == WHOLE))[::2, ::2]) * 2
+    cosines = np.empty((len(units), residual.SAMPLES), np.float32)
+    frame_intra.all_unit_cosines(picture, predicted, units, weight, cosines)
+    statistics.add(cosines, 4 * CLASSES)

@@ -10,7 +10,6 @@ A unit is what the stream carries in one piece: one frame, or a whole group.
 from __future__ import annotations
 
 import math
-import os
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -29,11 +28,20 @@ from nvcodec.models.conditional.frame_coder import (
     timed,
     varint,
 )
-from nvcodec.models.conditional.picture import Blocks, Effort, Planes, Reference, Statistics, choose, rebuild
+from nvcodec.models.conditional.picture import (
+    Blocks,
+    Effort,
+    Planes,
+    Reference,
+    Statistics,
+    choose,
+    rebuild,
+    sample_keyframe,
+)
 from nvcodec.models.conditional.temporal_filter import filtered
+from nvcodec.models.conditional.threads import INLINE, by_rows, new_pool
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.search import coarse_search, quarter_size
-from nvcodec.models.memory import keep_freed_memory
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST
 from nvcodec.models.transform import BlockBases, chroma_weight
 
@@ -54,7 +62,7 @@ CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
 LEAST_ERROR = 0.05  # mean squared
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
-EFFORTS = {"fast": Effort(1, False, False), "medium": Effort(5, True, True, 4), "slow": Effort(10, True, True, 8)}
+EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 4), "slow": Effort(10, True, True, 8)}
 KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16)}  # few frames, which many depend on
 
 
@@ -230,7 +238,7 @@ class VideoAnalyser:
             before, self._small = self._small, small
             if before is None or (self.intra_period and self._since_keyframe >= self.intra_period):
                 return True
-            in_time, in_space = differences(small, before)
+            in_time, in_space = differences(small, before, self._pool)
             self._differences = self._differences[0] + in_time, self._differences[1] + in_space
             return in_time > CUT_SHARE * in_space + 2
 
@@ -243,8 +251,12 @@ class VideoAnalyser:
             picture, finer = self._filtered(self._keyframe, [], self._waiting, level, self._pool)
             plan, source, chroma = Plan(0, level, (), True), self._keyframe, CHROMA_AT_FIRST
             if self.statistics is None:  # which are kept of each picture once
-                quick = KEYFRAME_EFFORTS["fast"]
-                chroma = self._choose(plan, picture, source, finer, chroma, self._pool, quick).wanted
+                planes, rows = sample_keyframe(picture, level, chroma, finer, self.bases, self._pool)
+                half = rows[::2]
+                chroma = wanted_chroma(
+                    (source[0][rows], source[1][half], source[2][half]),
+                    (planes[0][rows], planes[1][half], planes[2][half]),
+                )
             chosen = self._choose(plan, picture, source, finer, chroma, self._pool, self.keyframe_effort)
             self._chroma = chosen.wanted
         self._window.clear()
@@ -303,7 +315,7 @@ class VideoAnalyser:
         alone = self.statistics is not None  # which are kept in order
         beside = None
         if following is not None and not alone:
-            beside = self._pool.submit(self._choose_end, following, _INLINE)
+            beside = self._pool.submit(self._choose_end, following, INLINE)
         chosen: list[Chosen] = []
         for wave in group.waves[1:]:
             jobs = [(plan, group.pictures[plan.number - group.begin - 1]) for plan in wave]
@@ -311,7 +323,7 @@ class VideoAnalyser:
                 done = [self._choose(plan, picture, picture, None, end.wanted, self._pool) for plan, picture in jobs]
             else:
                 done = list(
-                    self._pool.map(lambda job: self._choose(job[0], job[1], job[1], None, end.wanted, _INLINE), jobs)
+                    self._pool.map(lambda job: self._choose(job[0], job[1], job[1], None, end.wanted, INLINE), jobs)
                 )
             self._known |= {one.plan.number: one.reference for one in done}
             chosen += done
@@ -326,7 +338,7 @@ class VideoAnalyser:
     ) -> tuple[Planes, np.ndarray]:
         """A picture that others are predicted from, with less of its noise, and how much finer its units are. Nearest
         neighbours first."""
-        others = [(n, other) for side in (past, future) for n, other in enumerate(side[:AHEAD], 1)]
+        others = [(n, other) for side in (past, future) for n, other in enumerate(side[: self.effort.others], 1)]
         return filtered(picture, others, level, pool)
 
     def _unit(self, chosen: list[Chosen]) -> DecidedUnit:
@@ -417,7 +429,7 @@ class VideoEncoder:
     ):
         self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
         self.timings = self._coder.timings
-        self._pool = _pool(threads)
+        self._pool = new_pool(threads)
         self._analyser = VideoAnalyser(
             weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
             preset=preset, timings=self.timings,
@@ -461,7 +473,7 @@ class VideoDecoder:
         self.height, self.width, self._weights = height, width, weights
         self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
         self.timings = self._coder.timings
-        self._pool = _pool(threads)
+        self._pool = new_pool(threads)
         self._window = Window()
         self._next = 0  # number of the first frame of the next unit, counted from its keyframe
         self._broken = False  # a unit was damaged: its frames are missing
@@ -510,25 +522,6 @@ class VideoDecoder:
         return self.rebuild(self.read(payload, keyframe))
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for pictures: two halves of a frame, or two references."""
-    keep_freed_memory()
-    return ThreadPoolExecutor(max(1, min(2, threads or os.cpu_count() or 1)), "pictures")
-
-
-class _Inline(Executor):
-    """Does at once what it is given: inside a pool, whose threads must not wait for each other."""
-
-    def submit(self, work, /, *args, **kwargs):  # type: ignore[no-untyped-def]
-        """The result, ready."""
-        future: Future = Future()
-        future.set_result(work(*args, **kwargs))
-        return future
-
-
-_INLINE = _Inline()
-
-
 def _frames(payload: bytes) -> Iterator[bytes]:
     """The payloads of a unit's frames."""
     count = payload[0] if payload else 0
@@ -544,12 +537,14 @@ def _frames(payload: bytes) -> Iterator[bytes]:
     yield payload[at:]
 
 
-def differences(small: np.ndarray, before: np.ndarray) -> tuple[float, float]:
+def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) -> tuple[float, float]:
     """Mean absolute differences of a frame: to the frame before it, moved, and to each block's own mean; both at a
     quarter of their size."""
     rows, columns = small.shape[0] // 4, small.shape[1] // 4
     vectors = np.zeros((rows, columns, 2), np.int32)
-    in_time = coarse_search(small, before, 0.0, vectors) / (64 * rows * columns)
+    parts: list[int] = []
+    by_rows(pool, rows, lambda begin, end: parts.append(coarse_search(small, before, 0.0, begin, end, vectors)))
+    in_time = sum(parts) / (64 * rows * columns)
     tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
     return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
 

@@ -67,7 +67,7 @@ def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float, price: 
     reference = tuple(compensation.padded(plane, PAD // 2 if n else PAD) for n, plane in enumerate(other))
     coarse, nothing = np.zeros((rows, columns, 2), np.int32), np.zeros((2 * rows, 2 * columns, 2), np.int32)
     sad_price = MOTION_PRICE * step
-    search.coarse_search(small, search.quarter_size(other[0], 0), sad_price / 8, coarse)
+    search.coarse_search(small, search.quarter_size(other[0], 0), sad_price / 8, 0, rows, coarse)
     whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
     prices = frame_intra.price_curve(step, price, *CODED_BITS)
     search.search(y, reference[0], coarse, nothing, sad_price, price, prices, False, whole, quarters)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place, scratch, zeroed
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
-from nvcodec.models.kernels.inter import exact_cost, room_for_trial
+from nvcodec.models.kernels.inter import cheaper, exact_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
 from nvcodec.models.kernels.motion import (
     FOUR_PARTS,
@@ -21,44 +23,58 @@ from nvcodec.models.kernels.motion import (
     merge_candidates,
     predict_vector,
 )
-from nvcodec.models.kernels.prediction_costs import block_cost, forget, mix, mixed_cost, new_memory, quarter_cost
+from nvcodec.models.kernels.prediction_costs import (
+    MOTIONS,
+    Memory,
+    block_cost,
+    forget,
+    mix,
+    mixed_cost,
+    quarter_cost,
+    slot_of,
+)
 from nvcodec.models.kernels.search import vector_bits
-from nvcodec.models.kernels.syntax import SHARED, coding_order
+from nvcodec.models.kernels.syntax import SHARED
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
 SHAPE_BITS, KIND_BITS = 4.5, 2.0  # of a block in parts, and of the references of one
+MOST_EXACT = 8  # predictions that are tried with their transforms, at most
 EXACT_SHARE, EXACT_BITS = 1.15, 4.0  # predictions that seem to cost so much more than the best are tried, too
 
 
-@compiled
-def _room(count):
-    """Room for the best ``count`` candidates, and for one: costs, bits of decisions, shapes, and of each part of 8x8
-    what it is predicted from, which candidate it takes its motion from (0: none) and its vectors (count, 2, 4, 2)."""
-    return (
-        np.empty(count, np.float64), np.empty(count, np.float64), np.zeros(count, np.int64),
-        np.zeros((count, 4), np.int64), np.zeros((count, 4), np.int64), np.zeros((count, 2, 4, 2), np.int32),
-    )  # fmt: skip
+class Candidates(NamedTuple):
+    """Motion that a block may have: costs and bits of decisions (N,) float64, shapes (N,), and of each part of 8x8 what
+    it is predicted from and which candidate it takes its motion from (0: none), (N, 4) int64, and its vectors
+    (N, 2, 4, 2) int32."""
+
+    costs: np.ndarray
+    bits: np.ndarray
+    shapes: np.ndarray
+    kinds: np.ndarray
+    merges: np.ndarray
+    vectors: np.ndarray
 
 
 @compiled
 def _copy(source, k, out, n):
     """One candidate."""
-    out[0][n], out[1][n], out[2][n] = source[0][k], source[1][k], source[2][k]
+    out.costs[n], out.bits[n], out.shapes[n] = source.costs[k], source.bits[k], source.shapes[k]
     for q in range(4):
-        out[3][n, q], out[4][n, q] = source[3][k, q], source[4][k, q]
+        out.kinds[n, q], out.merges[n, q] = source.kinds[k, q], source.merges[k, q]
         for ref in range(2):
-            out[5][n, ref, q, 0], out[5][n, ref, q, 1] = source[5][k, ref, q, 0], source[5][k, ref, q, 1]
+            for i in range(2):
+                out.vectors[n, ref, q, i] = source.vectors[k, ref, q, i]
 
 
 @compiled
-def _keep(best, one, cost, bits, shape):
-    """Put a candidate, the parts of which ``one`` holds, among the best so far, which are sorted by cost."""
-    k = len(best[0]) - 1
-    if cost >= best[0][k]:
+def _keep(best, count, one, cost, bits, shape):
+    """Put a candidate, the parts of which ``one`` holds, among the ``count`` best so far, which are sorted by cost."""
+    k = count - 1
+    if cost >= best.costs[k]:
         return
-    one[0][0], one[1][0], one[2][0] = cost, bits, shape
-    while k > 0 and best[0][k - 1] > cost:
+    one.costs[0], one.bits[0], one.shapes[0] = cost, bits, shape
+    while k > 0 and best.costs[k - 1] > cost:
         _copy(best, k - 1, best, k)
         k -= 1
     _copy(one, 0, best, k)
@@ -67,11 +83,11 @@ def _keep(best, one, cost, bits, shape):
 @compiled
 def _set_part(one, q, kind, merge, x0, y0, x1, y1):
     """Motion of one quarter of a candidate; references that it does not use have vectors of 0."""
-    one[3][0, q], one[4][0, q] = kind, merge
-    one[5][0, 0, q, 0] = x0 if kind & FIRST else 0
-    one[5][0, 0, q, 1] = y0 if kind & FIRST else 0
-    one[5][0, 1, q, 0] = x1 if kind & SECOND else 0
-    one[5][0, 1, q, 1] = y1 if kind & SECOND else 0
+    one.kinds[0, q], one.merges[0, q] = kind, merge
+    one.vectors[0, 0, q, 0] = x0 if kind & FIRST else 0
+    one.vectors[0, 0, q, 1] = y0 if kind & FIRST else 0
+    one.vectors[0, 1, q, 0] = x1 if kind & SECOND else 0
+    one.vectors[0, 1, q, 1] = y1 if kind & SECOND else 0
 
 
 @compiled
@@ -86,37 +102,55 @@ def _give(candidates, k, kinds, vectors, r, c):
     """Give a block the motion of a candidate."""
     for q in range(4):
         i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
-        kinds[i, j] = candidates[3][k, q]
+        kinds[i, j] = candidates.kinds[k, q]
         for ref in range(2):
-            vectors[ref, i, j, 0], vectors[ref, i, j, 1] = candidates[5][k, ref, q, 0], candidates[5][k, ref, q, 1]
+            vectors[ref, i, j, 0], vectors[ref, i, j, 1] = (
+                candidates.vectors[k, ref, q, 0],
+                candidates.vectors[k, ref, q, 1],
+            )
 
 
 @compiled
 def choose_blocks(
     picture, first, second, references, midway, whole, quarters, split, refine, exact, price, prices, steps, weight,
-    rates, last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes,
+    rates, last_kinds, last_vectors, scale, ready, pred, merged, large, shapes, kinds, parts, vectors, planes, unit_row,
+    begin, end,
 ):  # fmt: skip
-    """Decide what each block of an inter frame is predicted from, by Hadamard cost and bits.
+    """Decide what each block of units begin..end-1 of a row of units of an inter frame is predicted from, by Hadamard
+    cost and bits.
 
     picture: (y, u, v); first, second: planes of the references with borders; whole: (2, R, C, 3) and quarters:
     (2, 2R, 2C, 3) of `search`; midway: as in `compensate`; refine: whether to move the vectors of a block with two
-    references together; exact: how many of the predictions that seem best are tried with their transforms; price:
-    squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in `exact_cost`; last_*,
-    scale: as in `merge_candidates`. Fills in pred, merged, large, shapes, kinds, parts, vectors.
+    references together; exact: how many (up to MOST_EXACT) of the predictions that seem best are tried with their
+    transforms; price: squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in
+    `exact_cost`; last_*, scale: as in `merge_candidates`; ready: (4R, 4C) uint8 ones. Fills in pred, merged, large,
+    shapes, kinds, parts, vectors.
     """
     rows, columns = pred.shape
     current = picture[0]
-    which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
-    near, both, near_both = np.zeros(6, np.int32), np.zeros((2, 2), np.int32), np.zeros((2, 6), np.int32)
-    samples, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
-    ready = np.ones((4 * rows, 4 * columns), np.uint8)
-    best, one, memory = _room(exact), _room(1), new_memory(midway)
-    a, b, difference = memory[3], memory[4], memory[5]
-    costs = best[0]
-    room = room_for_trial()
-    order, together_cost = coding_order(rows, columns), np.float64(0)
-    for number in range(len(order)):
-        r, c = order[number]
+    which, found = zeroed(MERGE, np.int32), zeroed((MERGE, 4), np.int32)
+    near, both, near_both = zeroed(6, np.int32), zeroed((2, 2), np.int32), zeroed((2, 6), np.int32)
+    new_bits, samples, out = zeroed(2, np.float32), scratch((2, 129), np.int32), scratch((32, 32), np.int32)
+    memory = Memory(
+        scratch((4, MOTIONS), np.int64), scratch((4, MOTIONS, 4), np.float32), scratch((4, MOTIONS, 2), np.float32),
+        zeroed(4, np.int64), midway,
+    )  # fmt: skip
+    best = Candidates(
+        scratch(MOST_EXACT, np.float64), scratch(MOST_EXACT, np.float64), scratch(MOST_EXACT, np.int64),
+        scratch((MOST_EXACT, 4), np.int64), scratch((MOST_EXACT, 4), np.int64),
+        scratch((MOST_EXACT, 2, 4, 2), np.int32),
+    )  # fmt: skip
+    one = Candidates(
+        scratch(1, np.float64), scratch(1, np.float64), scratch(1, np.int64), scratch((1, 4), np.int64),
+        scratch((1, 4), np.int64), scratch((1, 2, 4, 2), np.int32),
+    )  # fmt: skip
+    a, b, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+    costs = best.costs
+    together_cost = np.float64(0)
+    for number in range(4 * begin, 4 * end):
+        r, c = 2 * unit_row + (number >> 1 & 1), 2 * (number >> 2) + (number & 1)
+        if r >= rows or c >= columns:
+            continue
         top, left = 16 * r, 16 * c
         merged[r, c] = large[r, c] = 0
         forget(memory, 2 * (r & 1) + (c & 1))
@@ -134,9 +168,9 @@ def choose_blocks(
             )  # fmt: skip
             if cost < costs[exact - 1]:
                 _set_parts(one, kind, k + 1, found[k, 0], found[k, 1], found[k, 2], found[k, 3])
-                _keep(best, one, cost, side, ONE_PART)
+                _keep(best, exact, one, cost, side, ONE_PART)
         # new vectors: into the first, the second, both
-        new_bits = np.zeros(2, np.float32)
+        new_bits[0] = new_bits[1] = 0
         for ref in range(references):
             predict_vector(kinds, vectors, ref, 2 * r, 2 * c, 2, near)
             both[ref, 0], both[ref, 1] = np.int32(whole[ref, r, c, 0]), np.int32(whole[ref, r, c, 1])
@@ -157,10 +191,10 @@ def choose_blocks(
                 )  # fmt: skip
             else:
                 cost = side + mixed_cost(
-                    memory, current, r, c, kind, both[0, 0], both[0, 1], both[1, 0], both[1, 1], prices
+                    memory, current, r, c, kind, both[0, 0], both[0, 1], both[1, 0], both[1, 1], a, b, prices
                 )
             _set_parts(one, kind, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
-            _keep(best, one, cost, side, ONE_PART)
+            _keep(best, exact, one, cost, side, ONE_PART)
         if refine and references > 1 and costs[0] > price * 3.5:
             # both vectors together, each in turn moved to the best of its neighbours
             for ref in range(2):
@@ -201,11 +235,11 @@ def choose_blocks(
                     both[1, 1], prices,
                 )  # fmt: skip
             _set_parts(one, BOTH, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
-            _keep(best, one, together, together_side, ONE_PART)
+            _keep(best, exact, one, together, together_side, ONE_PART)
         if split and costs[0] > price * PARTS_WORTH:
             _try_parts(
                 memory, current, first[0], second[0], references, whole, quarters, price, prices, r, c, last_kinds,
-                last_vectors, scale, kinds, vectors, best, one,
+                last_vectors, scale, kinds, vectors, best, exact, one,
             )  # fmt: skip
         # intra, judged by the picture's own samples
         if costs[0] > price * INTRA_BITS:
@@ -217,33 +251,32 @@ def choose_blocks(
             predict_luma_from(samples, 16, mode, out)
             for i in range(16):
                 for j in range(16):
-                    difference[i, j] = np.int32(current[top + i, left + j]) - out[i, j]
+                    difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - out[i, j]
             cost = hadamard_cost(difference, 16, prices) + price * INTRA_BITS
             if cost < costs[0]:
                 _set_parts(one, INTRA, 0, 0, 0, 0, 0)
-                _keep(best, one, cost, price * INTRA_BITS, ONE_PART)
+                _keep(best, exact, one, cost, price * INTRA_BITS, ONE_PART)
         chosen, cost = 0, costs[0]
-        if exact > 1 and best[3][0, 0] != INTRA:
+        if exact > 1 and best.kinds[0, 0] != INTRA:
             cost = 1e30
             for k in range(exact):
                 if costs[k] > costs[0] * EXACT_SHARE + price * EXACT_BITS:
                     break
-                if best[3][k, 0] == INTRA:
+                if best.kinds[k, 0] == INTRA:
                     continue
                 _give(best, k, kinds, vectors, r, c)
-                is_merged = best[2][k] == ONE_PART and best[4][k, 0] > 0
-                exactly = best[1][k] + exact_cost(
-                    picture, first, second, kinds, vectors, midway, r, c, is_merged, steps[r, c], weight, rates, price,
-                    a, b, planes, room, memory[6],
+                exactly = best.bits[k] + _remembered_cost(
+                    memory, picture, first, second, kinds, vectors, r, c, best.shapes[k] == ONE_PART,
+                    best.merges[k, 0] > 0, steps[r, c], weight, rates, price, planes,
                 )  # fmt: skip
                 if exactly < cost:
                     chosen, cost = k, exactly
         _give(best, chosen, kinds, vectors, r, c)
-        shapes[r, c], pred[r, c] = best[2][chosen], best[3][chosen, 0]
+        shapes[r, c], pred[r, c] = best.shapes[chosen], best.kinds[chosen, 0]
         for q in range(4):
-            parts[2 * r + (q >> 1), 2 * c + (q & 1)] = 0 if shapes[r, c] == ONE_PART else best[4][chosen, q]
+            parts[2 * r + (q >> 1), 2 * c + (q & 1)] = 0 if shapes[r, c] == ONE_PART else best.merges[chosen, q]
         if shapes[r, c] == ONE_PART:
-            merged[r, c] = best[4][chosen, 0]
+            merged[r, c] = best.merges[chosen, 0]
             if pred[r, c] != INTRA and not merged[r, c]:  # a new vector that is a candidate's is merged after all
                 for k in range(count):
                     same = which[k] == pred[r, c]
@@ -260,38 +293,58 @@ def choose_blocks(
             _try_unit(
                 memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
                 last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r - 1,
-                c - 1, together_cost, which, found, one, room,
+                c - 1, together_cost, which, found, one,
             )  # fmt: skip
+
+
+@compiled
+def _remembered_cost(
+    memory, picture, first, second, kinds, vectors, r, c, whole, merged, step, weight, rates, price, planes
+):
+    """The cheaper of `exact_cost`, reckoned once for each motion of a whole block."""
+    k, block = 0, 2 * (r & 1) + (c & 1)
+    if whole:
+        k = slot_of(
+            memory, block, np.int64(kinds[2 * r, 2 * c]), vectors[0, 2 * r, 2 * c, 0], vectors[0, 2 * r, 2 * c, 1],
+            vectors[1, 2 * r, 2 * c, 0], vectors[1, 2 * r, 2 * c, 1],
+        )  # fmt: skip
+        if memory.exact[block, k, 0] >= 0:
+            return cheaper(memory.exact[block, k, 0], memory.exact[block, k, 1], price, merged)
+    error, coded_cost = exact_cost(
+        picture, first, second, kinds, vectors, memory.midway, r, c, step, weight, rates, price, planes
+    )
+    if whole:
+        memory.exact[block, k, 0], memory.exact[block, k, 1] = error, coded_cost
+    return cheaper(error, coded_cost, price, merged)
 
 
 @compiled
 def _try_parts(
     memory, current, first, second, references, whole, quarters, price, prices, r, c, last_kinds, last_vectors, scale,
-    kinds, vectors, best, one,
+    kinds, vectors, best, exact, one,
 ):  # fmt: skip
     """Motion of its own for each part of a block: rows, columns, quarters. What `kinds` and `vectors` hold of the block
     is overwritten."""
-    which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
-    motion = np.zeros(4, np.int32)
+    which, found, motion = zeroed(MERGE, np.int32), zeroed((MERGE, 4), np.int32), zeroed(4, np.int32)
     for shape in range(TWO_ROWS, FOUR_PARTS + 1):
         total = bits = price * SHAPE_BITS
         for k in range(PART_COUNT[shape]):
             i, j, height, width = PARTS[shape, k, 0], PARTS[shape, k, 1], PARTS[shape, k, 2], PARTS[shape, k, 3]
             kind, merge, cost, side = _choose_part(
                 memory, current, first, second, references, whole, quarters, price, prices, 2 * r + i, 2 * c + j,
-                height, width, best[0][-1] - total, last_kinds, last_vectors, scale, kinds, vectors, which, found,
-                motion,
+                height, width, best.costs[exact - 1] - total, last_kinds, last_vectors, scale, kinds, vectors, which,
+                found, motion,
             )  # fmt: skip
             total += cost
             bits += side
-            if total >= best[0][-1]:
+            if total >= best.costs[exact - 1]:
                 break
             for y in range(i, i + height):
                 for x in range(j, j + width):
                     _set_part(one, 2 * y + x, kind, merge, motion[0], motion[1], motion[2], motion[3])
             _give(one, 0, kinds, vectors, r, c)  # the parts so far: later ones see them
         else:
-            _keep(best, one, total, bits, shape)
+            _keep(best, exact, one, total, bits, shape)
 
 
 @compiled
@@ -314,7 +367,7 @@ def _choose_part(
             best_kind, best_merge, best, best_side = np.int64(which[k]), k + 1, cost, side
             for n in range(4):
                 motion[n] = found[k, n]
-    near, tried, own, own_bits = np.zeros(6, np.int32), np.zeros(4, np.int32), np.zeros(4, np.int32), np.zeros(2)
+    near, tried, own, own_bits = zeroed(6, np.int32), zeroed(4, np.int32), zeroed(4, np.int32), zeroed(2, np.float64)
     for ref in range(references):
         kind = 1 << ref
         predict_vector(kinds, vectors, ref, vr, vc, width, near)
@@ -375,16 +428,21 @@ def _unit_cost(memory, current, first, second, r, c, kind, motion, prices, limit
 
 
 @compiled
+def _same(one, other):
+    """Whether vectors (4,) are."""
+    return one[0] == other[0] and one[1] == other[1] and one[2] == other[2] and one[3] == other[3]
+
+
+@compiled
 def _try_unit(
     memory, picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
     scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, one,
-    room,
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``: with their
     transforms if ``exact``."""
-    near, current = np.zeros(6, np.int32), picture[0]
+    near, current = zeroed(6, np.int32), picture[0]
     best, best_kind, best_merge, best_side = 1e30 if exact else limit, 0, 0, np.float64(0)
-    motion, tried = np.zeros(4, np.int32), np.zeros((5, 4), np.int32)
+    motion, tried = zeroed(4, np.int32), zeroed((5, 4), np.int32)
     count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 4, 4, last_kinds, last_vectors, scale, which, found)
     for k in range(count):
         if references < 2 and which[k] != FIRST:
@@ -405,10 +463,10 @@ def _try_unit(
         known = kind == INTRA
         for n in range(block):
             other = kinds[2 * (r + (n >> 1)), 2 * (c + (n & 1))]
-            if other == kind and (tried[n] == tried[block]).all():
+            if other == kind and _same(tried[n], tried[block]):
                 known = True
         for k in range(count):
-            if which[k] == kind and (found[k] == tried[block]).all():
+            if which[k] == kind and _same(found[k], tried[block]):
                 known = True
         if known:
             continue
@@ -425,7 +483,7 @@ def _try_unit(
                 motion[n] = tried[block, n]
     if best_kind == 0:
         return
-    kinds_before, before = np.empty((4, 4), np.uint8), np.empty((2, 4, 4, 2), np.int32)
+    kinds_before, before = scratch((4, 4), np.uint8), scratch((2, 4, 4, 2), np.int32)
     for i in range(4):
         for j in range(4):
             kinds_before[i, j] = kinds[2 * r + i, 2 * c + j]
@@ -437,9 +495,9 @@ def _try_unit(
         i, j = r + (block >> 1), c + (block & 1)
         _give(one, 0, kinds, vectors, i, j)
         if exact and total < limit:
-            total += exact_cost(
-                picture, first, second, kinds, vectors, memory[7], i, j, best_merge > 0, steps[i, j], weight, rates,
-                price, memory[3], memory[4], planes, room, memory[6],
+            total += _remembered_cost(
+                memory, picture, first, second, kinds, vectors, i, j, True, best_merge > 0, steps[i, j], weight, rates,
+                price, planes,
             )  # fmt: skip
     if exact and total >= limit:
         for i in range(4):

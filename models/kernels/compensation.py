@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
-from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move, room_for_flow
+from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move
 
 PAD = 64  # of luma, on each side
 FLOW_ROUNDS = 3  # of moving two predictions towards each other, at most
@@ -55,11 +55,11 @@ def extend_edges(plane, pad):
     """Repeat the edge of the picture inside a padded plane (in place)."""
     height, width = plane.shape
     for y in range(pad, height - pad):
-        plane[y, :pad] = plane[y, pad]
-        plane[y, width - pad :] = plane[y, width - pad - 1]
+        for x in range(pad):
+            plane[y, x], plane[y, width - 1 - x] = plane[y, pad], plane[y, width - pad - 1]
     for y in range(pad):
-        plane[y] = plane[pad]
-        plane[height - 1 - y] = plane[height - 1 - pad]
+        for x in range(width):
+            plane[y, x], plane[height - 1 - y, x] = plane[pad, x], plane[height - 1 - pad, x]
 
 
 @compiled
@@ -97,7 +97,7 @@ def luma_block(plane, pad, top, left, size, x, y, out):
                     + v6 * plane[place(r + 6), c] + v7 * plane[place(r + 7), c]
                 ) << 6  # fmt: skip
         return
-    between = np.empty((23, 16), np.int32)
+    between = scratch((23, 16), np.int32)
     for i in range(size + 7):
         for j in range(size):
             r, c = place(first_row - 3 + i), first_column - 3 + j
@@ -115,27 +115,32 @@ def luma_block(plane, pad, top, left, size, x, y, out):
 
 
 @compiled
-def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, room):
+def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found):
     """Two interpolated predictions of luma as `luma_block` makes them, moved towards each other: by quarter pixels as
     long as they differ less for it, which are returned (x, y; the second moves the other way), and, in a, by what is
-    left (see `find_flow`)."""
+    left, which is in found (see `find_flow`)."""
     luma_block(first, PAD, top, left, size, x0, y0, a)
     luma_block(second, PAD, top, left, size, x1, y1, b)
-    apart, dx, dy = find_flow(a, b, size, room), np.int32(0), np.int32(0)
+    apart, dx, dy = find_flow(a, b, size, found), np.int32(0), np.int32(0)
+    next_a, next_b = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+    next_found = scratch((4, 4, 2), np.int32)
     for _ in range(FLOW_ROUNDS):
-        more_x, more_y = mean_flow(size, room)
+        more_x, more_y = mean_flow(size, found)
         if more_x == 0 and more_y == 0:
             break
-        luma_block(first, PAD, top, left, size, x0 + dx + more_x, y0 + dy + more_y, a)
-        luma_block(second, PAD, top, left, size, x1 - dx - more_x, y1 - dy - more_y, b)
-        now = find_flow(a, b, size, room)
+        luma_block(first, PAD, top, left, size, x0 + dx + more_x, y0 + dy + more_y, next_a)
+        luma_block(second, PAD, top, left, size, x1 - dx - more_x, y1 - dy - more_y, next_b)
+        now = find_flow(next_a, next_b, size, next_found)
         if now >= apart:
-            luma_block(first, PAD, top, left, size, x0 + dx, y0 + dy, a)
-            luma_block(second, PAD, top, left, size, x1 - dx, y1 - dy, b)
-            find_flow(a, b, size, room)
             break
         apart, dx, dy = now, np.int32(dx + more_x), np.int32(dy + more_y)
-    move(a, b, size, SQUARE, 8, room)
+        for i in range(size):
+            for j in range(size):
+                a[i, j], b[i, j] = next_a[i, j], next_b[i, j]
+        for i in range(size // SQUARE):
+            for j in range(size // SQUARE):
+                found[i, j, 0], found[i, j, 1] = next_found[i, j, 0], next_found[i, j, 1]
+    move(a, b, size, SQUARE, 8, found)
     return dx, dy
 
 
@@ -151,7 +156,7 @@ def chroma_block(plane, pad, top, left, size, x, y, out):
             for j in range(size):
                 out[i, j] = np.int32(plane[place(first_row + i), place(first_column + j)]) << 12
         return
-    between = np.empty((11, 8), np.int32)
+    between = scratch((11, 8), np.int32)
     h0, h1, h2, h3 = CHROMA_TAPS[fx]
     for i in range(size + 3):
         for j in range(size):
@@ -182,9 +187,9 @@ def store(out, top, left, size, first, second, both):
 
 
 @compiled
-def predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y, out_u, out_v):
-    """Predict one inter block; a, b: (16, 16) int32 and room: of `room_for_flow`, to work in; the rest as in
-    `compensate`."""
+def predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out_v):
+    """Predict one inter block; all as in `compensate`."""
+    a, b, found = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((4, 4, 2), np.int32)
     whole = True
     for k in range(1, 4):
         i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
@@ -201,7 +206,7 @@ def predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y
         x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
         moves = midway and kind == BOTH
         if moves:
-            dx, dy = luma_from_both(first[0], second[0], top, left, size, x0, y0, x1, y1, a, b, room)
+            dx, dy = luma_from_both(first[0], second[0], top, left, size, x0, y0, x1, y1, a, b, found)
             x0, y0, x1, y1 = x0 + dx, y0 + dy, x1 - dx, y1 - dy
         elif kind & FIRST:
             luma_block(first[0], PAD, top, left, size, x0, y0, a)
@@ -216,7 +221,7 @@ def predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y
             if kind & SECOND:
                 chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
             if moves:
-                move(a, b, half, SQUARE // 2, 9, room)
+                move(a, b, half, SQUARE // 2, 9, found)
             store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
 
 
@@ -229,9 +234,7 @@ def compensate(first, second, kinds, vectors, midway, begin, end, out_y, out_u, 
     without borders; midway: whether the frame lies in the middle between its references, and predictions from both are
     moved towards each other (`luma_from_both`).
     """
-    room = room_for_flow()
-    a, b = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
     for r in range(begin, end):
         for c in range(kinds.shape[1] // 2):
             if kinds[2 * r, 2 * c] != INTRA:
-                predict_block(first, second, kinds, vectors, midway, r, c, a, b, room, out_y, out_u, out_v)
+                predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out_v)

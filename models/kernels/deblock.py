@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, scratch
 from nvcodec.models.kernels.syntax import WHOLE
 
 # tables 8-12 of H.265: beta and tc by QP (tc also by 2 more at intra edges)
@@ -18,35 +18,29 @@ TC = np.array(
 
 
 @compiled
-def edge_strengths(kinds, coded, fine, large, vectors, vertical, out):
-    """Strength 0 to 2 of the edge before each 8x8 block, (2R, 2C) uint8; vertical: edges between columns."""
-    rows, columns = kinds.shape
-    for r in range(rows):
-        for c in range(columns):
-            out[r, c] = 0
-            r2, c2 = (r, c - 1) if vertical else (r - 1, c)
-            if r2 < 0 or c2 < 0:
-                continue
-            if large[r >> 1, c >> 1] == WHOLE and r >> 2 == r2 >> 2 and c >> 2 == c2 >> 2:
-                continue
-            br, bc, br2, bc2 = r >> 1, c >> 1, r2 >> 1, c2 >> 1
-            inside = br == br2 and bc == bc2
-            a, b = kinds[r, c], kinds[r2, c2]
-            if a == 0 or b == 0:
-                out[r, c] = 2 if not inside or (fine[br, bc] and coded[br, bc]) else 0
-                continue
-            if (coded[br, bc] or coded[br2, bc2]) and (not inside or fine[br, bc]):
-                out[r, c] = 1
-                continue
-            if a != b:
-                out[r, c] = 1
-                continue
-            for ref in range(2):
-                if a & (1 << ref):
-                    dx = abs(vectors[ref, r, c, 0] - vectors[ref, r2, c2, 0])
-                    dy = abs(vectors[ref, r, c, 1] - vectors[ref, r2, c2, 1])
-                    if dx >= 4 or dy >= 4:
-                        out[r, c] = 1
+def edge_strength(kinds, coded, fine, large, vectors, vertical, r, c):
+    """Strength 0 to 2 of the edge before 8x8 block (r, c); vertical: between columns."""
+    r2, c2 = (r, c - 1) if vertical else (r - 1, c)
+    if r2 < 0 or c2 < 0:
+        return 0
+    if large[r >> 1, c >> 1] == WHOLE and r >> 2 == r2 >> 2 and c >> 2 == c2 >> 2:
+        return 0
+    br, bc, br2, bc2 = r >> 1, c >> 1, r2 >> 1, c2 >> 1
+    inside = br == br2 and bc == bc2
+    a, b = kinds[r, c], kinds[r2, c2]
+    if a == 0 or b == 0:
+        return 2 if not inside or (fine[br, bc] and coded[br, bc]) else 0
+    if (coded[br, bc] or coded[br2, bc2]) and (not inside or fine[br, bc]):
+        return 1
+    if a != b:
+        return 1
+    for ref in range(2):
+        if a & (1 << ref):
+            dx = abs(vectors[ref, r, c, 0] - vectors[ref, r2, c2, 0])
+            dy = abs(vectors[ref, r, c, 1] - vectors[ref, r2, c2, 1])
+            if dx >= 4 or dy >= 4:
+                return 1
+    return 0
 
 
 @compiled
@@ -94,14 +88,12 @@ def _luma_edge(p, beta, tc):
 def deblock(y, u, v, kinds, coded, fine, large, vectors, qp):
     """Filter a frame's planes in place; qp: that of H.265 for the frame's step."""
     rows, columns = kinds.shape
-    strengths = np.empty((rows, columns), np.uint8)
-    lines = np.empty((4, 8), np.int32)
+    lines = scratch((4, 8), np.int32)
     beta = BETA[min(qp, 51)]
     for vertical in (True, False):
-        edge_strengths(kinds, coded, fine, large, vectors, vertical, strengths)
         for r in range(rows):
             for c in range(columns):
-                strength = strengths[r, c]
+                strength = edge_strength(kinds, coded, fine, large, vectors, vertical, r, c)
                 if strength == 0:
                     continue
                 tc = TC[min(qp + 2 * (strength - 1), 53)]

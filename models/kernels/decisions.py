@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, scratch
 from nvcodec.entropy.binary import READING, code_plain
 from nvcodec.entropy.mixing import code_mixed
 
@@ -63,18 +63,14 @@ def new_state(level_band: int, inter: bool, distances: tuple[int, ...], limit: i
     return np.array([2 * level_band + int(inter), kind, limit, 0, 0], np.int64)
 
 
-def new_room() -> tuple[np.ndarray, np.ndarray]:
-    """For slots that are asked, and what they say."""
-    return np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
-
-
 @compiled
 def decide_by(coder, buffer, learned, context, around, before, bit):
     """Write or read a decision, with what is around and what was before (each 0 to ASPECTS - 1); returns it.
 
-    learned: (slots (DECISION_SLOTS, 2) int32, weights (DECISION_ROWS, INPUTS) int32, state, and two arrays to work in).
+    learned: (slots (DECISION_SLOTS, 2) int32, weights (DECISION_ROWS, INPUTS) int32, state).
     """
-    slots, weights, state, chosen, inputs = learned
+    slots, weights, state = learned
+    chosen = scratch(INPUTS, np.int64)
     chosen[0] = state[BAND] * CONTEXTS + context
     chosen[1] = _AROUND + context * ASPECTS + around
     chosen[2] = _BEFORE + context * ASPECTS + before
@@ -82,7 +78,7 @@ def decide_by(coder, buffer, learned, context, around, before, bit):
     chosen[4] = _CONSTANT
     return code_mixed(
         coder, buffer, slots, chosen, INPUTS, weights, context, CONTEXTS + state[BAND], state[LIMIT], DECISION_SPEED,
-        inputs, bit,
+        bit,
     )  # fmt: skip
 
 

@@ -10,22 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch
 
 SQUARE = 4  # samples of luma that move together
 COARSE_BITS = 10  # predictions are compared with quarters of a sample value
 UNITS = 64  # of a sample: precision of motion
 LIMIT = 64  # the most that is believed, in units
 NOISE = np.int64(64 * 8 * 8)  # added to squared gradients of 64 samples: less contrast is not believed
-
-
-@compiled
-def room_for_flow():
-    """Arrays that `find_flow` works in."""
-    return (
-        np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32),
-        np.empty((16, 16), np.int32), np.zeros((5, 8, 8), np.int32), np.zeros((4, 4, 2), np.int32),
-    )  # fmt: skip
 
 
 @compiled
@@ -46,11 +37,12 @@ def _slopes(values, size, across, down):
 
 
 @compiled
-def find_flow(a, b, size, room):
-    """How far two luma predictions (at 4096 times the sample) would have to move towards each other: in the last array
-    of room (4, 4, 2), x and y of each square. Returns the sum of their absolute differences, in quarters of a sample
-    value."""
-    total, apart, across, down, sums, found = room
+def find_flow(a, b, size, found):
+    """How far two luma predictions (at 4096 times the sample) would have to move towards each other: found (4, 4, 2),
+    x and y of each square. Returns the sum of their absolute differences, in quarters of a sample value."""
+    total, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+    across, down = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+    pairs, sums = scratch((5, 8, 16), np.int32), scratch((5, 16), np.int32)  # of two rows, of all rows of a window
     difference = np.int32(0)
     low, high = np.int32(0), np.int32(255 << (12 - COARSE_BITS))  # so that sums below fit 32 bits, products 63
     for i in range(size):
@@ -62,27 +54,34 @@ def find_flow(a, b, size, room):
     _slopes(total, size, across, down)
     half = size // 2
     for i in range(half):
-        for j in range(half):
-            xx = xy = yy = xd = yd = np.int32(0)
-            for n in range(4):
-                r, c = place(2 * i + (n >> 1)), place(2 * j + (n & 1))
-                x, y, d = across[r, c], down[r, c], apart[r, c]
-                xx += np.int32(x * x)
-                xy += np.int32(x * y)
-                yy += np.int32(y * y)
-                xd += np.int32(x * d)
-                yd += np.int32(y * d)
-            sums[0, i, j], sums[1, i, j], sums[2, i, j], sums[3, i, j], sums[4, i, j] = xx, xy, yy, xd, yd
+        for j in range(size):
+            one, other = place(2 * i), place(2 * i + 1)
+            x, y, d = across[one, j], down[one, j], apart[one, j]
+            x2, y2, d2 = across[other, j], down[other, j], apart[other, j]
+            pairs[0, i, j] = np.int32(x * x + x2 * x2)
+            pairs[1, i, j] = np.int32(x * y + x2 * y2)
+            pairs[2, i, j] = np.int32(y * y + y2 * y2)
+            pairs[3, i, j] = np.int32(x * d + x2 * d2)
+            pairs[4, i, j] = np.int32(y * d + y2 * d2)
     for r in range(size // SQUARE):
+        for n in range(5):
+            for j in range(size):
+                sums[n, j] = np.int32(pairs[n, place(2 * r), j] + pairs[n, place(2 * r + 1), j])
+            if r > 0:
+                for j in range(size):
+                    sums[n, j] += pairs[n, place(2 * r - 1), j]
+            if 2 * r + 2 < half:
+                for j in range(size):
+                    sums[n, j] += pairs[n, place(2 * r + 2), j]
         for c in range(size // SQUARE):
             xx = xy = yy = xd = yd = np.int64(0)
-            for i in range(max(2 * r - 1, 0), min(2 * r + 3, half)):
-                for j in range(max(2 * c - 1, 0), min(2 * c + 3, half)):
-                    xx += sums[0, i, j]
-                    xy += sums[1, i, j]
-                    yy += sums[2, i, j]
-                    xd += sums[3, i, j]
-                    yd += sums[4, i, j]
+            for j in range(max(4 * c - 2, 0), min(4 * c + 6, size)):
+                at = place(j)
+                xx += sums[0, at]
+                xy += sums[1, at]
+                yy += sums[2, at]
+                xd += sums[3, at]
+                yd += sums[4, at]
             xx += NOISE
             yy += NOISE
             # 2 / UNITS of the solution's denominator, which is positive: xx yy > xy^2
@@ -93,9 +92,9 @@ def find_flow(a, b, size, room):
 
 
 @compiled
-def mean_flow(size, room):
+def mean_flow(size, found):
     """What `find_flow` found, on average, in quarters of a sample: x and y."""
-    found, n = room[5], size // SQUARE
+    n = size // SQUARE
     x = y = np.int32(0)
     for r in range(n):
         for c in range(n):
@@ -106,20 +105,21 @@ def mean_flow(size, room):
 
 
 @compiled
-def move(a, b, size, square, shift, room):
+def move(a, b, size, square, shift, found):
     """Add to a what both predictions together gain from moving by what `find_flow` found, square by square: half of the
     first-order term, since a mean of two that are moved by d from the truth has lost d^2 / 2 of its second derivative,
     and the whole term would put twice as much in its place. ``shift``: of units of motion, and 2."""
-    apart, across, down, found = room[1], room[2], room[3], room[5]
+    apart, across, down = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     for i in range(size):
         for j in range(size):
             apart[i, j] = np.int32(a[i, j] - b[i, j])
     _slopes(apart, size, across, down)
+    xs, ys = scratch(16, np.int32), scratch(16, np.int32)
     for r in range(size // square):
-        for c in range(size // square):
-            x, y = found[r, c, 0], found[r, c, 1]
-            if x == 0 and y == 0:
-                continue
-            for i in range(square * r, square * (r + 1)):
-                for j in range(square * c, square * (c + 1)):
-                    a[i, j] += np.int32((np.int64(x) * across[i, j] + np.int64(y) * down[i, j]) >> shift)
+        for j in range(size):
+            xs[j], ys[j] = found[r, j // square, 0], found[r, j // square, 1]
+        for i in range(square * r, square * (r + 1)):
+            for j in range(size):
+                # Predictions lie between -1.04 and 2.04 times 255 << 12, so slopes are below 2^23.61, and 64 times the
+                # sum of two below 2^30.61.
+                a[i, j] += np.int32(np.int32(xs[j] * across[i, j]) + np.int32(ys[j] * down[i, j])) >> shift

@@ -6,24 +6,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
-from nvcodec.models.kernels.cosines import ORDERS, block_cosines, in_order, quarter_cosines
+from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.models.kernels.cosines import (
+    ORDERS,
+    block_cosines,
+    in_order,
+    large_chroma_cosines,
+    large_cosines,
+    quarter_cosines,
+)
 from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
 from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
-    LARGE_CHROMA_COSINES,
-    LARGE_COSINES,
     SAMPLES,
     STEP_SCALE,
     TINY,
     TINY_CHROMA,
     add_unit,
+    analyse,
     quantise,
+    squares,
     synthesise,
     synthesise_large,
     transform_class,
 )
-from nvcodec.models.kernels.syntax import WHOLE, begins_unit, coding_order, likely_modes
+from nvcodec.models.kernels.syntax import WHOLE, begins_unit, block_at, likely_modes
 from nvcodec.models.transform import CLASSES
 
 FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and all are looked at
@@ -36,7 +43,7 @@ def paste(plane, top, left, size, block):
     """Copy a square block into a plane. (Loops compile many times faster than slices, here and below.)"""
     for i in range(size):
         for j in range(size):
-            plane[top + i, left + j] = block[i, j]
+            plane[place(top + i), place(left + j)] = block[i, j]
 
 
 @compiled
@@ -54,124 +61,110 @@ def copy(values, out):
         out[i] = values[i]
 
 
-@compiled(fastmath=True)
-def _transform(matrix, samples, scale, out):
-    """Coefficients (n,) of samples, encoder only: their last bits may differ from processor to processor."""
-    for k in range(len(out)):
-        total = np.float32(0)
-        for i in range(len(out)):
-            total += matrix[k, i] * samples[i]
-        out[k] = total * scale
-
-
 @compiled
-def predict_luma(y, ready, row, column, units, mode, scratch, out):
+def predict_luma(y, ready, row, column, units, mode):
     """Write the prediction of a square of 4x4 units into the luma plane."""
-    size = 4 * units
-    border(y, ready, 4, row, column, units, scratch[0])
+    size, borders, out = 4 * units, scratch((2, 129), np.int32), scratch((32, 32), np.int32)
+    border(y, ready, 4, row, column, units, borders[0])
     if wants_smooth(mode, size):
-        smooth(scratch[0], size, scratch[1])
-    predict_luma_from(scratch, size, mode, out)
+        smooth(borders[0], size, borders[1])
+    predict_luma_from(borders, size, mode, out)
     paste(y, 4 * row, 4 * column, size, out)
 
 
 @compiled
-def predict_chroma(plane, ready, row, column, units, mode, scratch, out):
+def predict_chroma(plane, ready, row, column, units, mode):
     """Write the prediction of the chroma of a square of 4x4 luma units into a chroma plane."""
-    size = 2 * units
-    border(plane, ready, 2, row, column, units, scratch[0])
-    predict(scratch[0], size, mode, True, out)
+    size, samples, out = 2 * units, scratch(65, np.int32), scratch((32, 32), np.int32)
+    border(plane, ready, 2, row, column, units, samples)
+    predict(samples, size, mode, True, out)
     paste(plane, 2 * row, 2 * column, size, out)
 
 
 @compiled
 def _add_luma(y, row, column, units, residual):
     """Add the luma of a block's residual (384,) within a square of it."""
-    for i in range(4 * row, 4 * (row + units)):
-        for j in range(4 * column, 4 * (column + units)):
-            y[i, j] = min(max(np.int32(y[i, j]) + residual[(i & 15) * 16 + (j & 15)], 0), 255)
+    low, high = np.int32(0), np.int32(255)
+    first = 16 * (4 * row & 15) + (4 * column & 15)
+    for i in range(4 * units):
+        for j in range(4 * units):
+            r, c = place(4 * row + i), place(4 * column + j)
+            y[r, c] = min(max(np.int32(np.int32(y[r, c]) + residual[place(first + 16 * i + j)]), low), high)
 
 
 @compiled
 def _add_chroma(plane, row, column, units, residual, first):
-    for i in range(2 * row, 2 * (row + units)):
-        for j in range(2 * column, 2 * (column + units)):
-            plane[i, j] = min(max(np.int32(plane[i, j]) + residual[first + (i & 7) * 8 + (j & 7)], 0), 255)
+    low, high = np.int32(0), np.int32(255)
+    first += 8 * (2 * row & 7) + (2 * column & 7)
+    for i in range(2 * units):
+        for j in range(2 * units):
+            r, c = place(2 * row + i), place(2 * column + j)
+            plane[r, c] = min(max(np.int32(np.int32(plane[r, c]) + residual[place(first + 8 * i + j)]), low), high)
 
 
 @compiled
-def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, residual, scratch, out):
+def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, residual):
     """Predict a square (a whole block or a quarter), add its residual and mark it ready."""
     mode = modes[row, column]
     for part in range(4 if tiny else 1):
         i, j, size = (row + (part >> 1), column + (part & 1), 1) if tiny else (row, column, units)
-        predict_luma(y, ready, i, j, size, modes[i, j], scratch, out)
+        predict_luma(y, ready, i, j, size, modes[i, j])
         if coded:
             _add_luma(y, i, j, size, residual)
         mark(ready, i, j, size, 1)
     if tiny:
         mark(ready, row, column, units, 0)
-    predict_chroma(u, ready, row, column, units, mode, scratch, out)
-    predict_chroma(v, ready, row, column, units, mode, scratch, out)
+    predict_chroma(u, ready, row, column, units, mode)
+    predict_chroma(v, ready, row, column, units, mode)
     if coded:
         _add_chroma(u, row, column, units, residual, 256)
         _add_chroma(v, row, column, units, residual, 320)
     mark(ready, row, column, units, 1)
 
 
-@compiled
-def ready_map(pred):
-    """Which 4x4 squares are reconstructed before the intra blocks: those of inter blocks."""
-    ready = np.zeros((4 * pred.shape[0], 4 * pred.shape[1]), np.uint8)
-    for r in range(pred.shape[0]):
-        for c in range(pred.shape[1]):
-            if pred[r, c]:
-                mark(ready, 4 * r, 4 * c, 4, 1)
-    return ready
+def ready_map(pred: np.ndarray) -> np.ndarray:
+    """Which 4x4 squares, (4R, 4C) uint8, are reconstructed before the intra blocks: those of inter blocks."""
+    return (pred > 0).astype(np.uint8).repeat(4, 0).repeat(4, 1)
 
 
 @compiled
-def rebuild_intra(y, u, v, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases):
-    """Reconstruct all intra blocks of a frame in coding order, in place."""
-    scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
-    residual = np.empty(SAMPLES, np.int32)
-    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
-    ready = ready_map(pred)
-    order = coding_order(*pred.shape)
-    for number in range(len(order)):
-        r, c = order[number]
+def rebuild_intra(y, u, v, ready, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases):
+    """Reconstruct all intra blocks of a frame in coding order, in place; ready: `ready_map`, overwritten."""
+    residual, unit = scratch(SAMPLES, np.int32), scratch((3, 32, 32), np.int32)
+    for number in range(pred.size):
+        r, c = block_at(number, *pred.shape)
         if pred[r, c]:
             continue
         if large[r, c] == WHOLE:
             if r % 2 == 0 and c % 2 == 0:
                 if coded[r, c]:
                     mode = modes[4 * r, 4 * c]
-                    synthesise_large(symbols[r, c], steps[r, c], scale, False, mode, bases, residual, between, unit)
-                rebuild_unit(y, u, v, ready, r, c, modes, coded[r, c], unit, scratch, out)
+                    synthesise_large(symbols[r, c], steps[r, c], scale, False, mode, bases, unit)
+                rebuild_unit(y, u, v, ready, r, c, modes, coded[r, c], unit)
             continue
         if coded[r, c]:
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
             synthesise(symbols[r, c], steps[r, c], scale, False, fine[r, c], quarters, squares, bases, residual)
         if not fine[r, c]:
-            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual, scratch, out)
+            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual)
             continue
         for q in range(4):
             i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
-            rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual, scratch, out)
+            rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual)
 
 
 @compiled
-def _predict_all(y, u, v, ready, row, column, units, mode, scratch, out):
+def _predict_all(y, u, v, ready, row, column, units, mode):
     """Write the prediction of a square of 4x4 units into all planes."""
-    predict_luma(y, ready, row, column, units, mode, scratch, out)
-    predict_chroma(u, ready, row, column, units, mode, scratch, out)
-    predict_chroma(v, ready, row, column, units, mode, scratch, out)
+    predict_luma(y, ready, row, column, units, mode)
+    predict_chroma(u, ready, row, column, units, mode)
+    predict_chroma(v, ready, row, column, units, mode)
 
 
 @compiled
-def rebuild_unit(y, u, v, ready, r, c, modes, coded, residual, scratch, out):
+def rebuild_unit(y, u, v, ready, r, c, modes, coded, residual):
     """Predict a large unit, add its residual (3, 32, 32) and mark it ready."""
-    _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c], scratch, out)
+    _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c])
     if coded:
         add_unit(y, u, v, r, c, residual)
     mark(ready, 4 * r, 4 * c, 8, 1)
@@ -196,7 +189,7 @@ def _price(coefficient, prices):
 def square_cost(block, top, left, prices):
     """Rough cost, in squared steps, of coding an 8x8 square of differences (int32) that is predicted this way."""
     total = np.float32(0)
-    m = np.empty((8, 8), np.float32)
+    m = scratch((8, 8), np.float32)
     for i in range(8):
         r, c = place(top + i), left
         b0, b1, b2, b3 = (
@@ -242,7 +235,7 @@ def hadamard_cost(block, size, prices):
 @compiled(fastmath=True)
 def _tiny_cost(block, prices):
     """`hadamard_cost` of a 4x4 difference."""
-    m = np.empty((4, 4), np.int32)
+    m = scratch((4, 4), np.int32)
     total = np.float32(0)
     for i in range(4):
         b = block[i]
@@ -262,17 +255,17 @@ def mode_bits(mode, likely):
 
 
 @compiled
-def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, scratch, out, best, costs):
+def _rank_modes(source, plane, ready, row, column, units, likely, price, prices, best, costs):
     """The ``len(best)`` modes of least Hadamard cost plus price of their bits, best first, as far as they are looked
     at: every fourth angle, then those near the two best, or, where many modes are asked for, all."""
     size, top, left = 4 * units, 4 * row, 4 * column
-    border(plane, ready, 4, row, column, units, scratch[0])
+    borders, out, difference = scratch((2, 129), np.int32), scratch((32, 32), np.int32), scratch((32, 32), np.int32)
+    border(plane, ready, 4, row, column, units, borders[0])
     if units > 1:
-        smooth(scratch[0], size, scratch[1])
+        smooth(borders[0], size, borders[1])
     for k in range(len(costs)):
         costs[k] = 1e30
-    difference = np.empty((32, 32), np.int32)
-    wanted = np.zeros(MODES, np.uint8)  # 1: to be looked at, 3: it has been
+    wanted = zeroed(MODES, np.uint8)  # 1: to be looked at, 3: it has been
     for mode in range(MODES):
         if len(best) >= ALL_MODES or mode < FIRST_ANGLE or mode % 4 == FIRST_ANGLE:
             wanted[mode] = 1
@@ -288,10 +281,10 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
             if wanted[mode] != 1:
                 continue
             wanted[mode] = 3
-            predict_luma_from(scratch, size, mode, out)
+            predict_luma_from(borders, size, mode, out)
             for i in range(size):
                 for j in range(size):
-                    difference[i, j] = np.int32(source[top + i, left + j]) - out[i, j]
+                    difference[i, j] = np.int32(source[place(top + i), place(left + j)]) - out[i, j]
             rough = _tiny_cost(difference, prices) if units == 1 else hadamard_cost(difference, size, prices)
             cost = rough + price * mode_bits(mode, likely)
             k = len(best) - 1
@@ -308,7 +301,9 @@ def _difference(source, plane, top, left, size, weight, out):
     """Weighted differences of source and plane in a square, row by row (size * size,)."""
     for a in range(size):
         for b in range(size):
-            out[a * size + b] = weight * (np.float32(source[top + a, left + b]) - np.float32(plane[top + a, left + b]))
+            row, column = place(top + a), place(left + b)
+            d = np.int32(np.int32(source[row, column]) - np.int32(plane[row, column]))
+            out[place(a * size + b)] = weight * np.float32(d)
 
 
 @compiled
@@ -323,40 +318,44 @@ def _all_differences(source, planes, row, column, units, weight, out):
 
 @compiled
 def encode_intra(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, scale, price, bases, analysis, rates,
-    prices, weight, tried,
+    source, planes, ready, pred, coded, fine, tiny, large, modes, symbols, steps, scale, price, bases, analysis, rates,
+    prices, weight, tried, unit_row, begin, end,
 ):  # fmt: skip
-    """Choose modes, transforms and symbols of all intra blocks and reconstruct them.
+    """Choose modes, transforms and symbols of the intra blocks of units begin..end-1 of a row of units and reconstruct
+    them.
 
-    source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; steps: (R, C)
-    int32 sixteenths, the same within a unit; scale: of chroma's residual, 256ths; price: squared steps of a bit; bases,
-    analysis, rates: see `BlockBases`; prices: `price_curve`; weight: of chroma; tried: how many modes of each size are
-    tried in full.
+    source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; ready:
+    `ready_map`, overwritten; steps: (R, C) int32 sixteenths, the same within a unit; scale: of chroma's residual,
+    256ths; price: squared steps of a bit; bases, analysis, rates: see `BlockBases` (rates: `summed_rates`); prices:
+    `price_curve`; weight: of chroma; tried: how many modes of each size are tried in full.
     """
     y, u, v = planes
-    scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
-    likely = np.empty(3, np.int32)
-    best, costs = np.zeros(tried, np.int32), np.empty(tried, np.float64)
-    tiny_best, tiny_costs = np.zeros(max(1, tried - 1), np.int32), np.empty(max(1, tried - 1), np.float64)
-    block, quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
-    luma, chroma = np.empty(TINY, np.float32), np.empty(TINY_CHROMA, np.float32)
-    trial, coarse_symbols, fine_symbols = np.zeros(384, np.int16), np.zeros(384, np.int16), np.zeros(384, np.int16)
-    trial_part, part_symbols, tiny_symbols = np.zeros(96, np.int16), np.zeros(96, np.int16), np.zeros(96, np.int16)
-    trial_luma, luma_symbols, chroma_symbols = np.zeros(16, np.int16), np.zeros(16, np.int16), np.zeros(32, np.int16)
-    one = np.zeros(384, np.int16)
-    coefficients, of_quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
-    best_block, best_quarter = np.empty(SAMPLES, np.float32), np.empty(FINE_SAMPLES, np.float32)
-    room, some = np.empty((16, 16), np.float32), np.empty(SAMPLES, np.float32)
-    residual = np.empty(SAMPLES, np.int32)
-    quarters = np.zeros((2, 2), np.uint8)
-    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
-    unit_symbols, unit_mode, in_unit = np.zeros(384, np.int16), np.zeros(1, np.int32), False
+    likely = scratch(3, np.int32)
+    best, costs = zeroed(MODES, np.int32)[:tried], scratch(MODES, np.float64)[:tried]
+    tiny_best, tiny_costs = (
+        zeroed(MODES, np.int32)[: max(1, tried - 1)],
+        scratch(MODES, np.float64)[: max(1, tried - 1)],
+    )
+    block, quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
+    luma, chroma = scratch(TINY, np.float32), scratch(TINY_CHROMA, np.float32)
+    trial, coarse_symbols, fine_symbols = zeroed(384, np.int16), zeroed(384, np.int16), zeroed(384, np.int16)
+    trial_part, part_symbols, tiny_symbols = zeroed(96, np.int16), zeroed(96, np.int16), zeroed(96, np.int16)
+    trial_luma, luma_symbols, chroma_symbols = zeroed(16, np.int16), zeroed(16, np.int16), zeroed(32, np.int16)
+    one = zeroed(384, np.int16)
+    coefficients, of_quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
+    best_block, best_quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
+    residual = scratch(SAMPLES, np.int32)
+    quarters = zeroed((2, 2), np.uint8)
+    unit = scratch((3, 32, 32), np.int32)
+    unit_symbols, unit_mode, in_unit = zeroed(384, np.int16), zeroed(1, np.int32), False
     unit_cost = separate = np.float32(0)
-    ready = ready_map(pred)
-    prices = prices.copy()
-    order = coding_order(*pred.shape)
-    for number in range(len(order)):
-        r, c = order[number]
+    frame_prices, prices = prices, scratch(3, np.float32)
+    for k in range(3):
+        prices[k] = frame_prices[k]
+    for number in range(4 * begin, 4 * end):
+        r, c = 2 * unit_row + (number >> 1 & 1), 2 * (number >> 2) + (number & 1)
+        if r >= pred.shape[0] or c >= pred.shape[1]:
+            continue
         if r % 2 == 0 and c % 2 == 0:
             in_unit = False
         if pred[r, c]:
@@ -370,25 +369,25 @@ def encode_intra(
             if in_unit:
                 unit_cost = try_unit(
                     source, planes, ready, pred, modes, 4 * r, 4 * c, inverse, price, analysis[4], rates[4][1], prices,
-                    weight, best, costs, scratch, out, unit_symbols, unit_mode,
+                    weight, best, costs, unit_symbols, unit_mode,
                 )  # fmt: skip
         elif in_unit and separate >= unit_cost:
             continue
         row, column = 4 * r, 4 * c
         squares = modes[row : row + 4, column : column + 4]
         likely_modes(modes, pred, row, column, likely)
-        _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, scratch, out, best, costs)
+        _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, best, costs)
         coarse_cost, coarse_mode = np.float32(1e30), 0
         for k in range(tried):
             mode = best[k]
-            _predict_all(y, u, v, ready, row, column, 4, mode, scratch, out)
+            _predict_all(y, u, v, ready, row, column, 4, mode)
             _all_differences(source, planes, row, column, 4, weight, block)
-            block_cosines(block, inverse, room, some, coefficients)
+            block_cosines(block, inverse, coefficients)
             cost = quantise(coefficients, rates[0][1], price, trial) + price * mode_bits(mode, likely)
             if cost < coarse_cost:
                 coarse_cost, coarse_mode = cost, mode
                 copy(block, best_block)
-        _transform(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, coefficients)
+        analyse(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, SAMPLES, coefficients)
         coarse_cost = quantise(coefficients, rates[0][1], price, coarse_symbols)
         coarse_cost += price * (mode_bits(coarse_mode, likely) + BLOCK_BITS)
         # its quarters, each as a whole or as four 4x4 squares
@@ -398,18 +397,18 @@ def encode_intra(
         for q in range(4):
             i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
             likely_modes(modes, pred, i, j, likely)
-            _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, scratch, out, best, costs)
+            _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, best, costs)
             whole_cost, whole_mode = np.float32(1e30), 0
             for k in range(tried):
                 mode = best[k]
-                _predict_all(y, u, v, ready, i, j, 2, mode, scratch, out)
+                _predict_all(y, u, v, ready, i, j, 2, mode)
                 _all_differences(source, planes, i, j, 2, weight, quarter)
-                quarter_cosines(quarter, 0, 8, 64, 4, 16, inverse, room, some, of_quarter)
+                quarter_cosines(quarter, 0, 8, 64, 4, 16, inverse, of_quarter)
                 cost = quantise(of_quarter, rates[1][1], price, trial_part) + price * mode_bits(mode, likely)
                 if cost < whole_cost:
                     whole_cost, whole_mode = cost, mode
                     copy(quarter, best_quarter)
-            _transform(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, of_quarter)
+            analyse(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, FINE_SAMPLES, of_quarter)
             whole_cost = quantise(of_quarter, rates[1][1], price, part_symbols) + price * mode_bits(whole_mode, likely)
             parts_cost = np.float32(0)
             quarters[q >> 1, q & 1] = 1
@@ -426,18 +425,16 @@ def encode_intra(
                     likely,
                     price,
                     prices,
-                    scratch,
-                    out,
                     tiny_best,
                     tiny_costs,
                 )
                 best_cost, best_mode = np.float32(1e30), 0
                 for k in range(len(tiny_best)):
                     mode = tiny_best[k]
-                    predict_luma(y, ready, a, b, 1, mode, scratch, out)
+                    predict_luma(y, ready, a, b, 1, mode)
                     _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
                     which = transform_class(False, mode)
-                    _transform(analysis[2][which], luma, inverse, coefficients[:TINY])
+                    analyse(analysis[2][which], luma, inverse, TINY, coefficients)
                     cost = quantise(coefficients[:TINY], rates[2][1], price, trial_luma)
                     cost += price * mode_bits(mode, likely)
                     if cost < best_cost:
@@ -451,20 +448,19 @@ def encode_intra(
                     tiny_symbols[6 * k + part] = luma_symbols[k]
                     one[4 * (6 * k + part) + q] = luma_symbols[k]
                 synthesise(one, step, scale, False, True, quarters, squares, bases, residual)
-                predict_luma(y, ready, a, b, 1, best_mode, scratch, out)
+                predict_luma(y, ready, a, b, 1, best_mode)
                 _add_luma(y, a, b, 1, residual)
                 ready[a, b] = 1
                 if parts_cost > whole_cost:
                     break
             mark(ready, i, j, 2, 0)
             if parts_cost < whole_cost:
-                predict_chroma(u, ready, i, j, 2, modes[i, j], scratch, out)
-                predict_chroma(v, ready, i, j, 2, modes[i, j], scratch, out)
+                predict_chroma(u, ready, i, j, 2, modes[i, j])
+                predict_chroma(v, ready, i, j, 2, modes[i, j])
                 _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
                 _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
-                _transform(
-                    analysis[3][transform_class(False, modes[i, j])], chroma, inverse, coefficients[:TINY_CHROMA]
-                )
+                which = transform_class(False, modes[i, j])
+                analyse(analysis[3][which], chroma, inverse, TINY_CHROMA, coefficients)
                 parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
                 for k in range(TINY_CHROMA):
                     tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
@@ -478,7 +474,7 @@ def encode_intra(
             for k in range(FINE_SAMPLES):
                 fine_symbols[4 * k + q] = part_symbols[k]
             synthesise(fine_symbols, step, scale, False, True, quarters, squares, bases, residual)
-            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual, scratch, out)
+            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual)
             if fine_cost > coarse_cost:
                 break
         mark(ready, row, column, 4, 0)
@@ -505,7 +501,7 @@ def encode_intra(
             if fine[r, c]:
                 i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
             small = tiny[i >> 1, j >> 1]
-            rebuild_square(y, u, v, ready, i, j, units, small, modes, True, residual, scratch, out)
+            rebuild_square(y, u, v, ready, i, j, units, small, modes, True, residual)
         separate += min(fine_cost, coarse_cost)
         if in_unit and (separate >= unit_cost or (r % 2 and c % 2)):
             top, left = r & ~1, c & ~1
@@ -525,116 +521,87 @@ def encode_intra(
                 mark(large, top, left, 2, WHOLE)
                 mark(tiny, 2 * top, 2 * left, 4, 0)
                 mark(modes, 4 * top, 4 * left, 8, unit_mode[0])
-                synthesise_large(unit_symbols, step, scale, False, unit_mode[0], bases, residual, between, unit)
-                rebuild_unit(y, u, v, ready, top, left, modes, any_symbol, unit, scratch, out)
+                synthesise_large(unit_symbols, step, scale, False, unit_mode[0], bases, unit)
+                rebuild_unit(y, u, v, ready, top, left, modes, any_symbol, unit)
 
 
 @compiled
 def try_unit(
     source, planes, ready, pred, modes, row, column, inverse, price, analysis, rates, prices, weight, best,
-    costs, scratch, out, symbols, mode_found,
+    costs, symbols, mode_found,
 ):  # fmt: skip
     """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps; its symbols (384,) and mode (1,)."""
     y, u, v = planes
-    likely = np.empty(3, np.int32)
-    cosines, coefficients = np.empty(SAMPLES, np.float32), np.empty(SAMPLES, np.float32)
-    best_cosines, best_lost = np.empty(SAMPLES, np.float32), np.float32(0)
+    likely = scratch(3, np.int32)
+    cosines, coefficients = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
+    best_cosines, best_lost = scratch(SAMPLES, np.float32), np.float32(0)
     likely_modes(modes, pred, row, column, likely)
-    _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, scratch, out, best, costs)
+    _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, best, costs)
     best_cost = np.float32(1e30)
     for k in range(len(best)):
         mode = best[k]
-        _predict_all(y, u, v, ready, row, column, 8, mode, scratch, out)
+        _predict_all(y, u, v, ready, row, column, 8, mode)
         total = unit_cosines(source, planes, row >> 2, column >> 2, weight, cosines)
-        kept = np.float32(0)
-        for n in range(SAMPLES):
-            kept += cosines[n] * cosines[n]
         in_order(cosines, ORDERS[4], inverse, coefficients)
-        lost = max(total - kept, np.float32(0)) * inverse * inverse + price * (mode_bits(mode, likely) + BLOCK_BITS)
+        lost = max(total - squares(cosines), np.float32(0)) * inverse * inverse + price * (
+            mode_bits(mode, likely) + BLOCK_BITS
+        )
         cost = quantise(coefficients, rates, price, symbols) + lost
         if cost < best_cost:
             best_cost, best_lost, mode_found[0] = cost, lost, mode
             copy(cosines, best_cosines)
-    _transform(analysis[transform_class(False, mode_found[0])], best_cosines, inverse, coefficients)
+    which = transform_class(False, mode_found[0])
+    analyse(analysis[which], best_cosines, inverse, SAMPLES, coefficients)
     return quantise(coefficients, rates, price, symbols) + best_lost
-
-
-@compiled
-def to_cosines(samples, size, cosines, out):
-    """The lowest cosines (size/2)^2, row by row, of (size, size) float32 samples."""
-    half = size // 2
-    between = np.zeros((half, size), np.float32)
-    for k in range(half):
-        for i in range(size):
-            factor = np.float32(cosines[k, i]) * np.float32(1 / 1024)
-            for j in range(size):
-                between[k, j] += factor * samples[i, j]
-    for k in range(half):
-        for m in range(half):
-            total = np.float32(0)
-            for j in range(size):
-                total += between[k, j] * np.float32(cosines[m, j])
-            out[half * k + m] = total * np.float32(1 / 1024)
 
 
 @compiled
 def unit_cosines(source, planes, r, c, weight, out):
     """Weighted lowest cosines (384,) of what planes leave of a unit; returns the squared error of all of it."""
-    luma, chroma = np.empty((32, 32), np.float32), np.empty((16, 16), np.float32)
-    total = np.float32(0)
+    samples, total = scratch(1024, np.float32), np.float32(0)
     for part in range(3):
         size, factor = (32, np.float32(1)) if part == 0 else (16, weight)
-        samples = luma if part == 0 else chroma
         top, left = (16 * r, 16 * c) if part == 0 else (8 * r, 8 * c)
-        plane, picture = planes[part], source[part]
-        for i in range(size):
-            for j in range(size):
-                d = factor * (np.float32(picture[top + i, left + j]) - np.float32(plane[top + i, left + j]))
-                samples[i, j] = d
-                total += d * d
+        _difference(source[part], planes[part], top, left, size, factor, samples)
+        total += squares(samples[: size * size])
         if part == 0:
-            to_cosines(samples, 32, LARGE_COSINES, out[:256])
+            large_cosines(samples, 0, 32, out, 0)
         else:
-            to_cosines(samples, 16, LARGE_CHROMA_COSINES, out[192 + 64 * part : 256 + 64 * part])
+            large_chroma_cosines(samples, 0, 16, out, 192 + 64 * part)
     return total
 
 
 @compiled
-def all_unit_cosines(source, planes, units, weight, cosines, errors):
-    """`unit_cosines` of units (N, 2): (N, 384), and their squared errors (N,)."""
+def all_unit_cosines(source, planes, units, weight, cosines):
+    """`unit_cosines` (N, 384) of units (N, 2)."""
     for n in range(len(units)):
-        errors[n] = unit_cosines(source, planes, units[n, 0], units[n, 1], weight, cosines[n])
+        unit_cosines(source, planes, units[n, 0], units[n, 1], weight, cosines[n])
 
 
 @compiled
 def collect_residuals(
-    source, planes, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases, weight, residuals, classes
-):
+    source, planes, ready, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases, weight, residuals,
+    classes,
+):  # fmt: skip
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
-    planes: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and classes
-    (M,) uint8 their class of basis (+ CLASSES x the transform), as many as there is room for.
+    planes, ready: as `encode_intra` got them (they are filled in again); residuals: (M, 384) float32, weighted, and
+    classes (M,) uint8 their class of basis (+ CLASSES x the transform), as many as there is room for.
     """
     y, u, v = planes
-    scratch, out = np.empty((2, 129), np.int32), np.empty((32, 32), np.int32)
-    residual, samples = np.zeros(SAMPLES, np.int32), np.empty(SAMPLES, np.float32)
-    ready = ready_map(pred)
-    saved = 0
-    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
-    order = coding_order(*pred.shape)
-    for number in range(len(order)):
-        r, c = order[number]
+    residual, samples = zeroed(SAMPLES, np.int32), scratch(SAMPLES, np.float32)
+    unit, saved = scratch((3, 32, 32), np.int32), 0
+    for number in range(pred.size):
+        r, c = block_at(number, *pred.shape)
         if pred[r, c]:
             continue
         if large[r, c] == WHOLE:
             if r % 2 == 0 and c % 2 == 0:
-                _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c], scratch, out)
+                _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c])
                 unit_cosines(source, planes, r, c, weight, samples)
                 which = transform_class(False, modes[4 * r, 4 * c])
                 saved = _keep(residuals, classes, saved, samples, 4 * CLASSES + which)
-                synthesise_large(
-                    symbols[r, c], steps[r, c], scale, False, modes[4 * r, 4 * c], bases, residual, between, unit
-                )
+                synthesise_large(symbols[r, c], steps[r, c], scale, False, modes[4 * r, 4 * c], bases, unit)
                 add_unit(y, u, v, r, c, unit)
                 mark(ready, 4 * r, 4 * c, 8, 1)
             continue
@@ -647,7 +614,7 @@ def collect_residuals(
             small = tiny[i >> 1, j >> 1] == 1
             for part in range(4 if small else 1):
                 a, b, size = (i + (part >> 1), j + (part & 1), 1) if small else (i, j, units)
-                predict_luma(y, ready, a, b, size, modes[a, b], scratch, out)
+                predict_luma(y, ready, a, b, size, modes[a, b])
                 if small:
                     _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), samples)
                     which = transform_class(False, modes[a, b])
@@ -655,8 +622,8 @@ def collect_residuals(
                     _add_luma(y, a, b, 1, residual)
                     ready[a, b] = 1
             mark(ready, i, j, units, 0)
-            predict_chroma(u, ready, i, j, units, modes[i, j], scratch, out)
-            predict_chroma(v, ready, i, j, units, modes[i, j], scratch, out)
+            predict_chroma(u, ready, i, j, units, modes[i, j])
+            predict_chroma(v, ready, i, j, units, modes[i, j])
             which = transform_class(False, modes[i, j])
             if small:
                 _difference(source[1], u, 2 * i, 2 * j, 4, weight, samples)
@@ -677,7 +644,8 @@ def collect_residuals(
 def _keep(residuals, classes, saved, samples, which):
     """Keep residuals while there is room; returns how many are kept."""
     if saved < len(classes):
-        residuals[saved, : len(samples)] = samples
+        for k in range(len(samples)):
+            residuals[saved, k] = samples[k]
         classes[saved] = which
         saved += 1
     return saved

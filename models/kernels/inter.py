@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch, zeroed
 from nvcodec.models.kernels.compensation import predict_block
-from nvcodec.models.kernels.cosines import block_cosines, quarter_cosines
-from nvcodec.models.kernels.residual import STEP_SCALE, quantise
-from nvcodec.models.kernels.syntax import WHOLE
+from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
+from nvcodec.models.kernels.frame_intra import unit_cosines
+from nvcodec.models.kernels.motion import fill
+from nvcodec.models.kernels.residual import STEP_SCALE, analyse, quantise, squares
+from nvcodec.models.kernels.syntax import SHARED, WHOLE
 
 # bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine
 # one
 CODED_BITS, TINY_BITS = np.float32(3.5), np.float32(0.9)
+LEAST_BITS = np.float32(4)  # of a block with latents
+SURELY_NOTHING_BITS = np.float32(2)  # of a prediction whose error costs no more: none is tried
+ROUGHLY = np.float32(1.1)  # what is learned costs at least so much less than cosines
 
 
 def _sample_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,37 +38,102 @@ QUARTERS, TINY, TINY_CHROMA = _sample_numbers()
 
 
 @compiled
-def _settle_block(coarse, fine, tiny, tiny_chroma, rates, price, trial, part, choice):
-    """The cheapest transforms of one block; returns their cost and whether they are the fine ones.
-
-    coarse (384,), fine (4, 96), tiny (4, 4, 16), tiny_chroma (4, 32): coefficients in steps; trial: (2, 384) int16,
-    symbols of the coarse and of the fine transforms; part: (4, 96) int16, room; choice: (4,), quarters that are tiny.
-    """
-    cost = quantise(coarse, rates[0][0], price, trial[0]) + price * CODED_BITS
-    other = price * (CODED_BITS + 4 * TINY_BITS)
-    for q in range(4):
-        quarter_cost, is_tiny = _settle_quarter(fine[q], tiny[q], tiny_chroma[q], rates, price, part)
-        other += quarter_cost
-        choice[q] = 1 if is_tiny else 0
-        for k in range(96):
-            trial[1, 4 * k + q] = part[choice[q], k]
-    return min(cost, other), other < cost
+def _differences(picture, planes, r, c, inverse, weight, out):
+    """What planes leave of a block of the picture, (384,) in steps, chroma weighted; returns its squared error."""
+    error = np.float32(0)
+    for n in range(3):
+        size = 16 if n == 0 else 8
+        scale = inverse if n == 0 else inverse * weight
+        at = 0 if n == 0 else 192 + 64 * n
+        for i in range(size):
+            for j in range(size):
+                row, column = place(size * r + i), place(size * c + j)
+                d = scale * np.float32(np.int32(picture[n][row, column]) - np.int32(planes[n][row, column]))
+                out[at + size * i + j] = d
+                error += d * d
+    return error
 
 
 @compiled
-def _settle_quarter(fine, tiny, tiny_chroma, rates, price, part):
-    """The cheaper transform of a quarter; returns its cost and whether it is the tiny one. part: (4, 96) int16, its
-    first two rows the symbols of either."""
-    luma, chroma = part[2, :16], part[3, :32]
-    whole = quantise(fine, rates[1][0], price, part[0])
-    parts = quantise(tiny_chroma, rates[3][0], price, chroma)
-    for k in range(32):
-        part[1, 6 * (k >> 1) + 4 + (k & 1)] = chroma[k]
+def _rough_costs(samples, rates, price, with_tiny, coarse_symbols, choice):
+    """What a block costs with the coarse transform and with the fine ones (or more than with the coarse one), by
+    cosines in their place. (What is learned is near to them, and no sum of few products.) with_tiny: tiny transforms,
+    too; coarse_symbols: (384,) int16; choice: (4,) quarters that are tiny."""
+    coarse, fine, part = scratch(384, np.float32), scratch(96, np.float32), scratch(96, np.int16)
+    block_cosines(samples, np.float32(1), coarse)
+    cost = quantise(coarse, rates[0][0], price, coarse_symbols) + price * CODED_BITS
+    other = price * (CODED_BITS + 4 * TINY_BITS)
+    for q in range(4):
+        if other >= cost:
+            break
+        i, j = q >> 1, q & 1
+        luma, chroma = 128 * i + 8 * j, 256 + 32 * i + 4 * j
+        quarter_cosines(samples, luma, 16, chroma, 8, 64, np.float32(1), fine)
+        whole = quantise(fine, rates[1][0], price, part)
+        choice[q] = 0
+        if with_tiny:
+            tiny = _rough_tiny_cost(samples, luma, chroma, rates, price)
+            if tiny < whole:
+                choice[q], whole = 1, tiny
+        other += whole
+    return cost, other
+
+
+@compiled
+def _rough_tiny_cost(samples, luma, chroma, rates, price):
+    """The same of the tiny transforms of a quarter whose samples begin there."""
+    some, squares = scratch(32, np.float32), scratch(32, np.float32)
+    symbols, total = scratch(32, np.int16), np.float32(0)
     for square in range(4):
-        parts += quantise(tiny[square], rates[2][0], price, luma)
-        for k in range(16):
-            part[1, 6 * k + square] = luma[k]
-    return min(whole, parts), parts < whole
+        cosines_4(samples, luma + 64 * (square >> 1) + 4 * (square & 1), 16, some, 0)
+        in_order(some, ORDERS[2], np.float32(1), squares)
+        total += quantise(squares[:16], rates[2][0], price, symbols)
+    for plane in range(2):
+        cosines_4(samples, chroma + 64 * plane, 8, some, 16 * plane)
+    in_order(some, ORDERS[3], np.float32(1), squares)
+    return total + quantise(squares, rates[3][0], price, symbols)
+
+
+@compiled
+def _settle_coarse(samples, error, analysis, rates, price, symbols):
+    """Cost of a block with the coarse transform. symbols: (384,), by cosines; they say how many of the learned
+    coefficients are reckoned, and are overwritten."""
+    last = len(symbols)
+    while last > 0 and symbols[last - 1] == 0:
+        last -= 1
+    coefficients, count = zeroed(384, np.float32), min(last + (last >> 2) + 16, len(symbols))
+    kept = analyse(analysis, samples, np.float32(1), count, coefficients)
+    return quantise(coefficients, rates, price, symbols) + max(error - kept, np.float32(0)) + price * CODED_BITS
+
+
+@compiled
+def _settle_fine(samples, analysis, rates, price, choice, symbols):
+    """Cost of a block with fine transforms, or tiny ones by choice (4,); symbols: (384,)."""
+    some, coefficients, part = scratch(96, np.float32), scratch(96, np.float32), scratch(96, np.int16)
+    cost = price * (CODED_BITS + 4 * TINY_BITS)
+    for q in range(4):
+        if not choice[q]:
+            for k in range(96):
+                some[k] = samples[QUARTERS[q, k]]
+            analyse(analysis[1][0], some, np.float32(1), 96, coefficients)
+            cost += quantise(coefficients, rates[1][0], price, part)
+            for k in range(96):
+                symbols[4 * k + q] = part[k]
+            continue
+        for square in range(4):
+            for k in range(16):
+                some[k] = samples[TINY[q, square, k]]
+            analyse(analysis[2][0], some, np.float32(1), 16, coefficients)
+            cost += quantise(coefficients[:16], rates[2][0], price, part)
+            for k in range(16):
+                symbols[4 * (6 * k + square) + q] = part[k]
+        for k in range(32):
+            some[k] = samples[TINY_CHROMA[q, k]]
+        analyse(analysis[3][0], some, np.float32(1), 32, coefficients)
+        cost += quantise(coefficients[:32], rates[3][0], price, part)
+        for k in range(32):
+            symbols[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = part[k]
+    return cost
 
 
 @compiled
@@ -81,116 +151,98 @@ def _any(symbols):
 
 
 @compiled
-def settle_inter(samples, errors, rates, price, blocks, merged, coded, fine, tiny, symbols, costs):
-    """Choose transforms and symbols of inter blocks, or none where that is cheaper.
+def settle_inter(
+    picture, planes, steps, weight, analysis, rates, price, pred, merged, coded, fine, tiny, symbols, costs, begin, end
+):  # fmt: skip
+    """Choose transforms and symbols of the inter blocks of rows begin..end-1, or none where that is cheaper.
 
-    samples: weighted coefficients in steps: (N, 384) of the coarse transform, (N, 4, 96) of the fine, (N, 4, 4, 16) and
-    (N, 4, 32) of the tiny one; errors: (N,) squared steps of the prediction's error; rates: see `BlockBases`; blocks:
-    (N, 2); merged: (R, C); coded, fine: (R, C), tiny: (2R, 2C) uint8 results; symbols: (R, C, 384) int16; costs: (R, C)
-    float32, error and price of bits.
+    picture, planes: (y, u, v) of the picture and of predictions; steps: (R, C) sixteenths; weight: of chroma; analysis,
+    rates: see `BlockBases` (rates: `summed_rates`); price: squared steps of a bit; pred, merged: (R, C); coded, fine:
+    (R, C), tiny: (2R, 2C) uint8 results; symbols: (R, C, 384) int16; costs: (R, C) float32, error and price of bits.
+    All results are 0 to begin with.
     """
-    trial, part, choice = np.zeros((2, 384), np.int16), np.zeros((4, 96), np.int16), np.zeros(4, np.uint8)
-    for n in range(len(blocks)):
-        r, c = blocks[n, 0], blocks[n, 1]
-        cost, is_fine = _settle_block(
-            samples[0][n], samples[1][n], samples[2][n], samples[3][n], rates, price, trial, part, choice
-        )
-        which = 1 if is_fine else 0
-        nothing = _nothing_cost(errors[n], price, merged[r, c])
-        is_coded = _any(trial[which]) if nothing > cost else 0
-        coded[r, c] = is_coded
-        costs[r, c] = cost if is_coded else nothing
-        fine[r, c] = which if is_coded else 0
-        for q in range(4):
-            tiny[2 * r + (q >> 1), 2 * c + (q & 1)] = choice[q] if fine[r, c] else 0
-        for k in range(384):
-            symbols[r, c, k] = trial[which, k] if is_coded else 0
+    samples, trial, choice = scratch(384, np.float32), scratch(384, np.int16), zeroed(4, np.uint8)
+    for r in range(begin, end):
+        for c in range(pred.shape[1]):
+            if not pred[r, c]:
+                continue
+            error = _differences(picture, planes, r, c, np.float32(STEP_SCALE / steps[r, c]), weight, samples)
+            costs[r, c] = error
+            if error <= price * LEAST_BITS:  # where even nothing costs next to nothing, nothing it is
+                continue
+            cost, other = _rough_costs(samples, rates, price, True, trial, choice)
+            is_fine = other < cost
+            if is_fine:
+                cost = _settle_fine(samples, analysis, rates, price, choice, trial)
+            else:
+                cost = _settle_coarse(samples, error, analysis[0][0], rates[0][0], price, trial)
+            costs[r, c] = _nothing_cost(error, price, merged[r, c])
+            if cost >= costs[r, c] or not _any(trial):
+                continue
+            costs[r, c], coded[r, c], fine[r, c] = cost, 1, 1 if is_fine else 0
+            for q in range(4):
+                tiny[2 * r + (q >> 1), 2 * c + (q & 1)] = choice[q] if is_fine else 0
+            for k in range(384):
+                symbols[r, c, k] = trial[k]
 
 
 @compiled
 def settle_units(
-    coefficients, lost, costs, rates, price, units, large, coded, fine, tiny, symbols
+    picture, planes, steps, weight, analysis, rates, price, costs, large, pred, coded, fine, tiny, symbols
 ):  # fmt: skip
-    """Transform units with one motion as a whole where that is cheaper than what `settle_inter` found.
-
-    coefficients: (N, 384) float32 of the large transform, in steps; lost: (N,) squared steps that it leaves out; costs:
-    (R, C) of `settle_inter`; units: (N, 2) their first blocks.
-    """
-    trial = np.zeros(384, np.int16)
-    for n in range(len(units)):
-        r, c = units[n, 0], units[n, 1]
-        separate, any_coded = price, 0
-        for i in range(r, r + 2):
-            for j in range(c, c + 2):
-                separate += costs[i, j]
-                any_coded |= coded[i, j]
-        if not any_coded:
-            separate -= price
-        cost = quantise(coefficients[n], rates, price, trial) + lost[n] + price * CODED_BITS
-        if cost >= separate:
-            continue
-        any_symbol = 0
-        for k in range(384):
-            if trial[k]:
-                any_symbol = 1
-        if not any_symbol:
-            continue
-        for i in range(r, r + 2):
-            for j in range(c, c + 2):
-                coded[i, j], fine[i, j], large[i, j] = 1, 0, WHOLE
-                for k in range(384):
-                    symbols[i, j, k] = 0
-        for i in range(2 * r, 2 * r + 4):
-            for j in range(2 * c, 2 * c + 4):
-                tiny[i, j] = 0
-        for k in range(384):
-            symbols[r, c, k] = trial[k]
+    """Transform units with one motion as a whole where that is cheaper than what `settle_inter` found; large: (R, C);
+    the rest as there."""
+    cosines, coefficients, trial = scratch(384, np.float32), zeroed(384, np.float32), scratch(384, np.int16)
+    for r in range(0, pred.shape[0] - 1, 2):
+        for c in range(0, pred.shape[1] - 1, 2):
+            if large[r, c] != SHARED or not pred[r, c]:
+                continue
+            separate = costs[r, c] + costs[r, c + 1] + costs[r + 1, c] + costs[r + 1, c + 1]
+            if separate <= price * LEAST_BITS:
+                continue
+            if coded[r, c] or coded[r, c + 1] or coded[r + 1, c] or coded[r + 1, c + 1]:
+                separate += price
+            inverse = np.float32(STEP_SCALE / steps[r, c])
+            total = unit_cosines(picture, planes, r, c, weight, cosines)
+            lost = max(total - squares(cosines), np.float32(0)) * inverse * inverse + price * CODED_BITS
+            if lost >= separate:
+                continue
+            in_order(cosines, ORDERS[4], inverse, coefficients)
+            if quantise(coefficients, rates[4][0], price, trial) + lost >= separate * ROUGHLY:
+                continue
+            analyse(analysis[4][0], cosines, inverse, 384, coefficients)
+            if quantise(coefficients, rates[4][0], price, trial) + lost >= separate or not _any(trial):
+                continue
+            fill(coded, r, c, 2, 2, 1)
+            fill(fine, r, c, 2, 2, 0)
+            fill(large, r, c, 2, 2, WHOLE)
+            fill(tiny, 2 * r, 2 * c, 4, 4, 0)
+            for i in range(r, r + 2):
+                for j in range(c, c + 2):
+                    for k in range(384):
+                        symbols[i, j, k] = 0
+            for k in range(384):
+                symbols[r, c, k] = trial[k]
 
 
 @compiled
-def room_for_trial():
-    """Arrays that `exact_cost` works in."""
-    return (
-        np.empty(384, np.float32), np.empty(384, np.float32), np.empty(96, np.float32), np.empty(384, np.float32),
-        np.empty((16, 16), np.float32), np.zeros(384, np.int16), np.zeros(96, np.int16),
-    )  # fmt: skip
-
-
-@compiled
-def exact_cost(
-    picture, first, second, kinds, vectors, midway, r, c, merged, step, weight, rates, price, a, b, planes, room, moving
-):  # fmt: skip
-    """What an inter block costs with cosines for its coarse and fine transforms, squared steps, chroma included, but
-    not its decisions' bits. (What is learned is near to them, and no sum of few products.)
+def exact_cost(picture, first, second, kinds, vectors, midway, r, c, step, weight, rates, price, planes):
+    """The squared error of an inter block's prediction, and what it costs with latents and cosines for its coarse and
+    fine transforms: both in squared steps, chroma included, without its decisions' bits (see `cheaper`).
 
     picture, planes: (y, u, v) of the picture and of predictions, which are overwritten here; first, second: reference
-    planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; rates: see `BlockBases`; a, b:
-    (16, 16) int32, room: of `room_for_trial`, and moving: of `room_for_flow`, to work in.
+    planes with borders; kinds, vectors: motion; step: sixteenths; weight: of chroma; rates: `BlockBases.summed_rates`.
     """
-    samples, coarse, fine, some, between, trial, part = room
-    predict_block(first, second, kinds, vectors, midway, r, c, a, b, moving, planes[0], planes[1], planes[2])
-    inverse, error = np.float32(STEP_SCALE / step), np.float32(0)
-    for n in range(3):
-        size = 16 if n == 0 else 8
-        scale = inverse if n == 0 else inverse * weight
-        at = 0 if n == 0 else 192 + 64 * n
-        for i in range(size):
-            for j in range(size):
-                row, column = place(size * r + i), place(size * c + j)
-                d = scale * np.float32(np.int32(picture[n][row, column]) - np.int32(planes[n][row, column]))
-                samples[at + size * i + j] = d
-                error += d * d
-    nothing = _nothing_cost(error, price, merged)
-    if nothing < price * 3:
-        return nothing
-    block_cosines(samples, np.float32(1), between, some, coarse)
-    cost = quantise(coarse, rates[0][0], price, trial) + price * CODED_BITS
-    other = price * (CODED_BITS + 4 * TINY_BITS)
-    for q in range(4):
-        if other >= cost:
-            break
-        i, j = q >> 1, q & 1
-        luma, chroma = 128 * i + 8 * j, 256 + 32 * i + 4 * j
-        quarter_cosines(samples, luma, 16, chroma, 8, 64, np.float32(1), between, some, fine)
-        other += quantise(fine, rates[1][0], price, part)
-    return min(cost, other, nothing)
+    samples, trial, choice = scratch(384, np.float32), scratch(384, np.int16), zeroed(4, np.uint8)
+    predict_block(first, second, kinds, vectors, midway, r, c, planes[0], planes[1], planes[2])
+    error = _differences(picture, planes, r, c, np.float32(STEP_SCALE / step), weight, samples)
+    if error < price * SURELY_NOTHING_BITS:
+        return error, error + price
+    cost, other = _rough_costs(samples, rates, price, False, trial, choice)
+    return error, min(cost, other)
+
+
+@compiled
+def cheaper(error, coded_cost, price, merged):
+    """Of a block without latents or with them."""
+    return min(_nothing_cost(error, price, merged), coded_cost)

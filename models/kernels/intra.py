@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place, scratch
 
 PLANAR, MEAN, HORIZONTAL, VERTICAL = 0, 1, 10, 26
 MODES = 35
@@ -188,7 +188,7 @@ def _predict_angle(samples, size, log2, mode, sharp, out):
     n = 2 * size
     angle, upright = _ANGLES[mode], mode >= 18
     main, side = (0, n) if upright else (n, 0)
-    line = np.empty(3 * 32 + 2, np.int32)  # line[size + i]: sample i of the main side, 0 the corner
+    line = scratch(98, np.int32)  # line[size + i]: sample i of the main side, 0 the corner
     line[size] = samples[0]
     for i in range(1, n + 1):
         line[size + i] = samples[main + i]
@@ -199,23 +199,33 @@ def _predict_angle(samples, size, log2, mode, sharp, out):
         for i in range(-1, last - 1, -1):
             at = min((i * inverse + 128) >> 8, size)
             line[size + i] = samples[0] if at == 0 else samples[side + at]
+    turned = scratch((32, 32), np.int32)
+    rows = out if upright else turned
+    low, high = np.int32(0), np.int32(255)
     for k in range(size):
         offset = (k + 1) * angle
-        whole, part = offset >> 5, offset & 31
+        first, part = size + (offset >> 5), offset & 31
         t0, t1, t2, t3 = CUBIC[part] if sharp else SMOOTHING[part]
+        if part == 0:
+            for i in range(size):
+                rows[k, i] = line[place(first + 1 + i)]
+            continue
         for i in range(size):
-            at = size + 1 + i + whole
-            if part == 0:
-                value = line[at]
-            else:
-                value = (t0 * line[at - 1] + t1 * line[at] + t2 * line[at + 1] + t3 * line[at + 2] + 32) >> 6
-                value = min(max(value, 0), 255)
-            if upright:
-                out[k, i] = value
-            else:
-                out[i, k] = value
-    if angle < 0 or size == 2:
-        return
+            total = np.int32(t0 * line[place(first + i)] + t1 * line[place(first + 1 + i)])
+            total += np.int32(t2 * line[place(first + 2 + i)] + t3 * line[place(first + 3 + i)] + 32)
+            rows[k, i] = min(max(np.int32(total >> 6), low), high)
+    if angle >= 0 and size > 2:
+        _draw_to_side(samples, size, log2, angle, main, side, rows)
+    if not upright:
+        for i in range(size):
+            for k in range(size):
+                out[i, k] = rows[k, i]
+
+
+@compiled
+def _draw_to_side(samples, size, log2, angle, main, side, rows):
+    """Mix what is predicted from one side with the samples of the other near them; main, side: where the sides begin;
+    rows: from the main side away."""
     inverse, scale = 0, (2 * log2 - 2) >> 2
     if angle:
         inverse = (16384 + (angle >> 1)) // angle
@@ -230,12 +240,7 @@ def _predict_angle(samples, size, log2, mode, sharp, out):
                 towards = samples[side + 1 + k + reach]
             else:
                 towards = samples[side + 1 + k] - samples[0] + samples[main + 1 + i]
-            value = out[k, i] if upright else out[i, k]
-            value = min(max((weight * towards + (64 - weight) * value + 32) >> 6, 0), 255)
-            if upright:
-                out[k, i] = value
-            else:
-                out[i, k] = value
+            rows[k, i] = min(max((weight * towards + (64 - weight) * rows[k, i] + 32) >> 6, 0), 255)
 
 
 @compiled

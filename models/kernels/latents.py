@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, zeroed
 from nvcodec.entropy.binary import PENDING, POSITION, RANGE, code_bit, code_plain
 from nvcodec.entropy.mixing import code_mixed
 from nvcodec.models.kernels.residual import RATE_CLASSES, transform_class
-from nvcodec.models.kernels.syntax import WHOLE, coding_order
+from nvcodec.models.kernels.syntax import WHOLE, block_at
 from nvcodec.models.transform import ANGLES, LEARNED_CLASSES, frequency_order
 
 BANDS = 48
@@ -131,7 +131,7 @@ def _neighbour(coded, fine, whole, large, symbols, r, c, q, k):
 
 
 @compiled
-def _code_larger(coder, buffer, slots, weights, plain, rows, larger, inputs, value):
+def _code_larger(coder, buffer, slots, weights, plain, rows, larger, value):
     """Write or read a number from 0 on: unary up to UNARY, then how many bits the rest (and one) has, each asked for in
     contexts, then those bits."""
     rest, length = value - UNARY + 1, 0
@@ -139,7 +139,7 @@ def _code_larger(coder, buffer, slots, weights, plain, rows, larger, inputs, val
         more = value > n if n < UNARY else rest >> (length + 1) > 0
         more = code_mixed(
             coder, buffer, slots, larger, MORE_INPUTS, weights, _MORE_ROWS + n, _MORE_ROWS + PLACES + rows[3],
-            SLOT_LIMIT, WEIGHT_SPEED, inputs, 1 if more else 0,
+            SLOT_LIMIT, WEIGHT_SPEED, 1 if more else 0,
         )  # fmt: skip
         if not more:
             if n < UNARY:
@@ -158,7 +158,7 @@ def _code_larger(coder, buffer, slots, weights, plain, rows, larger, inputs, val
 
 
 @compiled
-def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger, inputs, value):
+def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger, value):
     """Write or read a latent whose slots of the first set are chosen, and those of its sign; returns it."""
     magnitude = abs(value)
     for n in range(3):
@@ -168,16 +168,16 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs
         first = n * _KINDS * (RATE_CLASSES + BANDS)
         more = code_mixed(
             coder, buffer, slots, chosen, INPUTS, weights, first + rows[0], first + rows[1], SLOT_LIMIT, WEIGHT_SPEED,
-            inputs, 1 if magnitude > n else 0,
+            1 if magnitude > n else 0,
         )  # fmt: skip
         if not more:
             magnitude = n
             break
     else:
-        magnitude = 3 + _code_larger(coder, buffer, slots, weights, plain, rows, larger, inputs, magnitude - 3)
+        magnitude = 3 + _code_larger(coder, buffer, slots, weights, plain, rows, larger, magnitude - 3)
     if magnitude and code_mixed(
         coder, buffer, slots, signs, SIGN_INPUTS, weights, _SIGN_ROWS + kind, _SIGN_ROWS + _KINDS + rows[2], SLOT_LIMIT,
-        WEIGHT_SPEED, inputs, 1 if value < 0 else 0,
+        WEIGHT_SPEED, 1 if value < 0 else 0,
     ):  # fmt: skip
         return -magnitude
     return magnitude
@@ -213,11 +213,10 @@ def code_latents(
     when reading; last_*: of the frame coded last; spent: (R, C, 4) float32, bits of the latents of each quarter (of a
     block or unit: of the first), filled in when writing, or of no size.
     """
-    chosen, inputs = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
-    signs, larger, rows = np.zeros(SIGN_INPUTS, np.int64), np.zeros(MORE_INPUTS, np.int64), np.zeros(4, np.int64)
-    order = coding_order(*pred.shape)
-    for number in range(len(order)):
-        r, c = order[number]
+    chosen, signs = zeroed(INPUTS, np.int64), zeroed(SIGN_INPUTS, np.int64)
+    larger, rows = zeroed(MORE_INPUTS, np.int64), zeroed(4, np.int64)
+    for number in range(pred.size):
+        r, c = block_at(number, *pred.shape)
         whole = large[r, c] == WHOLE
         if not coded[r, c] or (whole and (r % 2 or c % 2)):
             continue
@@ -315,7 +314,7 @@ def code_latents(
                 larger[4] = _MORE_CONSTANT
                 rows[3] = beside
                 value = _code_symbol(
-                    coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger, inputs,
+                    coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger,
                     np.int64(symbols[r, c, n]),
                 )  # fmt: skip
                 symbols[r, c, n] = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, zeroed
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
 from nvcodec.models.kernels.decisions import (
     BEFORE,
@@ -122,7 +122,7 @@ def predict_vector(kinds, vectors, ref, vr, vc, width, out):
     """Predictor (x, y) of the vector into one reference of ``width`` 8x8 blocks from (vr, vc) on: the median of its
     neighbours' on the left, above, and above right (or left), as far as they use that reference; then, of each, how
     far they lie apart (-1 if there are not two) and how their mean differs from it: out (6,)."""
-    xs, ys = np.zeros(3, np.int32), np.zeros(3, np.int32)
+    xs, ys = zeroed(3, np.int32), zeroed(3, np.int32)
     count = 0
     for n in range(3):
         nr, nc = vr, vc
@@ -172,7 +172,7 @@ def _sign_class(value):
 @compiled
 def _code_vector(coder, buffer, learned, part, kinds, vectors, ref, vr, vc, height, width):
     """part: 1 within a block."""
-    near = np.zeros(6, np.int32)
+    near = zeroed(6, np.int32)
     predict_vector(kinds, vectors, ref, vr, vc, width, near)
     size, last = (2 if width == 4 else 1 if width == 2 and height == 2 else 0), 0
     of = (3 * (np.int64(kinds[vr, vc]) - 1) + size) * 2 + ref

@@ -4,11 +4,12 @@ often the same motion."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both
-from nvcodec.models.kernels.flow import room_for_flow
 from nvcodec.models.kernels.frame_intra import square_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
 
@@ -17,25 +18,25 @@ VECTOR_BITS = 13  # of a component in a key
 UNKNOWN = np.float32(-1)
 
 
-@compiled
-def new_memory(midway):
-    """Of the four blocks of a unit: keys (4, MOTIONS), costs of quarters (4, MOTIONS, 4), how many there were (4,); and
-    what predictions are made in: two of (16, 16), what is left, room for `find_flow`; midway: as in `compensate`."""
-    return (
-        np.zeros((4, MOTIONS), np.int64), np.zeros((4, MOTIONS, 4), np.float32), np.zeros(4, np.int64),
-        np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), np.empty((16, 16), np.int32), room_for_flow(),
-        midway,
-    )  # fmt: skip
+class Memory(NamedTuple):
+    """Of the four blocks of a unit: keys (4, MOTIONS) int64, costs of quarters (4, MOTIONS, 4) float32, the two of
+    `exact_cost` (4, MOTIONS, 2) float32, how many there were (4,) int64. midway: as in `compensate`."""
+
+    keys: np.ndarray
+    costs: np.ndarray
+    exact: np.ndarray
+    counts: np.ndarray
+    midway: bool
 
 
 @compiled
 def forget(memory, block):
     """Before another block takes its place."""
-    memory[2][block] = 0
+    memory.counts[block] = 0
 
 
 @compiled
-def _slot(memory, block, kind, x0, y0, x1, y1):
+def slot_of(memory, block, kind, x0, y0, x1, y1):
     """Where the costs of a motion are, or will be; vectors of references that ``kind`` leaves out do not matter."""
     half = np.int64(MAX_VECTOR + 1)
     key = np.int64(kind)
@@ -43,15 +44,16 @@ def _slot(memory, block, kind, x0, y0, x1, y1):
         key |= (x0 + half) << 2 | (y0 + half) << (2 + VECTOR_BITS)
     if kind & SECOND:
         key |= (x1 + half) << (2 + 2 * VECTOR_BITS) | (y1 + half) << (2 + 3 * VECTOR_BITS)
-    keys, count = memory[0][block], memory[2][block]
+    count = memory.counts[block]
     for k in range(min(count, MOTIONS)):
-        if keys[k] == key:
+        if memory.keys[block, k] == key:
             return k
     k = count % MOTIONS
-    keys[k] = key
-    memory[2][block] = count + 1
+    memory.keys[block, k] = key
+    memory.counts[block] = count + 1
     for q in range(4):
-        memory[1][block, k, q] = UNKNOWN
+        memory.costs[block, k, q] = UNKNOWN
+    memory.exact[block, k, 0] = UNKNOWN
     return k
 
 
@@ -73,11 +75,11 @@ def mix(current, top, left, size, a, b, kind, difference):
 
 
 @compiled
-def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, prices):
+def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, a, b, prices):
     """Hadamard cost of a 16x16 block whose predictions a and b are interpolated already."""
-    a, b, difference = memory[3], memory[4], memory[5]
+    difference = scratch((16, 16), np.int32)
     block = 2 * (r & 1) + (c & 1)
-    costs = memory[1][block, _slot(memory, block, kind, x0, y0, x1, y1)]
+    costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     mix(current, 16 * r, 16 * c, 16, a, b, kind, difference)
     total = np.float32(0)
     for q in range(4):
@@ -87,35 +89,37 @@ def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, prices):
 
 
 @compiled
-def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1):
-    if memory[7] and kind == BOTH:
-        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, memory[3], memory[4], memory[6])
+def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1, a, b):
+    if memory.midway and kind == BOTH:
+        found = scratch((4, 4, 2), np.int32)
+        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found)
         return
     if kind & FIRST:
-        luma_block(first, PAD, top, left, size, x0, y0, memory[3])
+        luma_block(first, PAD, top, left, size, x0, y0, a)
     if kind & SECOND:
-        luma_block(second, PAD, top, left, size, x1, y1, memory[4])
+        luma_block(second, PAD, top, left, size, x1, y1, b)
 
 
 @compiled
 def block_cost(memory, current, first, second, r, c, kind, x0, y0, x1, y1, prices):
     """Hadamard cost of a 16x16 block with one motion."""
+    a, b = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     block = 2 * (r & 1) + (c & 1)
-    costs = memory[1][block, _slot(memory, block, kind, x0, y0, x1, y1)]
+    costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     if min(min(costs[0], costs[1]), min(costs[2], costs[3])) >= 0:
         return costs[0] + costs[1] + costs[2] + costs[3]
-    _interpolate(memory, first, second, 16 * r, 16 * c, 16, kind, x0, y0, x1, y1)
-    return mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, prices)
+    _interpolate(memory, first, second, 16 * r, 16 * c, 16, kind, x0, y0, x1, y1, a, b)
+    return mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, a, b, prices)
 
 
 @compiled
 def quarter_cost(memory, current, first, second, vr, vc, kind, x0, y0, x1, y1, prices):
     """Hadamard cost of an 8x8 block."""
     block, q = (vr & 2) + (vc >> 1 & 1), 2 * (vr & 1) + (vc & 1)
-    costs = memory[1][block, _slot(memory, block, kind, x0, y0, x1, y1)]
+    costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     if costs[q] < 0:
-        difference = memory[5]
-        _interpolate(memory, first, second, 8 * vr, 8 * vc, 8, kind, x0, y0, x1, y1)
-        mix(current, 8 * vr, 8 * vc, 8, memory[3], memory[4], kind, difference)
+        a, b, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+        _interpolate(memory, first, second, 8 * vr, 8 * vc, 8, kind, x0, y0, x1, y1, a, b)
+        mix(current, 8 * vr, 8 * vc, 8, a, b, kind, difference)
         costs[q] = square_cost(difference, 0, 0, prices)
     return costs[q]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place, scratch, zeroed
 from nvcodec.models.kernels.syntax import ENERGIES, WHOLE
 
 SAMPLES, FINE_SAMPLES = 384, 96
@@ -21,6 +21,7 @@ TINY, TINY_CHROMA = 16, 32
 BASIS_BITS = 14
 STEP_SCALE = 16
 SCALE_BITS = 8  # of what chroma is multiplied with
+COSINE_BITS = 10
 MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
 # class of basis of each intra mode: 1 without direction, 2 to 6 upright from left to right, 7 to 11 the same lying
 _UPRIGHT = [2] * 4 + [3] * 3 + [4] * 3 + [5] * 3 + [6] * 4  # modes 18 to 34
@@ -99,10 +100,10 @@ def synthesise(symbols, step, scale, inter, fine, tiny, modes, bases, out):
 
 
 def _cosines(n):
-    """(n/2, n) int32 the lower half of the orthonormal cosines of n samples, in units of 2^-10."""
+    """(n/2, n) int32 the lower half of the orthonormal cosines of n samples, in units of 2^-COSINE_BITS."""
     k, x = np.arange(n // 2)[:, None], np.arange(n)[None]
     cosines = np.sqrt(2 / n) * np.cos(np.pi * (2 * x + 1) * k / (2 * n)) * np.where(k == 0, np.sqrt(0.5), 1)
-    return np.round(cosines * (1 << 10)).astype(np.int32)
+    return np.round(cosines * (1 << COSINE_BITS)).astype(np.int32)
 
 
 # of the luma and chroma of a unit of 2 x 2 blocks: what the large transform keeps of it. (No entry is nearer to a half
@@ -111,9 +112,9 @@ LARGE_COSINES, LARGE_CHROMA_COSINES = _cosines(32), _cosines(16)
 
 
 @compiled
-def _from_cosines(values, size, cosines, between, out):
+def _from_cosines(values, size, cosines, out):
     """Samples (size, size) from their lowest cosines, (size/2)^2 in sixteenths, row by row."""
-    half = size // 2
+    between, half = scratch((32, 16), np.int32), size // 2
     for i in range(size):
         for j in range(half):
             between[i, j] = 1 << 7
@@ -139,10 +140,9 @@ def _from_cosines(values, size, cosines, between, out):
 
 
 @compiled
-def synthesise_large(symbols, step, scale, inter, mode, bases, values, between, out):
+def synthesise_large(symbols, step, scale, inter, mode, bases, out):
     """Residual of a unit of 2 x 2 blocks: out (3, 32, 32) int32, of U and V (16, 16) of it; symbols (384,) int16."""
-    for n in range(SAMPLES):
-        values[n] = 0
+    values = zeroed(SAMPLES, np.int32)
     which = transform_class(inter, mode)
     for n in range(SAMPLES):
         if symbols[n]:
@@ -155,17 +155,19 @@ def synthesise_large(symbols, step, scale, inter, mode, bases, values, between, 
     half = np.int64(1 << (BASIS_BITS + SCALE_BITS - 1))
     for i in range(LUMA_SAMPLES, SAMPLES):
         values[i] = (np.int64(values[i]) * scale + half) >> (BASIS_BITS + SCALE_BITS)
-    _from_cosines(values[:256], 32, LARGE_COSINES, between, out[0])
-    _from_cosines(values[256:320], 16, LARGE_CHROMA_COSINES, between, out[1])
-    _from_cosines(values[320:], 16, LARGE_CHROMA_COSINES, between, out[2])
+    _from_cosines(values[:256], 32, LARGE_COSINES, out[0])
+    _from_cosines(values[256:320], 16, LARGE_CHROMA_COSINES, out[1])
+    _from_cosines(values[320:], 16, LARGE_CHROMA_COSINES, out[2])
 
 
 @compiled
 def add_square(plane, top, left, size, residual):
     """Add a residual to a square of a plane."""
+    low, high = np.int32(0), np.int32(255)
     for i in range(size):
         for j in range(size):
-            plane[top + i, left + j] = min(max(np.int32(plane[top + i, left + j]) + residual[i, j], 0), 255)
+            r, c = place(top + i), place(left + j)
+            plane[r, c] = min(max(np.int32(np.int32(plane[r, c]) + residual[i, j]), low), high)
 
 
 @compiled
@@ -179,29 +181,30 @@ def add_unit(y, u, v, r, c, residual):
 @compiled
 def add_block(y, u, v, r, c, residual):
     """Add a residual to the prediction in the planes, block (r, c)."""
-    for i in range(16):
-        for j in range(16):
-            y[16 * r + i, 16 * c + j] = min(max(np.int32(y[16 * r + i, 16 * c + j]) + residual[16 * i + j], 0), 255)
-    for i in range(8):
-        for j in range(8):
-            at = 8 * i + j
-            u[8 * r + i, 8 * c + j] = min(max(np.int32(u[8 * r + i, 8 * c + j]) + residual[256 + at], 0), 255)
-            v[8 * r + i, 8 * c + j] = min(max(np.int32(v[8 * r + i, 8 * c + j]) + residual[320 + at], 0), 255)
+    low, high = np.int32(0), np.int32(255)
+    for n in range(3):
+        size, first = (16, 0) if n == 0 else (8, 192 + 64 * n)
+        plane = y if n == 0 else u if n == 1 else v
+        for i in range(size):
+            for j in range(size):
+                row, column = place(size * r + i), place(size * c + j)
+                sample = np.int32(np.int32(plane[row, column]) + residual[place(first + size * i + j)])
+                plane[row, column] = min(max(sample, low), high)
 
 
 @compiled
 def add_inter_residuals(y, u, v, pred, coded, fine, tiny, large, symbols, steps, scale, bases, begin, end):
     """Add what was coded to the inter blocks of block rows begin..end-1 (begin is even) of a predicted frame; steps:
     (R, C) int32 sixteenths; scale: of chroma."""
-    residual, none = np.empty(SAMPLES, np.int32), np.zeros((4, 4), np.uint8)
-    unit, between = np.empty((3, 32, 32), np.int32), np.empty((32, 16), np.int32)
+    residual, none = scratch(SAMPLES, np.int32), zeroed((4, 4), np.uint8)
+    unit = scratch((3, 32, 32), np.int32)
     for r in range(begin, end):
         for c in range(pred.shape[1]):
             if not pred[r, c] or not coded[r, c]:
                 continue
             if large[r, c] == WHOLE:
                 if r % 2 == 0 and c % 2 == 0:
-                    synthesise_large(symbols[r, c], steps[r, c], scale, True, 0, bases, residual, between, unit)
+                    synthesise_large(symbols[r, c], steps[r, c], scale, True, 0, bases, unit)
                     add_unit(y, u, v, r, c, unit)
             else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
@@ -240,28 +243,42 @@ def rate_class(count):
 
 
 @compiled(fastmath=True)
-def _cost_of_zeros(coefficients, rates, price):
-    """Of a block all symbols of which are 0."""
-    error = bits = np.float32(0)
+def analyse(matrix, samples, scale, count, out):
+    """The first ``count`` coefficients of samples, scaled, as a product with a matrix (n, n) float32, and their squares
+    summed up; encoder only: their last bits may differ from processor to processor."""
+    squares = np.float32(0)
+    for k in range(count):
+        total = np.float32(0)
+        for i in range(matrix.shape[1]):
+            total += matrix[k, i] * samples[i]
+        out[k] = total * scale
+        squares += out[k] * out[k]
+    return squares
+
+
+@compiled(fastmath=True)
+def squares(coefficients):
+    """Summed up."""
+    total = np.float32(0)
     for k in range(len(coefficients)):
-        error += coefficients[k] * coefficients[k]
-        bits += rates[k, 0]
-    return error + price * bits
+        total += coefficients[k] * coefficients[k]
+    return total
 
 
 @compiled
 def quantise(coefficients, rates, price, symbols):
     """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
 
-    coefficients: (n,) float32 in steps; rates: (RATE_CLASSES, n, 3) bits of 0, +-1 and, for more, of the first beyond;
-    price: squared steps that a bit is worth; symbols: (n,) int16 result.
+    coefficients: (n,) float32 in steps; rates: (RATE_CLASSES, n + 1, 3) bits of 0, +-1 and, for more, of the first
+    beyond, and last of n zeros; price: squared steps that a bit is worth; symbols: (n,) int16 result.
     """
-    count = 0
+    count = np.int32(0)
     for k in range(len(coefficients)):
         symbols[k] = 0
-        count += abs(coefficients[k]) > np.float32(0.6)
+    for k in range(len(coefficients)):
+        count += np.int32(1) if abs(coefficients[k]) > np.float32(0.6) else np.int32(0)
     which = rate_class(count)
-    cost = _cost_of_zeros(coefficients, rates[which], price)
+    cost = squares(coefficients) + price * rates[which, len(coefficients), 0]
     for k in range(len(coefficients)):
         value = abs(coefficients[k])
         if value > np.float32(0.4):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch
 from nvcodec.models.kernels.compensation import PAD
 
 UNIT = 32  # luma samples of a side of what is switched as one
@@ -29,6 +29,7 @@ LUMA = np.array(
 CHROMA = np.array([(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)], np.int64)
 ACROSS = np.array([(-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (2, 0), (1, 0)], np.int64)
 LUMA_TAPS, CHROMA_TAPS = len(LUMA), len(CHROMA) + len(ACROSS)
+LUMA_FEATURES, CHROMA_FEATURES = LUMA_TAPS + 1, CHROMA_TAPS + 1  # and the error, in training
 # bounds of activity, in 64ths of the quantisation step
 ACTIVITY_BOUNDS = np.array([2, 5, 11, 24], np.int64)
 
@@ -45,50 +46,52 @@ def clip_of(step):
 @compiled
 def classify(y, step, begin, end, out):
     """Class of each 4x4 square of block rows begin..end-1, (4R, 4C) uint8; y: luma with borders; step: sixteenths."""
-    columns = out.shape[1]
-    cells = 2 * columns + 4
-    # sums over cells of 2x2 of second differences: vertical, horizontal, two diagonals; 2 cells beyond each side
-    sums = np.zeros((4, 4, cells), np.int32)  # of four rows of cells that a row of squares needs, [row, kind, cell]
-    first = PAD - 4
+    # sums over cells of 2x2 of second differences: vertical, horizontal, two diagonals, [row, kind, cell]; of the rows
+    # that eight squares side by side need, and one cell beyond each side
+    sums = scratch((4, 4, 18), np.int32)
     for row in range(4 * begin, 4 * end):
-        for line in range(4):
-            top = PAD + 4 * row - 2 + 2 * line
-            for cell in range(cells):
-                left = first + 2 * cell
-                v = h = d = e = 0
-                for k in range(2):
-                    i, j = top + k, left + k
-                    twice = 2 * np.int32(y[i, j])
-                    v += abs(twice - y[i - 1, j] - y[i + 1, j])
-                    h += abs(twice - y[i, j - 1] - y[i, j + 1])
-                    d += abs(twice - y[i - 1, j - 1] - y[i + 1, j + 1])
-                    e += abs(twice - y[i - 1, j + 1] - y[i + 1, j - 1])
-                sums[line, 0, cell], sums[line, 1, cell], sums[line, 2, cell], sums[line, 3, cell] = v, h, d, e
-        for column in range(columns):
-            v = h = d = e = np.int64(0)
+        for first in range(0, out.shape[1], 8):
+            squares = min(8, out.shape[1] - first)
             for line in range(4):
-                for cell in range(2 * column + 1, 2 * column + 5):
-                    v += sums[line, 0, cell]
-                    h += sums[line, 1, cell]
-                    d += sums[line, 2, cell]
-                    e += sums[line, 3, cell]
-            straight = slanted = 0
-            more, less = (v, h) if v > h else (h, v)
-            more_slanted, less_slanted = (d, e) if d > e else (e, d)
-            direction = 0
-            if more * less_slanted > more_slanted * less:
-                straight = 1 if 2 * more > 4 * less else 0
-                if straight:
-                    direction = (1 if v > h else 3) + (1 if 2 * more > 9 * less else 0)
-            else:
-                slanted = 1 if 2 * more_slanted > 4 * less_slanted else 0
-                if slanted:
-                    direction = (5 if d > e else 7) + (1 if 2 * more_slanted > 9 * less_slanted else 0)
-            # 32 samples, two differences each
-            activity, strength = 0, 16 * (v + h)
-            while activity < ACTIVITIES - 1 and strength >= ACTIVITY_BOUNDS[activity] * step:
-                activity += 1
-            out[row, column] = activity * DIRECTIONS + direction
+                top = PAD + 4 * row - 2 + 2 * line
+                for cell in range(2 * squares + 2):
+                    left = PAD + 4 * first - 2 + 2 * cell
+                    v = h = d = e = 0
+                    for k in range(2):
+                        i, j = top + k, left + k
+                        twice = 2 * np.int32(y[i, j])
+                        v += abs(twice - y[i - 1, j] - y[i + 1, j])
+                        h += abs(twice - y[i, j - 1] - y[i, j + 1])
+                        d += abs(twice - y[i - 1, j - 1] - y[i + 1, j + 1])
+                        e += abs(twice - y[i - 1, j + 1] - y[i + 1, j - 1])
+                    sums[line, 0, cell], sums[line, 1, cell], sums[line, 2, cell], sums[line, 3, cell] = v, h, d, e
+            for n in range(squares):
+                v = h = d = e = np.int64(0)
+                for line in range(4):
+                    for cell in range(2 * n, 2 * n + 4):
+                        v += sums[line, 0, cell]
+                        h += sums[line, 1, cell]
+                        d += sums[line, 2, cell]
+                        e += sums[line, 3, cell]
+                out[row, first + n] = _class_of(v, h, d, e, step)
+
+
+@compiled
+def _class_of(v, h, d, e, step):
+    """Class of a square by its second differences: vertical, horizontal, of two diagonals."""
+    more, less = (v, h) if v > h else (h, v)
+    more_slanted, less_slanted = (d, e) if d > e else (e, d)
+    direction = 0
+    if more * less_slanted > more_slanted * less:
+        if 2 * more > 4 * less:
+            direction = (1 if v > h else 3) + (1 if 2 * more > 9 * less else 0)
+    elif 2 * more_slanted > 4 * less_slanted:
+        direction = (5 if d > e else 7) + (1 if 2 * more_slanted > 9 * less_slanted else 0)
+    # 32 samples, two differences each
+    activity, strength = 0, 16 * (v + h)
+    while activity < ACTIVITIES - 1 and strength >= ACTIVITY_BOUNDS[activity] * step:
+        activity += 1
+    return activity * DIRECTIONS + direction
 
 
 @compiled
@@ -137,13 +140,14 @@ def filter_luma(y, classes, taps, clip, row, column, height, width, out):
     y, out: planes with borders; classes: of `classify`; taps: (CLASSES, LUMA_TAPS) int16 of a bank; clip: bound of
     differences.
     """
-    total, expanded, bound = np.empty(UNIT, np.int32), np.empty((LUMA_TAPS, UNIT), np.int32), np.int32(clip)
+    total, expanded, bound = scratch(UNIT, np.int32), scratch((LUMA_TAPS, UNIT), np.int32), np.int32(clip)
     left = PAD + column
     for i in range(row, row + height):
         if i % 4 == 0:
             _expand(taps, classes, i >> 2, column >> 2, width, 4, expanded)
         centre = y[PAD + i, left : left + width]
-        total[:] = 1 << (TAP_BITS - 1)
+        for j in range(UNIT):
+            total[j] = 1 << (TAP_BITS - 1)
         for k in range(LUMA_TAPS):
             dy, dx = LUMA[k]
             above, below = (
@@ -157,13 +161,14 @@ def filter_luma(y, classes, taps, clip, row, column, height, width, out):
 @compiled
 def filter_chroma(plane, y, classes, taps, clip, row, column, height, width, out):
     """As `filter_luma`, of a chroma plane, in chroma samples; taps: (CLASSES, CHROMA_TAPS)."""
-    total, expanded, bound = np.empty(UNIT, np.int32), np.empty((CHROMA_TAPS, UNIT), np.int32), np.int32(clip)
+    total, expanded, bound = scratch(UNIT, np.int32), scratch((CHROMA_TAPS, UNIT), np.int32), np.int32(clip)
     half, left, left_luma = PAD // 2, PAD // 2 + column, PAD + 2 * column
     for i in range(row, row + height):
         if i % 2 == 0:
             _expand(taps, classes, i >> 1, column >> 1, width, 2, expanded)
         centre = plane[half + i, left : left + width]
-        total[:] = 1 << (TAP_BITS - 1)
+        for j in range(UNIT):
+            total[j] = 1 << (TAP_BITS - 1)
         for k in range(len(CHROMA)):
             dy, dx = CHROMA[k]
             above = plane[half + i - dy, left - dx : left - dx + width]
@@ -272,7 +277,7 @@ def gather(picture_y, picture_u, picture_v, y, u, v, classes, clip, row, column,
     """Add one unit to sums for least squares, for training: luma (CLASSES, LUMA_TAPS + 1, LUMA_TAPS + 1) and chroma
     (2, CLASSES, CHROMA_TAPS + 1, CHROMA_TAPS + 1) float64, products of features with each other and, last, the error.
     """
-    x = np.empty(LUMA_TAPS + 1, np.float64)
+    x = scratch(LUMA_FEATURES, np.float64)
     for i in range(row, row + height):
         for j in range(column, column + width):
             r, c = PAD + i, PAD + j
@@ -286,7 +291,7 @@ def gather(picture_y, picture_u, picture_v, y, u, v, classes, clip, row, column,
             for k in range(LUMA_TAPS + 1):
                 for n in range(k, LUMA_TAPS + 1):
                     sums[k, n] += x[k] * x[n]
-    x = np.empty(CHROMA_TAPS + 1, np.float64)
+    x = scratch(CHROMA_FEATURES, np.float64)
     for part in range(2):
         plane, picture = (u, picture_u) if part == 0 else (v, picture_v)
         for i in range(row // 2, (row + height) // 2):

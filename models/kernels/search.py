@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch, zeroed
 from nvcodec.models.kernels.compensation import PAD, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
@@ -16,45 +16,57 @@ GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
 SPLIT_WORTH = 8.0  # bits: what vectors of quarters cost at least
 
 
-@compiled
-def quarter_size(plane, pad):
+def quarter_size(plane: np.ndarray, pad: int) -> np.ndarray:
     """A plane (padded by ``pad``) at a quarter of its size, without border, int32 sums of 16 samples / 16."""
-    rows, columns = (plane.shape[0] - 2 * pad) // 4, (plane.shape[1] - 2 * pad) // 4
-    out = np.empty((rows, columns), np.int32)
-    for r in range(rows):
-        for c in range(columns):
+    out = np.empty(((plane.shape[0] - 2 * pad) // 4, (plane.shape[1] - 2 * pad) // 4), np.int32)
+    _shrink(plane, pad, out)
+    return out
+
+
+@compiled
+def _shrink(plane, pad, out):
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
             total = 8
             for i in range(4):
                 for j in range(4):
                     total += plane[place(pad + 4 * r + i), place(pad + 4 * c + j)]
             out[r, c] = total >> 4
-    return out
 
 
 @compiled
-def coarse_search(current, reference, price, out):
-    """Vector (quarter pixels, out (R, C, 2)) of each 16x16 block at a quarter of the resolution: the best of every
-    other position for the 8x8 windows around it, then of those around that; returns the sum of the windows' absolute
-    differences."""
+def coarse_search(current, reference, price, begin, end, out):
+    """Vector (quarter pixels, out (R, C, 2)) of each 16x16 block of rows begin..end-1 at a quarter of the resolution:
+    the best of every other position for the 8x8 windows around it, then of those around that; returns the sum of the
+    windows' absolute differences."""
     rows, columns = current.shape
     height, width = min(8, rows), min(8, columns)
     total = np.int64(0)
-    for r in range(out.shape[0]):
+    for r in range(begin, end):
         for c in range(out.shape[1]):
             top, left = max(0, min(4 * r - 2, rows - 8)), max(0, min(4 * c - 2, columns - 8))
-            best = _window_cost(current, reference, top, left, top, left, height, width)
+            best = _window_cost(current, reference, top, left, top, left, height, width, 1 << 30)
             by = bx = 0
+            for n in range(2):  # what blocks on the left and above found, so that less is looked at to the end
+                if (c if n == 0 else r - begin) == 0:
+                    continue
+                dy, dx = out[r - n, c - 1 + n, 1] >> 4, out[r - n, c - 1 + n, 0] >> 4
+                i, j = top + dy, left + dx
+                if best > price * COARSE_ENOUGH and min(i, j) >= 0 and i <= rows - height and j <= columns - width:
+                    cost = np.int32(price * (abs(dx) + abs(dy)))
+                    cost += _window_cost(current, reference, top, left, i, j, height, width, best - cost)
+                    if cost < best:
+                        best, by, bx = cost, dy, dx
             if best > price * COARSE_ENOUGH:
                 for stride in (2, 1):
-                    around = COARSE_RANGE if stride == 2 else 1
-                    cy, cx = by, bx
+                    around, cy, cx = (COARSE_RANGE, 0, 0) if stride == 2 else (1, by, bx)
                     for dy in range(cy - around, cy + around + 1, stride):
                         for dx in range(cx - around, cx + around + 1, stride):
                             i, j = top + dy, left + dx
                             if min(i, j) < 0 or i > rows - height or j > columns - width:
                                 continue
-                            cost = _window_cost(current, reference, top, left, i, j, height, width)
-                            cost += np.int32(price * (abs(dx) + abs(dy)))
+                            cost = np.int32(price * (abs(dx) + abs(dy)))
+                            cost += _window_cost(current, reference, top, left, i, j, height, width, best - cost)
                             if cost < best:
                                 best, by, bx = cost, dy, dx
             out[r, c, 0], out[r, c, 1] = 16 * bx, 16 * by
@@ -63,24 +75,28 @@ def coarse_search(current, reference, price, out):
 
 
 @compiled
-def _window_cost(current, reference, top, left, row, column, height, width):
-    """Sum of absolute differences of two windows."""
+def _window_cost(current, reference, top, left, row, column, height, width, limit):
+    """Sum of absolute differences of two windows, or of so many of their rows that it is above limit."""
     total = np.int32(0)
-    for i in range(height):
-        for j in range(width):
-            a = current[place(top + i), place(left + j)]
-            total += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
+    for first in range(0, height, 2):
+        if total > limit:
+            break
+        for i in range(first, min(first + 2, height)):
+            for j in range(width):
+                a = current[place(top + i), place(left + j)]
+                total += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
     return total
+
+
+# roughly the bits of a component of a vector difference, and half of those of "it is a new vector"
+COMPONENT_BITS = np.array([1, *(2 * np.log2(np.arange(1, 2 * MAX_VECTOR + 1)) + 3)], np.float32)
 
 
 @compiled
 def vector_bits(x, y):
     """Roughly the bits of a vector difference."""
-    bits = np.float32(2.0)
-    for d in (abs(x), abs(y)):
-        if d:
-            bits += 2 * np.log2(np.float32(d)) + 2
-    return bits
+    last = len(COMPONENT_BITS) - 1
+    return COMPONENT_BITS[min(abs(x), last)] + COMPONENT_BITS[min(abs(y), last)]
 
 
 @compiled
@@ -98,8 +114,9 @@ def _whole_cost(current, reference, top, left, size, x, y):
 
 
 @compiled
-def _fraction_cost(current, reference, top, left, size, x, y, prices, block, difference):
+def _fraction_cost(current, reference, top, left, size, x, y, prices):
     """Hadamard cost at a quarter-pixel vector."""
+    block, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     luma_block(reference, PAD, top, left, size, x, y, block)
     for i in range(size):
         for j in range(size):
@@ -118,27 +135,10 @@ def _lowest(before, here, after):
 
 
 @compiled
-def _refine(
-    current,
-    reference,
-    top,
-    left,
-    size,
-    starts,
-    count,
-    near,
-    sad_price,
-    price,
-    prices,
-    rounds,
-    finely,
-    block,
-    difference,
-    out,
-):
+def _refine(current, reference, top, left, size, starts, count, near, sad_price, price, prices, rounds, finely, out):
     """The best vector around a few starting ones; finely: or around ``near``, with fractions; out: x, y, cost
     (float64)."""
-    best, bx, by, sides = 1e30, 0, 0, np.zeros(4)
+    best, bx, by, sides = 1e30, 0, 0, zeroed(4, np.float64)
     for k in range(count):
         x, y = (starts[k, 0] + 2) >> 2, (starts[k, 1] + 2) >> 2
         cost = _whole_cost(current, reference, top, left, size, x, y) + sad_price * vector_bits(
@@ -157,21 +157,22 @@ def _refine(
                 best, bx, by = cost, x, y
         if bx == cx and by == cy:
             break
-        sides[:] = 0
+        for n in range(4):
+            sides[n] = 0
     # where parabolas through the costs on both sides are lowest, in quarters
     dx, dy = _lowest(sides[1], best, sides[0]), _lowest(sides[3], best, sides[2])
     bx, by, best, first_stride = 4 * bx, 4 * by, 1e30, 2
     if finely:  # whole samples around ``near`` were searched already
-        best = _fraction_cost(current, reference, top, left, size, near[0], near[1], prices, block, difference)
+        best = _fraction_cost(current, reference, top, left, size, near[0], near[1], prices)
         best += price * vector_bits(0, 0)
         first_stride = 1
     if not finely or max(abs(bx - near[0]), abs(by - near[1])) >= 4:
-        cost = _fraction_cost(current, reference, top, left, size, bx, by, prices, block, difference)
+        cost = _fraction_cost(current, reference, top, left, size, bx, by, prices)
         cost += price * vector_bits(bx - near[0], by - near[1])
         if cost < best:
             best, first_stride = cost, 2
             if dx or dy:
-                cost = _fraction_cost(current, reference, top, left, size, bx + dx, by + dy, prices, block, difference)
+                cost = _fraction_cost(current, reference, top, left, size, bx + dx, by + dy, prices)
                 cost += price * vector_bits(bx + dx - near[0], by + dy - near[1])
                 if cost < best:
                     best, bx, by = cost, bx + dx, by + dy
@@ -193,7 +194,7 @@ def _refine(
                     x, y = cx, cy + (stride if n == 3 else -stride)
                 else:
                     x, y = cx + dx, cy + dy
-                cost = _fraction_cost(current, reference, top, left, size, x, y, prices, block, difference)
+                cost = _fraction_cost(current, reference, top, left, size, x, y, prices)
                 cost += price * vector_bits(x - near[0], y - near[1])
                 if n < 2 and cost < across:
                     across, dx = cost, x - cx
@@ -215,14 +216,11 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
     `price_curve`; whole: (R, C, 3) float64 x, y, cost; quarters: (2R, 2C, 3) float64.
     """
     rows, columns = coarse.shape[:2]
-    starts, near, found = np.zeros((7, 2), np.int32), np.zeros(2, np.int32), np.zeros(3, np.float64)
-    block, difference = np.empty((16, 16), np.int32), np.empty((16, 16), np.int32)
+    starts, near, found = zeroed((7, 2), np.int32), zeroed(2, np.int32), zeroed(3, np.float64)
     for r in range(rows):
         for c in range(columns):
-            count = 2
-            starts[0] = 0
-            starts[1] = coarse[r, c]
-            starts[2] = before[2 * r, 2 * c]
+            for k in range(2):
+                starts[1, k], starts[2, k] = coarse[r, c, k], before[2 * r, 2 * c, k]
             count = 3
             near[0] = near[1] = 0
             for n in range(3):
@@ -236,24 +234,10 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
             elif count > 3:
                 near[0], near[1] = starts[3, 0], starts[3, 1]
             _refine(
-                current,
-                reference,
-                16 * r,
-                16 * c,
-                16,
-                starts,
-                count,
-                near,
-                sad_price,
-                price,
-                prices,
-                12,
-                False,
-                block,
-                difference,
-                found,
+                current, reference, 16 * r, 16 * c, 16, starts, count, near, sad_price, price, prices, 12, False, found
             )
-            whole[r, c] = found
+            for k in range(3):
+                whole[r, c, k] = found[k]
             if not split:
                 continue
             if found[2] < price * SPLIT_WORTH:
@@ -262,27 +246,13 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
                     quarters[i, j, 0], quarters[i, j, 1], quarters[i, j, 2] = found[0], found[1], found[2] / 4
                 continue
             near[0], near[1] = np.int32(found[0]), np.int32(found[1])
-            starts[count] = near
+            starts[count, 0], starts[count, 1] = near[0], near[1]
             for k in range(4):
                 i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
                 _refine(
-                    current,
-                    reference,
-                    8 * i,
-                    8 * j,
-                    8,
-                    starts,
-                    count + 1,
-                    near,
-                    sad_price,
-                    price,
-                    prices,
-                    2,
-                    True,
-                    block,
-                    difference,
+                    current, reference, 8 * i, 8 * j, 8, starts, count + 1, near, sad_price, price, prices, 2, True,
                     quarters[i, j],
-                )
+                )  # fmt: skip
 
 
 @compiled

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.entropy.binary import code_plain
 from nvcodec.models.kernels.compensation import INTRA
 from nvcodec.models.kernels.decisions import (
@@ -54,18 +54,16 @@ ALONE, SHARED, WHOLE = range(3)
 
 
 @compiled
-def coding_order(rows, columns):
-    """(N, 2) rows and columns of blocks as they are coded: units of 2 x 2 in raster order, row by row within each."""
-    order = np.empty((rows * columns, 2), np.int64)
-    n = 0
-    for unit_row in range(0, rows, 2):
-        for unit_column in range(0, columns, 2):
-            for k in range(4):
-                r, c = unit_row + (k >> 1), unit_column + (k & 1)
-                if r < rows and c < columns:
-                    order[n, 0], order[n, 1] = r, c
-                    n += 1
-    return order
+def block_at(number, rows, columns):
+    """Row and column of the block that is coded after ``number`` others: units of 2 x 2 in raster order, row by row
+    within each."""
+    row = 2 * (number // (2 * columns))
+    height = min(2, rows - row)
+    number -= row * columns
+    column = 2 * (number // (2 * height))
+    number -= column * height
+    width = min(2, columns - column)
+    return row + number // width, column + number % width
 
 
 @compiled
@@ -101,8 +99,16 @@ def likely_modes(modes, pred, mr, mc, out):
 
 
 @compiled
+def _sort(likely):
+    """Three numbers, the smallest first."""
+    for k in (0, 1, 0):
+        if likely[k] > likely[k + 1]:
+            likely[k], likely[k + 1] = likely[k + 1], likely[k]
+
+
+@compiled
 def _code_mode(coder, buffer, learned, modes, pred, mr, mc, units):
-    likely = np.empty(3, np.int32)
+    likely = scratch(3, np.int32)
     likely_modes(modes, pred, mr, mc, likely)
     left = np.int64(modes[mr, mc - 1]) if mc > 0 and pred[mr >> 2, (mc - 1) >> 2] == INTRA else MEAN
     above = np.int64(modes[mr - 1, mc]) if mr > 0 and pred[(mr - 1) >> 2, mc >> 2] == INTRA else MEAN
@@ -119,7 +125,7 @@ def _code_mode(coder, buffer, learned, modes, pred, mr, mc, units):
             rank += decide_by(coder, buffer, learned, MODE_INDEX + 1, around, before, 1 if mode == likely[2] else 0)
         mode = likely[rank]
     else:
-        likely.sort()
+        _sort(likely)
         for k in range(2, -1, -1):
             if mode > likely[k]:
                 mode -= 1
@@ -131,7 +137,7 @@ def _code_mode(coder, buffer, learned, modes, pred, mr, mc, units):
         for k in range(3):
             if mode >= likely[k]:
                 mode += 1
-    modes[mr : mr + units, mc : mc + units] = mode
+    fill(modes, mr, mc, units, units, mode)
 
 
 @compiled
@@ -268,10 +274,9 @@ def code_blocks(
     frame coded last.
     """
     rows, columns = pred.shape
-    which, found = np.zeros(MERGE, np.int32), np.zeros((MERGE, 4), np.int32)
-    order = coding_order(rows, columns)
-    for number in range(len(order)):
-        r, c = order[number]
+    which, found = zeroed(MERGE, np.int32), zeroed((MERGE, 4), np.int32)
+    for number in range(pred.size):
+        r, c = block_at(number, rows, columns)
         size = 1
         # how this block was coded in the frame coded last
         before = (1 if last_merged[r, c] else 0) + (2 if last_coded[r, c] else 0)

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch
+
+MOST = 16  # other pictures
 
 
 @compiled(fastmath=True)
 def blend(picture, moved, strengths, deviation, tolerance, side, begin, end, out):
     """Weighted mean of a plane and others moved onto it, in squares of rows begin..end-1 of squares.
 
-    picture, out: (H, W) uint8; moved: (N, H, W) uint8; strengths: (N,) float32 weights beside the picture's 1;
-    deviation: of samples that still count (their weight is a Gaussian's); tolerance: mean squared difference of a
-    square at which its weight has fallen to 1/e; side: samples of a square.
+    picture, out: (H, W) uint8; moved: (N, H, W) uint8, N up to MOST; strengths: (N,) float32 weights beside the
+    picture's 1; deviation: of samples that still count (their weight is a Gaussian's); tolerance: mean squared
+    difference of a square at which its weight has fallen to 1/e; side: samples of a square.
     """
     columns = picture.shape[1] // side
-    weights = np.empty(len(moved), np.float32)
-    falls = np.float32(-0.5 / (deviation * deviation))
+    weights = scratch(MOST, np.float32)
+    by_difference = scratch(256, np.float32)
+    for d in range(256):
+        by_difference[d] = np.exp(np.float32(-0.5 * d * d / (deviation * deviation)))
     for r in range(begin, end):
         for c in range(columns):
             for n in range(len(moved)):
@@ -37,11 +41,11 @@ def blend(picture, moved, strengths, deviation, tolerance, side, begin, end, out
             for i in range(side):
                 for j in range(side):
                     row, column = place(side * r + i), place(side * c + j)
-                    here = np.float32(picture[row, column])
-                    total_weight, mean = np.float32(1), here
+                    here = np.int32(picture[row, column])
+                    total_weight, mean = np.float32(1), np.float32(here)
                     for n in range(len(moved)):
-                        there = np.float32(moved[n, row, column])
-                        weight = weights[n] * np.exp(falls * (there - here) * (there - here))
+                        there = np.int32(moved[n, row, column])
+                        weight = weights[n] * by_difference[abs(there - here)]
                         total_weight += weight
-                        mean += weight * there
+                        mean += weight * np.float32(there)
                     out[row, column] = np.uint8(mean / total_weight + np.float32(0.5))

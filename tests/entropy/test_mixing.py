@@ -27,14 +27,13 @@ class Coder:
             self.state = binary.start_writing(self.buffer)
         else:
             self.state, self.buffer = binary.start_reading(payload)
-        self.inputs = np.zeros(INPUTS, np.int64)
 
     def code(self, slots: tuple[int, ...], first: int, second: int, bit: int) -> int:
         chosen = np.array(slots, np.int64)
         return int(
             code_mixed(
                 self.state, self.buffer, self.slots, chosen, len(slots), self.weights, first, second, SLOT_LIMIT, SPEED,
-                self.inputs, bit,
+                bit,
             )
         )  # fmt: skip
 

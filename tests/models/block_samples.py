@@ -13,7 +13,7 @@ from nvcodec.models.conditional.frame_coder import MAX_SCALE
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import nothing_learned
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA
-from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_room, new_state
+from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_state
 from nvcodec.models.kernels.motion import MAX_VECTOR, MERGE, ONE_PART, PART_COUNT, PARTS, merge_candidates
 from nvcodec.models.kernels.syntax import SHARED, WHOLE, code_blocks
 
@@ -31,12 +31,12 @@ Motion = tuple[int, ...]  # kind, x0, y0, x1, y1
 def new_decisions(level_band: int = 2, inter: bool = True, distances: tuple[int, ...] = (1, -1)) -> Decisions:
     """A coder that knows nothing, in one frame."""
     start = nothing_learned()
-    return start.decisions, start.decision_weights, new_state(level_band, inter, distances), *new_room()
+    return start.decisions, start.decision_weights, new_state(level_band, inter, distances)
 
 
 def next_frame(decisions: Decisions, level_band: int, inter: bool, distances: tuple[int, ...]) -> Decisions:
     """The same coder in another frame."""
-    return *decisions[:2], new_state(level_band, inter, distances), *new_room()
+    return *decisions[:2], new_state(level_band, inter, distances)
 
 
 def confused(random: np.random.Generator) -> Decisions:

@@ -46,16 +46,16 @@ from nvcodec.models.kernels.syntax import (
     SHARED,
     WHOLE,
     begins_unit,
+    block_at,
     code_banks,
     code_finer,
-    coding_order,
     likely_modes,
 )
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 4), (5, 1), (2, 2), (3, 4), (4, 3), (5, 7), (6, 6)])
 def test_blocks_follow_each_other_in_units(rows: int, columns: int) -> None:
-    assert [tuple(place) for place in coding_order(rows, columns).tolist()] == order_of(rows, columns)
+    assert [block_at(n, rows, columns) for n in range(rows * columns)] == order_of(rows, columns)
     beginning = {(r, c) for r in range(rows) for c in range(columns) if begins_unit(r, c, rows, columns)}
     assert beginning == {(2 * r, 2 * c) for r in range(rows // 2) for c in range(columns // 2)}
 

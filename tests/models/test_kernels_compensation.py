@@ -19,7 +19,7 @@ from nvcodec.models.kernels.compensation import (
     extend_edges,
     padded,
 )
-from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move, room_for_flow
+from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move
 
 ROWS, COLUMNS = 3, 2
 FAR = 2**31 - 1
@@ -87,7 +87,7 @@ def moved_together(size: int, br: int, bc: int, towards: list[np.ndarray]) -> li
             filtered(planes[0], PAD, size * br, size * bc, size, tuple(towards[ref]), LUMA_TAPS)  # type: ignore[arg-type]
             for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES))
         ]
-        room = room_for_flow()
+        room = np.zeros((4, 4, 2), np.int32)
         apart = find_flow(*in_room(both, size), size, room)
         return int(apart), np.array([int(n) for n in mean_flow(size, room)], object)
 
@@ -103,7 +103,7 @@ def moved_together(size: int, br: int, bc: int, towards: list[np.ndarray]) -> li
 
 def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
     """Every 8x8 block on its own, but for those that `flow` looks at as a whole."""
-    room = room_for_flow()
+    room = np.zeros((4, 4, 2), np.int32)
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for r in range(2 * ROWS):
         for c in range(2 * COLUMNS):

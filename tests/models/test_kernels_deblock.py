@@ -10,7 +10,7 @@ import pytest
 
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
-from nvcodec.models.kernels.deblock import BETA, TC, deblock, edge_strengths
+from nvcodec.models.kernels.deblock import BETA, TC, deblock, edge_strength
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.quality import LEVELS, LOWEST, QUALITIES, STEPS, deblocking_qp
 
@@ -55,7 +55,9 @@ def transposed(blocks: Blocks) -> Blocks:
 
 def strengths(blocks: Blocks, vertical: bool) -> np.ndarray:
     out = np.full((2 * blocks.rows, 2 * blocks.columns), 9, np.uint8)
-    edge_strengths(blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors, vertical, out)
+    fields = blocks.kinds, blocks.coded, blocks.fine, blocks.large, blocks.vectors
+    for r, c in np.ndindex(out.shape):
+        out[r, c] = edge_strength(*fields, vertical, r, c)
     return out
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.kernels.flow import LIMIT, NOISE, SQUARE, UNITS, find_flow, mean_flow, move, room_for_flow
+from nvcodec.models.kernels.flow import LIMIT, NOISE, SQUARE, UNITS, find_flow, mean_flow, move
 
 ONE = 4096  # of a prediction at full precision
 
@@ -22,46 +22,51 @@ def precise(values: np.ndarray) -> np.ndarray:
     return np.round(values * ONE).astype(np.int32)
 
 
-def flow(a: np.ndarray, b: np.ndarray, size: int, room: tuple) -> None:
+def new_flow() -> np.ndarray:
+    """Of a block, square by square."""
+    return np.zeros((4, 4, 2), np.int32)
+
+
+def flow(a: np.ndarray, b: np.ndarray, size: int, found: np.ndarray) -> None:
     """Both steps."""
-    find_flow(a, b, size, room)
-    move(a, b, size, SQUARE, 8, room)
+    find_flow(a, b, size, found)
+    move(a, b, size, SQUARE, 8, found)
 
 
 @pytest.mark.parametrize("motion", [(0.3, 0.0), (0.0, -0.4), (0.25, -0.25), (0.6, 0.5)])
 def test_what_two_predictions_are_off_is_found_and_mended(motion: tuple[float, float]) -> None:
-    a, b, room = precise(picture(*motion)), precise(picture(-motion[0], -motion[1])), room_for_flow()
+    a, b, found = precise(picture(*motion)), precise(picture(-motion[0], -motion[1])), new_flow()
     truth, before = picture(0, 0), (a + b) / (2 * ONE)
-    flow(a, b, 16, room)
-    assert np.allclose(room[5].mean((0, 1)) / UNITS, motion, atol=0.1)
+    flow(a, b, 16, found)
+    assert np.allclose(found.mean((0, 1)) / UNITS, motion, atol=0.1)
     assert np.abs((a + b) / (2 * ONE) - truth).mean() < 0.15 * np.abs(before - truth).mean()
 
 
 @pytest.mark.parametrize("size", [8, 16])
 def test_the_mean_is_rounded_to_quarters_of_a_sample(size: int) -> None:
-    room, n = room_for_flow(), size // SQUARE
-    room[5][:] = 99  # what is not of a smaller block does not count
+    found, n = new_flow(), size // SQUARE
+    found[:] = 99  # what is not of a smaller block does not count
     for x, y, wanted in ((16, -16, (1, -1)), (7, -8, (0, 0)), (8, -9, (1, -1)), (64, -64, (4, -4))):
-        room[5][:n, :n] = x, y
-        assert mean_flow(size, room) == wanted
-    room[5][:n, :n] = 0
-    room[5][0, 0] = 63, 0
-    assert mean_flow(size, room) == ((63 + 8 * n * n) // (16 * n * n), 0)
+        found[:n, :n] = x, y
+        assert mean_flow(size, found) == wanted
+    found[:n, :n] = 0
+    found[0, 0] = 63, 0
+    assert mean_flow(size, found) == ((63 + 8 * n * n) // (16 * n * n), 0)
 
 
 def test_predictions_that_agree_stay_as_they_are() -> None:
-    a, room = precise(picture(0.2, 0.1)), room_for_flow()
+    a, found = precise(picture(0.2, 0.1)), new_flow()
     moved = a.copy()
-    flow(moved, a, 16, room)
-    assert not room[5].any()
+    flow(moved, a, 16, found)
+    assert not found.any()
     assert np.array_equal(moved, a)
 
 
 def test_a_difference_without_contrast_is_no_motion() -> None:
     """One prediction is brighter, and nothing in it says where it would have to move."""
-    a, b, room = precise(np.full((16, 16), 90.0)), precise(np.full((16, 16), 97.0)), room_for_flow()
+    a, b, found = precise(np.full((16, 16), 90.0)), precise(np.full((16, 16), 97.0)), new_flow()
     moved = a.copy()
-    flow(moved, b, 16, room)
+    flow(moved, b, 16, found)
     assert np.array_equal(moved, a)
 
 
@@ -107,24 +112,24 @@ def test_the_arithmetic_is_that_of_integers_of_any_size(size: int, kind: str) ->
         elif kind == "extremes":  # what interpolation can overshoot to, in stripes
             a, b = np.where(random.random((2, 16, 16)) < 0.5, np.int32(-780 * ONE), np.int32(1040 * ONE))
         found, moved = expected(a, b, size)
-        room = room_for_flow()
+        found = new_flow()
         out = a.copy()
-        flow(out, b, size, room)
-        assert np.array_equal(room[5][: size // 4, : size // 4], found[: size // 4, : size // 4])
+        flow(out, b, size, found)
+        assert np.array_equal(found[: size // 4, : size // 4], found[: size // 4, : size // 4])
         assert np.array_equal(out[:size, :size], moved.astype(np.int64))
         assert np.array_equal(out[size:], a[size:])
 
 
 def test_chroma_moves_half_as_far() -> None:
     """Squares of 2x2 by the motion of luma's, in samples of its own."""
-    room = room_for_flow()
-    room[5][:] = 24, -16
+    found = new_flow()
+    found[:] = 24, -16
     y, x = np.mgrid[0:8, 0:8]
     a, b = (100 * ONE + 64 * x).astype(np.int32), (100 * ONE - 128 * y).astype(np.int32)
     moved = np.zeros((16, 16), np.int32)
     moved[:8, :8] = a
     other = np.zeros((16, 16), np.int32)
     other[:8, :8] = b
-    move(moved, other, 8, 2, 9, room)
+    move(moved, other, 8, 2, 9, found)
     # half of what the slopes, 64 across and 128 down, say of 12 and -8 64ths of a sample
     assert np.array_equal(moved[:8, :8], a + (12 * 64 - 8 * 128) // 64 // 2)

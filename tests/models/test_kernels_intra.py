@@ -288,11 +288,10 @@ def test_borders_use_what_is_ready(unit: int, seed: int) -> None:
 
 def test_the_first_block_is_predicted_grey() -> None:
     y, ready = np.zeros((32, 32), np.uint8), np.zeros((8, 8), np.uint8)
-    scratch, out = np.zeros((2, ROOM), np.int32), np.zeros((32, 32), np.int32)
     for units in (4, 8):
         for mode in range(MODES):
             y[:] = 0
-            predict_luma(y, ready, 0, 0, units, mode, scratch, out)
+            predict_luma(y, ready, 0, 0, units, mode)
             assert (y[: 4 * units, : 4 * units] == 128).all()
             assert not y[4 * units :].any()
 
@@ -302,14 +301,13 @@ def test_squares_of_planes_are_predicted_from_what_is_around_them(units: int) ->
     """Luma smoothed as its size wants it, chroma, of half the size, never."""
     random = np.random.default_rng(2)
     plane, ready = random.integers(0, 256, (96, 96)).astype(np.uint8), np.ones((24, 24), np.uint8)
-    scratch, out = np.zeros((2, ROOM), np.int32), np.zeros((32, 32), np.int32)
     for mode in range(MODES):
         for luma in (True, False):
             unit, write = (4, predict_luma) if luma else (2, predict_chroma)
             size, at, found = unit * units, unit * 8, plane.copy()
             seen = plane if luma else plane[:48, :48]
             p = around(standard_border(seen, ready, unit, 8, 8, units), size)
-            write(found[: len(seen), : len(seen)], ready, 8, 8, units, mode, scratch, out)
+            write(found[: len(seen), : len(seen)], ready, 8, 8, units, mode)
             wanted = plane.copy()
             wanted[at : at + size, at : at + size] = (
                 standard_luma(p, size, mode) if luma else standard(p, size, mode, True)

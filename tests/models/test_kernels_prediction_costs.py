@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both, padded
-from nvcodec.models.kernels.flow import room_for_flow
 from nvcodec.models.kernels.frame_intra import hadamard_cost, price_curve
 from nvcodec.models.kernels.prediction_costs import (
     MOTIONS,
+    Memory,
     block_cost,
     forget,
     mixed_cost,
-    new_memory,
     quarter_cost,
 )
 
@@ -22,6 +21,17 @@ RANDOM = np.random.default_rng(5)
 CURRENT = RANDOM.integers(0, 256, (64, 64)).astype(np.uint8)
 FIELDS = [padded(np.clip(CURRENT + RANDOM.integers(-9, 10, CURRENT.shape), 0, 255).astype(np.uint8), PAD) for _ in "ab"]
 PRICES = price_curve(8.0, 0.08, 6.5, 2.1)
+
+
+def new_memory(midway: bool) -> Memory:
+    """Of nothing yet."""
+    return Memory(
+        np.zeros((4, MOTIONS), np.int64),
+        np.zeros((4, MOTIONS, 4), np.float32),
+        np.zeros((4, MOTIONS, 2), np.float32),
+        np.zeros(4, np.int64),
+        midway,
+    )
 
 
 def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, midway: bool) -> float:
@@ -32,7 +42,7 @@ def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, mi
     luma_block(FIELDS[1], PAD, row, column, size, x1, y1, b)
     if kind == BOTH:
         if midway:
-            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, a, b, room_for_flow())
+            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, a, b, np.zeros((4, 4, 2), np.int32))
         made = (a + b + 4096) >> 13
     else:
         made = ((a if kind == FIRST else b) + 2048) >> 12
@@ -66,7 +76,7 @@ def test_costs_are_those_of_the_predictions_however_often_they_are_asked_for(mid
                 vr, vc = 2 * r + (q >> 1), 2 * c + (q & 1)
                 cost = quarter_cost(memory, CURRENT, *FIELDS, vr, vc, *arguments)
                 assert cost == pytest.approx(reckoned(8 * vr, 8 * vc, 8, int(kind), known[n, :4], midway), rel=1e-5)
-    assert memory[2].max() > MOTIONS
+    assert memory.counts.max() > MOTIONS
 
 
 def test_vectors_into_what_is_not_used_do_not_matter() -> None:
@@ -77,16 +87,18 @@ def test_vectors_into_what_is_not_used_do_not_matter() -> None:
             for vector in ((3, 4, 5, 6), other)
         }
         assert len(costs) == 1
-    assert memory[2][3] == 2
+    assert memory.counts[3] == 2
 
 
 def test_predictions_that_are_made_already_are_remembered_too() -> None:
-    memory = new_memory(False)
+    memory, a, b = new_memory(False), np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
     motion = (np.int32(5), np.int32(-3), np.int32(8), np.int32(2))
-    luma_block(FIELDS[0], PAD, 16, 0, 16, motion[0], motion[1], memory[3])
-    luma_block(FIELDS[1], PAD, 16, 0, 16, motion[2], motion[3], memory[4])
-    cost = mixed_cost(memory, CURRENT, 1, 0, np.int64(BOTH), *motion, PRICES)
+    luma_block(FIELDS[0], PAD, 16, 0, 16, motion[0], motion[1], a)
+    luma_block(FIELDS[1], PAD, 16, 0, 16, motion[2], motion[3], b)
+    cost = mixed_cost(memory, CURRENT, 1, 0, np.int64(BOTH), *motion, a, b, PRICES)
     assert cost == pytest.approx(reckoned(16, 0, 16, BOTH, np.array(motion), False), rel=1e-5)
-    memory[3][:], memory[4][:] = 0, 0
-    assert block_cost(memory, CURRENT, *FIELDS, 1, 0, np.int64(BOTH), *motion, PRICES) == pytest.approx(cost)
-    assert not memory[3].any()  # nothing was made again
+    # from now on what the pictures are does not matter
+    blank = [np.zeros_like(field) for field in FIELDS]
+    assert block_cost(memory, CURRENT, *blank, 1, 0, np.int64(BOTH), *motion, PRICES) == pytest.approx(cost)
+    forget(memory, 2)
+    assert block_cost(memory, CURRENT, *blank, 1, 0, np.int64(BOTH), *motion, PRICES) != pytest.approx(cost)

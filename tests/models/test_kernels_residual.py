@@ -42,6 +42,7 @@ from nvcodec.models.transform import (
     dct_columns,
     integer_basis,
     sample_weights,
+    summed,
     turned,
 )
 
@@ -153,8 +154,7 @@ def test_synthesis_is_a_matrix_product(bases: BlockBases, seed: int) -> None:
 @pytest.mark.parametrize(("step", "first"), [(1024, 128), (COARSEST, 35)])
 def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases, step: int, first: int) -> None:
     """2^17, which is the first symbol that reaches it, or what is left of that."""
-    found, limit = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
-    between = np.zeros((32, 16), np.int32)
+    found = np.zeros(SAMPLES, np.int32)
     for symbol, scale in itertools.product((-32768, first, 32767), SCALES):
         symbols = np.zeros(SAMPLES, np.int16)
         symbols[5] = symbol
@@ -162,13 +162,13 @@ def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases, step: in
         exact = bases.pictures[0][0, 5].astype(float) * np.sign(symbol) * MAX_COEFFICIENT / (1 << 18)
         assert np.array_equal(found, np.floor(scaled(exact, scale) + 0.5))
         units = np.zeros((2, 3, 32, 32), np.int32)
-        synthesise_large(symbols, step, scale, True, 0, bases.pictures, limit, between, units[0])
+        synthesise_large(symbols, step, scale, True, 0, bases.pictures, units[0])
         symbols[5] = first * np.sign(symbol)
-        synthesise_large(symbols, step, scale, True, 0, bases.pictures, limit, between, units[1])
+        synthesise_large(symbols, step, scale, True, 0, bases.pictures, units[1])
         assert np.array_equal(*units)
         assert units.any()
         symbols[5] = (first - 1) * np.sign(symbol)
-        synthesise_large(symbols, step, scale, True, 0, bases.pictures, limit, between, units[1])
+        synthesise_large(symbols, step, scale, True, 0, bases.pictures, units[1])
         assert not np.array_equal(*units)
 
 
@@ -183,10 +183,10 @@ def test_the_largest_symbols_everywhere_do_no_harm(bases: BlockBases) -> None:
             synthesise(symbols, step, scale, False, int(fine), tiny, all_of(30), bases.pictures, out)
         assert np.array_equal(first, again)
         add_block(*planes, 0, 0, first)
-    units, between = np.zeros((2, 3, 32, 32), np.int32), np.zeros((32, 16), np.int32)
+    units = np.zeros((2, 3, 32, 32), np.int32)
     for step, scale in itertools.product((1024, COARSEST), (min(SCALES), max(SCALES))):
         for unit in units:
-            synthesise_large(symbols, step, scale, False, 9, bases.pictures, first, between, unit)
+            synthesise_large(symbols, step, scale, False, 9, bases.pictures, unit)
         assert np.array_equal(*units)
         add_unit(*planes, 0, 0, units[0])
 
@@ -238,7 +238,7 @@ def test_flat_classes_are_upright_ones_on_their_side(bases: BlockBases) -> None:
 @pytest.mark.parametrize("mode", [19, 23, 26, 30, 34])
 def test_residuals_turn_with_their_modes(bases: BlockBases, mode: int) -> None:
     """Of coarse blocks, of quarters of a fine one, and of units."""
-    random, between = np.random.default_rng(mode), np.zeros((32, 16), np.int32)
+    random = np.random.default_rng(mode)
     blocks, units = np.zeros((2, SAMPLES), np.int32), np.zeros((2, 3, 32, 32), np.int32)
     for fine, scale in itertools.product((0, 1), SCALES):
         symbols = random_symbols(random, 3, 0.1)
@@ -251,7 +251,7 @@ def test_residuals_turn_with_their_modes(bases: BlockBases, mode: int) -> None:
         assert blocks.any()
     for scale in SCALES:
         for angle, unit in ((mode, units[0]), (36 - mode, units[1])):
-            synthesise_large(symbols, 200, scale, False, angle, bases.pictures, blocks[0], between, unit)
+            synthesise_large(symbols, 200, scale, False, angle, bases.pictures, unit)
         luma, chroma = units[0, 0].T, units[0, 1:, :16, :16].transpose(0, 2, 1)
         # rounding goes by columns first, so that turned ones may be rounded the other way
         assert np.abs(units[1, 0] - luma).max() <= 1
@@ -317,14 +317,13 @@ def test_cosines_are_orthonormal_and_pinned(n: int) -> None:
 
 @pytest.mark.parametrize("which", range(CLASSES))
 def test_units_are_sums_of_pictures_of_cosines(bases: BlockBases, which: int) -> None:
-    random, between = np.random.default_rng(which), np.full((32, 16), 9, np.int32)
-    values = np.full(SAMPLES, 9, np.int32)
+    random = np.random.default_rng(which)
     kinds = ((64, 3, 0.1), (1024, 4, 0.02), (COARSEST, 2, 0.02), (200, 200, 0.02), (64, 30, 1.0), (40, 0, 0.0))
     for (step, size, share), scale in itertools.product(kinds, SCALES):
         symbols, unit = random_symbols(random, size, share), np.full((3, 32, 32), -7, np.int32)
         if symbols.any():
             symbols[0] = size  # some of luma, even where few were drawn
-        synthesise_large(symbols, step, scale, which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
+        synthesise_large(symbols, step, scale, which == 0, OF_CLASS[which], bases.pictures, unit)
         coefficients = (symbols.astype(np.int64) * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
         lowest = scaled(coefficients @ bases.pictures[LARGE][which].astype(np.int64) / (1 << 14), scale)
         rounded = np.floor(lowest + 0.5).astype(np.int64)
@@ -374,8 +373,8 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int, chr
     assert np.abs(found - exact).max() < 2e-3 * np.abs(exact).max()
     assert (found.astype(float) ** 2).sum() == pytest.approx(total, rel=0.02)
     symbols = np.rint(bases.analysis[LARGE][which] @ found * 16).astype(np.int16)
-    unit, values, between = np.zeros((3, 32, 32), np.int32), np.zeros(SAMPLES, np.int32), np.zeros((32, 16), np.int32)
-    synthesise_large(symbols, 1, SCALES[chroma], which == 0, OF_CLASS[which], bases.pictures, values, between, unit)
+    unit = np.zeros((3, 32, 32), np.int32)
+    synthesise_large(symbols, 1, SCALES[chroma], which == 0, OF_CLASS[which], bases.pictures, unit)
     add_unit(*planes, 2, 2, unit)
     for plane, wanted in zip(planes, source, strict=True):
         assert np.abs(plane.astype(int) - wanted).max() <= 2
@@ -439,8 +438,7 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights,
                 if (r, c) != (0, 0):
                     continue
                 size, parts = 2, parts_of(unit)
-                between = np.zeros((32, 16), np.int32)
-                synthesise_large(symbols[r, c], steps[r, c], scale, True, 0, pictures, out, between, unit)
+                synthesise_large(symbols[r, c], steps[r, c], scale, True, 0, pictures, unit)
             else:
                 quarters = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
                 synthesise(symbols[r, c], steps[r, c], scale, True, fine[r, c], quarters, all_of(0), pictures, out)
@@ -463,7 +461,7 @@ def test_every_symbol_is_the_best_of_those_considered(weights: Weights, price: f
         for rates in tables:
             coefficients = (random.normal(size=SAMPLES) * spread).astype(np.float32)
             symbols = np.full(SAMPLES, 99, np.int16)
-            cost = quantise(coefficients, rates, np.float32(price), symbols)
+            cost = quantise(coefficients, summed(rates), np.float32(price), symbols)
             used = rates[rate_class(int((np.abs(coefficients) > 0.6).sum()))].astype(np.float64)
             total = 0.0
             for value, symbol, (zero, one, more) in zip(coefficients, symbols, used, strict=True):
@@ -486,7 +484,7 @@ def test_a_higher_price_gives_fewer_symbols() -> None:
     counts = []
     for price in (0.0, 0.05, 0.1155, 0.3, 1.0, 100.0):
         symbols = np.zeros(SAMPLES, np.int16)
-        quantise(coefficients, rates, np.float32(price), symbols)
+        quantise(coefficients, summed(rates), np.float32(price), symbols)
         counts.append(int(np.abs(symbols).sum()))
     assert counts == sorted(counts, reverse=True)
     assert counts[0] == np.abs(np.rint(coefficients)).sum()

@@ -15,7 +15,7 @@ from nvcodec.models.conditional import picture
 from nvcodec.models.conditional.picture import Blocks, Planes, Reference, empty_planes, rebuild
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.compensation import PAD, extend_edges
-from nvcodec.models.kernels.frame_intra import rebuild_intra
+from nvcodec.models.kernels.frame_intra import ready_map, rebuild_intra
 from nvcodec.models.kernels.residual import SAMPLES, synthesise, synthesise_large
 from nvcodec.models.kernels.restore import BANKS
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
@@ -43,8 +43,7 @@ def residual_of(
     if blocks.large[r, c] == WHOLE:
         if blocks.coded[r, c]:
             mode = blocks.modes[4 * r, 4 * c]
-            between = np.zeros((32, 16), np.int32)
-            synthesise_large(symbols[r, c], STEP, scale, False, mode, bases, out, between, unit)
+            synthesise_large(symbols[r, c], STEP, scale, False, mode, bases, unit)
         return [unit[0], unit[1, :16, :16], unit[2, :16, :16]]
     if blocks.coded[r, c]:
         quarters = blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
@@ -114,6 +113,7 @@ def test_intra_blocks_are_rebuilt_in_turn(weights: Weights, seed: int, reference
     found, wanted = [plane.copy() for plane in planes], [plane.copy() for plane in planes]
     rebuild_intra(
         *found,
+        ready_map(blocks.pred),
         blocks.pred,
         blocks.coded,
         blocks.fine,
@@ -161,7 +161,7 @@ def test_threads_do_not_change_the_planes(
             with ThreadPoolExecutor(threads) as pool:
                 results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-            patch.setattr(picture, "_by_rows", lambda pool, rows, work, unit=2: work(0, rows))  # all rows at once
+            patch.setattr(picture, "by_rows", lambda pool, rows, work, unit=2: work(0, rows))  # all rows at once
             results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         assert all(result == results[0] for result in results)
     assert kinds == {ALONE, SHARED, WHOLE} or rows < 8
