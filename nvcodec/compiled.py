@@ -40,7 +40,7 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         return lambda f: compiled(f, **options)
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder())
     try:
-        dispatcher = njit(cache=True, nogil=True, _nrt=False, **options)(function)
+        dispatcher = njit(cache=True, nogil=True, _nrt=False, no_cfunc_wrapper=True, **options)(function)
     finally:
         config.CACHE_DIR = before
     if config.DISABLE_JIT:

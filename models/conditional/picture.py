@@ -378,7 +378,7 @@ def sample_keyframe(
     blocks = Blocks(picture[0].shape[0] // 16, picture[0].shape[1] // 16)
     blocks.finer[:] = finer
     symbols = np.zeros((blocks.rows, blocks.columns, residual.SAMPLES), np.int16)
-    planes = (np.zeros_like(picture[0]), np.zeros_like(picture[1]), np.zeros_like(picture[2]))
+    planes = without_borders(empty_planes(blocks.rows, blocks.columns))  # laid out as those of `choose`
     rows = slice(0, None, 3)
     _choose_intra(
         picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, pool, rows

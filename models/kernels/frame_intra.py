@@ -146,7 +146,7 @@ def rebuild_intra(y, u, v, ready, pred, coded, fine, tiny, large, modes, symbols
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
             synthesise(symbols[r, c], steps[r, c], scale, False, fine[r, c], quarters, squares, bases, residual)
         if not fine[r, c]:
-            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, False, modes, coded[r, c], residual)
+            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, 0, modes, coded[r, c], residual)
             continue
         for q in range(4):
             i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
@@ -331,9 +331,9 @@ def encode_intra(
     """
     y, u, v = planes
     likely = scratch(3, np.int32)
-    best, costs = zeroed(MODES, np.int32)[:tried], scratch(MODES, np.float64)[:tried]
+    best, costs = zeroed(MODES, np.int64)[:tried], scratch(MODES, np.float64)[:tried]
     tiny_best, tiny_costs = (
-        zeroed(MODES, np.int32)[: max(1, tried - 1)],
+        zeroed(MODES, np.int64)[: max(1, tried - 1)],
         scratch(MODES, np.float64)[: max(1, tried - 1)],
     )
     block, quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
@@ -347,7 +347,7 @@ def encode_intra(
     residual = scratch(SAMPLES, np.int32)
     quarters = zeroed((2, 2), np.uint8)
     unit = scratch((3, 32, 32), np.int32)
-    unit_symbols, unit_mode, in_unit = zeroed(384, np.int16), zeroed(1, np.int32), False
+    unit_symbols, unit_mode, in_unit = zeroed(384, np.int16), zeroed(1, np.int64), False
     unit_cost = separate = np.float32(0)
     frame_prices, prices = prices, scratch(3, np.float32)
     for k in range(3):
@@ -447,7 +447,7 @@ def encode_intra(
                 for k in range(TINY):
                     tiny_symbols[6 * k + part] = luma_symbols[k]
                     one[4 * (6 * k + part) + q] = luma_symbols[k]
-                synthesise(one, step, scale, False, True, quarters, squares, bases, residual)
+                synthesise(one, step, scale, False, 1, quarters, squares, bases, residual)
                 predict_luma(y, ready, a, b, 1, best_mode)
                 _add_luma(y, a, b, 1, residual)
                 ready[a, b] = 1
@@ -473,8 +473,8 @@ def encode_intra(
                 fine_cost += whole_cost
             for k in range(FINE_SAMPLES):
                 fine_symbols[4 * k + q] = part_symbols[k]
-            synthesise(fine_symbols, step, scale, False, True, quarters, squares, bases, residual)
-            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, True, residual)
+            synthesise(fine_symbols, step, scale, False, 1, quarters, squares, bases, residual)
+            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, 1, residual)
             if fine_cost > coarse_cost:
                 break
         mark(ready, row, column, 4, 0)
@@ -501,7 +501,7 @@ def encode_intra(
             if fine[r, c]:
                 i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
             small = tiny[i >> 1, j >> 1]
-            rebuild_square(y, u, v, ready, i, j, units, small, modes, True, residual)
+            rebuild_square(y, u, v, ready, i, j, units, small, modes, 1, residual)
         separate += min(fine_cost, coarse_cost)
         if in_unit and (separate >= unit_cost or (r % 2 and c % 2)):
             top, left = r & ~1, c & ~1

@@ -163,7 +163,7 @@ def _refine(current, reference, top, left, size, starts, count, near, sad_price,
     dx, dy = _lowest(sides[1], best, sides[0]), _lowest(sides[3], best, sides[2])
     bx, by, best, first_stride = 4 * bx, 4 * by, 1e30, 2
     if finely:  # whole samples around ``near`` were searched already
-        best = _fraction_cost(current, reference, top, left, size, near[0], near[1], prices)
+        best = _fraction_cost(current, reference, top, left, size, np.int64(near[0]), np.int64(near[1]), prices)
         best += price * vector_bits(0, 0)
         first_stride = 1
     if not finely or max(abs(bx - near[0]), abs(by - near[1])) >= 4:

@@ -16,7 +16,7 @@ from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional import sequence
 from nvcodec.models.conditional.frame_coder import WINDOW, FrameHeader, Window, is_midway, read_varint, varint
-from nvcodec.models.conditional.picture import Planes, Reference, Statistics, rebuild
+from nvcodec.models.conditional.picture import Planes, Reference, Statistics, rebuild, sample_keyframe
 from nvcodec.models.conditional.sequence import (
     AHEAD,
     CHROMA_AT_FIRST,
@@ -339,10 +339,10 @@ def test_chroma_counts_as_what_was_lost_before_says(weights: Weights, profile: s
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_keyframes_are_coded_again_where_chroma_counts_otherwise(
+def test_keyframes_are_coded_as_a_sample_of_them_says_that_chroma_counts(
     weights: Weights, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the weight that the first attempt wants; not where statistics are kept, which would be kept twice."""
+    """But where statistics are kept, which are of what is coded at first."""
     tried: list[int] = []
     choose = sequence.choose
 
@@ -352,19 +352,31 @@ def test_keyframes_are_coded_again_where_chroma_counts_otherwise(
         return choose(*arguments)
 
     monkeypatch.setattr(sequence, "choose", watched)
-    again = set()
+    wanted = set()
     for amount in (0.0, 1.0, 3.0):
         frames = coloured(2, amount)
-        tried.clear()
         (header, *_), *_ = decided(weights, frames, profile)[0].frames
-        assert tried[0] == CHROMA_AT_FIRST
-        assert header.chroma == tried[-1]
-        assert len(set(tried)) == len(tried) <= 2
-        again.add(len(tried))
+        assert tried == [header.chroma]
+        wanted.add(header.chroma)
         tried.clear()
         (header, *_), *_ = decided(weights, frames, profile, statistics=Statistics())[0].frames
         assert tried == [header.chroma] == [CHROMA_AT_FIRST]
-    assert 2 in again
+        tried.clear()
+    assert len(wanted) > 1
+
+
+def test_a_sample_of_a_keyframe_is_coded_and_nothing_else(weights: Weights) -> None:
+    """Every third row of units, each as if it were alone."""
+    random = np.random.default_rng(3)
+    picture = tuple(random.integers(0, 256, (16 * 13 // s, 16 * 4 // s)).astype(np.uint8) for s in (1, 2, 2))
+    finer = np.zeros((7, 2), np.int8)
+    with ThreadPoolExecutor(2) as pool:
+        planes, rows = sample_keyframe(picture, LOWEST + 60, 10, finer, weights.bases, pool)
+    assert [rows[32 * n : 32 * (n + 1)].all() for n in range(7)] == [n % 3 == 0 for n in range(7)]
+    assert len(rows) == 16 * 13
+    for plane, source, seen in zip(planes, picture, (rows, rows[::2], rows[::2]), strict=True):
+        assert mean_squared_error(plane[seen], source[seen]) < 100
+        assert not plane[~seen].any()
 
 
 # --- damage

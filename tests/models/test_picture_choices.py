@@ -199,7 +199,8 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     prices = price_curve(16.0, price, *CODED_BITS)
     values = {
         "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
-        "weight": np.float32(1), "rates": weights.bases.rates,
+        "weight": np.float32(1), "rates": weights.bases.summed_rates,
+            "ready": np.ones_like(blocks.modes), "unit_row": 0, "begin": 0, "end": (columns + 1) // 2,
         "first": first, "second": second, "references": 2, "midway": False, "whole": whole,
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": price,
         "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,

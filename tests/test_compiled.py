@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled functions: arrays on the stack, one machine code for all constants, none of the interpreter's counters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import TypingError
+
+from nvcodec.compiled import compiled, scratch, zeroed
+
+COUNT = 5
+
+
+@compiled
+def _add(values, n, pair):
+    return values[n] + pair[0]
+
+
+@compiled
+def add_constants(values):
+    """With constants and small integers of several types."""
+    return (
+        _add(values, 2, (1, values))
+        + _add(values, np.uint8(3), (2, values))
+        + _add(values, len(values) - 1, (3, values))
+    )
+
+
+@compiled
+def fill_both(values, out):
+    """One array that begins with zeros, and one that begins with anything, in a loop."""
+    for n in range(len(values)):
+        some, room = zeroed((2, COUNT), np.int32), scratch(COUNT, np.float64)
+        for i in range(COUNT):
+            room[i] = values[n] * i
+            some[i & 1, i] += np.int32(room[i])
+        total = np.int32(0)
+        for i in range(COUNT):
+            total += some[0, i] - some[1, i]
+        out[n] = total
+
+
+def test_constants_do_not_make_another_function() -> None:
+    values = np.arange(10)
+    assert add_constants(values) == 2 + 1 + 3 + 2 + 9 + 3
+    assert len(_add.signatures) <= 1  # none where it was found on the disk
+    assert add_constants(values) == add_constants.py_func(values)
+
+
+def test_arrays_on_the_stack_begin_anew() -> None:
+    values, out = np.arange(100), np.zeros(100, np.int64)
+    fill_both(values, out)
+    assert np.array_equal(out, values * (0 - 1 + 2 - 3 + 4))
+
+
+def test_threads_have_arrays_of_their_own() -> None:
+    values = np.arange(20000)
+    outs = [np.zeros(len(values), np.int64) for _ in range(4)]
+    threads = [threading.Thread(target=fill_both, args=(values, out)) for out in outs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(out, 2 * values) for out in outs)
+
+
+def test_compiled_code_cannot_ask_for_memory() -> None:
+    @compiled
+    def ask(n):  # type: ignore[no-untyped-def]
+        return np.zeros(n)[0]
+
+    @compiled
+    def unknown(n):  # type: ignore[no-untyped-def]
+        return zeroed(n, np.int32)[0]
+
+    for function in (ask, unknown):
+        with pytest.raises(TypingError):
+            function(3)
+
+
+def test_without_a_compiler_the_same_comes_out() -> None:
+    program = (
+        "import numpy as np; import test_compiled as t; out = np.zeros(9, np.int64); t.fill_both(np.arange(9), out)"
+    )
+    program += "; print(out.tolist(), t.add_constants(np.arange(10)))"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split("\n")[0] == f"{list(range(0, 18, 2))} 20"
