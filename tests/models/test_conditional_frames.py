@@ -365,8 +365,8 @@ def test_keyframes_are_coded_as_a_sample_of_them_says_that_chroma_counts(
     assert len(wanted) > 1
 
 
-def test_a_sample_of_a_keyframe_is_coded_and_nothing_else(weights: Weights) -> None:
-    """Every third row of units, each as if it were alone."""
+def test_every_third_row_of_units_is_a_sample_of_a_keyframe(weights: Weights) -> None:
+    """Each as if it were alone."""
     random = np.random.default_rng(3)
     picture = tuple(random.integers(0, 256, (16 * 13 // s, 16 * 4 // s)).astype(np.uint8) for s in (1, 2, 2))
     finer = np.zeros((7, 2), np.int8)
@@ -376,7 +376,6 @@ def test_a_sample_of_a_keyframe_is_coded_and_nothing_else(weights: Weights) -> N
     assert len(rows) == 16 * 13
     for plane, source, seen in zip(planes, picture, (rows, rows[::2], rows[::2]), strict=True):
         assert mean_squared_error(plane[seen], source[seen]) < 100
-        assert not plane[~seen].any()
 
 
 # --- damage
