@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 
 from nvcodec.errors import UsageError
@@ -17,8 +19,10 @@ from nvcodec.rd.schema import CodecRecord, Conditions, Quality
 
 STEPS = (2.0, 17.0, 32.0, 46.0, 60.0)
 HIGHEST_QUALITY = 63
-# Whatever decides the bytes: a change in any of these makes earlier points another codec's.
+# Where code that decides the bytes lives: a change in what a codec uses of these makes earlier points another codec's.
 CODING_PACKAGES = ("nvcodec.codec", "nvcodec.stream", "nvcodec.models", "nvcodec.entropy", "nvcodec.pipeline")
+SHARED = ("nvcodec.stream", "nvcodec.pipeline")  # what every codec's bytes go through
+RECIPES = ("nvcodec.models.implicit.recipes", "nvcodec.models.implicit.coding")
 
 
 def our_codec(name: str, conditions: Conditions, *, threads: int = 1, device: str = "cpu") -> LabCodec:
@@ -70,10 +74,8 @@ def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str |
                 f"codec {codec_name!r} has no model {model_name!r}; there are {', '.join(models) or 'none'}"
             )
         model = models[model_name]
-    own = inspect.getsourcefile(type(codec))
-    code = code_digest(CODING_PACKAGES, [Path(own)] if own else [])
     return (
-        f"nvcodec {package_version('nvcodec')} code {code[:12]}",
+        f"nvcodec {package_version('nvcodec')} code {codec_digest(codec)[:12]}",
         model.sha256.hex() if model else None,
         tuple(getattr(codec, "profiles", ())),
     )
@@ -100,23 +102,53 @@ def unit_nbytes(stream: Path, frames: int) -> list[int]:
     return sizes if len(sizes) == frames else []
 
 
-def code_digest(packages: Iterable[str], files: Iterable[Path] = ()) -> str:
-    """SHA-256 over the Python sources of packages or modules that exist, and of further files."""
-    paths = set(files)
-    for name in packages:
-        try:
-            spec = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            continue
-        if spec is None:
-            continue
-        for folder in spec.submodule_search_locations or []:
-            # Training decides bytes only through the weights, which have a hash of their own.
-            inside = Path(folder).rglob("*.py")
-            paths.update(p for p in inside if "training" not in p.relative_to(folder).parts)
-        if spec.submodule_search_locations is None and spec.origin:
-            paths.add(Path(spec.origin))
+def codec_digest(codec: object) -> str:
+    """SHA-256 over the sources that decide a codec's bytes: its module, stream and pipeline, and all that they import
+    from `CODING_PACKAGES`, directly or not. Implicit codecs name recipes in strings: all recipes count for each.
+    """
+    module = type(codec).__module__
+    start = [module, *SHARED] if not module.startswith("nvcodec.codec.implicit") else [module, *SHARED, *RECIPES]
+    own = inspect.getsourcefile(type(codec))
+    return code_digest(start, [Path(own)] if own else [])
+
+
+def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
+    """SHA-256 over the Python sources of modules (whole packages), what they import from `CODING_PACKAGES`, and
+    further files. Modules that do not exist are left out.
+    """
+    paths, waiting, seen = set(files), [path for name in modules for path in _sources(name, whole=True)], set()
+    while waiting:
+        path = waiting.pop()
+        paths.add(path)
+        for name in _imports(path):
+            # a module's packages are imported before it
+            new = set(accumulate(name.split("."), lambda package, part: f"{package}.{part}")) - seen
+            seen |= new
+            waiting += [p for module in new if module.startswith(CODING_PACKAGES) for p in _sources(module)]
     total = hashlib.sha256()
     for path in sorted(paths, key=lambda p: (p.name, str(p))):
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
+
+
+def _sources(name: str, *, whole: bool = False) -> list[Path]:
+    """Source files of a module; of a package all, or its own file only. Nothing where it does not exist."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return []
+    if spec is None:
+        return []
+    if whole and spec.submodule_search_locations is not None:
+        return [path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py")]
+    return [Path(spec.origin)] if spec.origin else []
+
+
+def _imports(path: Path) -> Iterable[str]:
+    """Modules that a source file imports anywhere in it; of names that may be modules or not, both."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from nvcodec.errors import NvcError
 from nvcodec.models.implicit.fit.losses import picture_loss, psnr_db
 from nvcodec.models.implicit.fit.optimisers import make_optimiser, rate_share, set_rate
+from nvcodec.models.implicit.fit.progress import FitProgress
 from nvcodec.models.implicit.recipe import FitSettings, Recipe
 from nvcodec.models.implicit.representation import Representation
 
@@ -24,20 +25,6 @@ _LAMBDA_RANGE = 1e4
 _CONTROL_FROM = 0.1  # share of the fit before which a target does not steer
 _YUV_WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
 Target = Tensor | tuple[Tensor, Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class FitProgress:
-    """Where a fit stands. psnr_db: mean over the last epoch's pictures; bpp: estimated, of this group; seconds_left:
-    None before it can be known; note: something out of the ordinary, in one line."""
-
-    epoch: int
-    epochs: int | None
-    psnr_db: float
-    bpp: float
-    seconds: float
-    seconds_left: float | None
-    note: str = ""
 
 
 @dataclass(frozen=True)

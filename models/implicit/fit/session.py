@@ -21,8 +21,9 @@ from nvcodec.models.implicit.coding.masks import write_masks
 from nvcodec.models.implicit.colour import frame_from_rgb, frame_from_samples, plane_frames, rgb_frames
 from nvcodec.models.implicit.decoder import pictures_at
 from nvcodec.models.implicit.fit.budget import Budget
-from nvcodec.models.implicit.fit.loop import OUT_OF_MEMORY, Fit, FitLimits, FitProgress, is_out_of_memory, with_limits
+from nvcodec.models.implicit.fit.loop import OUT_OF_MEMORY, Fit, FitLimits, is_out_of_memory, with_limits
 from nvcodec.models.implicit.fit.losses import psnr_db
+from nvcodec.models.implicit.fit.progress import FitProgress
 from nvcodec.models.implicit.fit.state import FitState, load_state, pack_fit, save_state, source_digest, unpack_fit
 from nvcodec.models.implicit.recipe import Recipe
 from nvcodec.models.implicit.representation import Geometry, Representation

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The flagship: a pyramid of frames in time, block motion, latents and a network fitted to each video."""
+"""The flagship: the conditional codec with filters that are fitted to the video and travel with it."""

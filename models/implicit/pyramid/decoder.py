@@ -1,74 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Units to planes: one thread reads symbols while another makes pictures."""
+"""Units of the flagship to frames: the conditional decoder with the filters that a keyframe brings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-import torch
+from dataclasses import replace
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.implicit.pyramid.frame_coder import FrameSymbols, Reconstruction
-from nvcodec.models.implicit.pyramid.prediction import Planes
-from nvcodec.models.implicit.pyramid.units import UnitReader
-from nvcodec.models.memory import keep_freed_memory
+from nvcodec.models.conditional.frame_coder import read_varint
+from nvcodec.models.conditional.picture import Planes
+from nvcodec.models.conditional.sequence import DecidedFrame, VideoDecoder
+from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.implicit.pyramid.taps import read_filters
 
-BLOCK = 32
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+FITTED = 0  # first byte of a keyframe's unit that brings filters; other units begin with how many frames they have
 
-
-def padded_size(height: int, width: int) -> tuple[int, int]:
-    """The picture size that is coded: whole blocks of 32."""
-    return -(-height // BLOCK) * BLOCK, -(-width // BLOCK) * BLOCK
+# what `read` leaves to `rebuild`
+ReadUnit = tuple[VideoDecoder, list[DecidedFrame]]
 
 
 class GopDecoder:
-    """Decodes units in order; planes are uint8 of the video's own size."""
+    """Decodes units in the order in which they were written: `read` may run ahead of `rebuild` in another thread."""
 
-    def __init__(self, height: int, width: int):
-        keep_freed_memory()
-        self.height, self.width = height, width
-        self._reader = UnitReader(*padded_size(height, width))
-        self._reconstruction: Reconstruction | None = None
-        self._ahead = ThreadPoolExecutor(1, "symbols")
+    def __init__(self, weights: Weights, height: int, width: int, threads: int):
+        self._weights, self._size, self._threads = weights, (height, width), threads
+        self._decoder: VideoDecoder | None = None
 
-    def decode(self, payload: bytes, keyframe: bool) -> list[Arrays]:
-        """The frames of a unit in display order. Raises DamagedStreamError for one that cannot be right."""
-        try:
-            with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-                return self._key(payload) if keyframe else self._span(payload)
-        except (IndexError, ValueError, RuntimeError, KeyError) as error:
-            raise DamagedStreamError(f"a unit cannot be decoded ({str(error).splitlines()[0]})") from error
+    def read(self, payload: bytes, keyframe: bool) -> ReadUnit:
+        """Decisions and symbols of a unit. Raises DamagedStreamError for what cannot be."""
+        filters, begin = split_unit(payload)
+        if filters and not keyframe:
+            raise DamagedStreamError("filters stand in a unit that is no keyframe's")
+        if keyframe:
+            self._decoder = None
+            bases = replace(self._weights.bases, filters=read_filters(filters, self._weights.bases.filters))
+            self._decoder = VideoDecoder(replace(self._weights, bases=bases), *self._size, threads=self._threads)
+        if self._decoder is None:
+            raise DamagedStreamError("a group of frames stands where a keyframe must")
+        return self._decoder, self._decoder.read(payload[begin:], keyframe)
 
-    def _key(self, payload: bytes) -> list[Arrays]:
-        self._reconstruction, frame = self._reader.key(payload)
-        return [self._arrays(self._reconstruction.render(frame))]
-
-    def _span(self, payload: bytes) -> list[Arrays]:
-        first, frames = self._reader.span(payload)
-        assert self._reconstruction is not None
-        pictures = {}
-        for frame in self._read_ahead(frames):
-            pictures[frame.step.frame] = self._arrays(self._reconstruction.render(frame))
-        self._reconstruction.forget(first + len(pictures) - 1)
-        return [pictures[first + n] for n in range(len(pictures))]
-
-    def _read_ahead(self, frames: Iterator[FrameSymbols]) -> Iterator[FrameSymbols]:
-        """The next frame's symbols are read while this one is made."""
-        coming = self._ahead.submit(next, frames, None)
-        while (frame := coming.result()) is not None:
-            coming = self._ahead.submit(next, frames, None)
-            yield frame
-
-    def _arrays(self, planes: Planes) -> Arrays:
-        return cut(planes, self.height, self.width)
+    @staticmethod
+    def rebuild(unit: ReadUnit) -> list[Planes]:
+        """Planes of the frames of a unit, in display order."""
+        decoder, frames = unit
+        return decoder.rebuild(frames)
 
 
-def cut(planes: Planes, height: int, width: int) -> Arrays:
-    """Padded planes as uint8 arrays of (height, width)."""
-    half = (height + 1) // 2, (width + 1) // 2
-    y, u, v = planes
-    parts = (y[:height, :width], u[: half[0], : half[1]], v[: half[0], : half[1]])
-    return tuple(np.ascontiguousarray(p.to(torch.uint8).numpy()) for p in parts)  # type: ignore[return-value]
+def split_unit(payload: bytes) -> tuple[bytes, int]:
+    """Fitted filters that a unit brings, and where the conditional codec's unit begins. Raises DamagedStreamError."""
+    if not payload or payload[0] != FITTED:
+        return b"", 0
+    nbytes, begin = read_varint(payload, 1)
+    if nbytes > len(payload) - begin:
+        raise DamagedStreamError(f"fitted filters of {nbytes} bytes in a unit of {len(payload)}")
+    return payload[begin : begin + nbytes], begin + nbytes

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting a GOP: passes of the frame encoder, and the network fitted between them.
+"""The fit of one video: passes of the encoder, filters fitted between them, and the quality that meets the wish.
 
-    pass 1, no network ──► observations ──► fit ──► pass 2 ──► fit further ──► pass 3 ...
+    pass 1, filters that ship ──► sums ──► fit ──► pass 2, fitted filters ──► sums ──► fit further ──► pass 3 ...
 
-Every pass leaves a complete result; the best that meets the wish is kept.
+Every pass is a complete result; the best that meets the wish is kept.
 """
 
 from __future__ import annotations
@@ -11,266 +11,184 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-import torch
 
-from nvcodec.entropy.rans import RansWriter
-from nvcodec.models.implicit.pyramid.block_search import search
-from nvcodec.models.implicit.pyramid.decoder import Arrays, cut, padded_size
-from nvcodec.models.implicit.pyramid.fit import MAX_STEPS, Observations, fit
-from nvcodec.models.implicit.pyramid.frame_coder import STEPS, FrameSymbols, FrameSyntax, Reconstruction
-from nvcodec.models.implicit.pyramid.frame_encoder import FrameEncoder
-from nvcodec.models.implicit.pyramid.prediction import Planes, Reference
-from nvcodec.models.implicit.pyramid.structure import coding_order
-from nvcodec.models.implicit.pyramid.synthesis import Synthesis
-from nvcodec.models.implicit.pyramid.units import KEY_STEP, write_key, write_network, write_span
-from nvcodec.models.memory import keep_freed_memory
+from nvcodec.codec.checksum import planes_crc32
+from nvcodec.errors import NvcError
+from nvcodec.media.types import Frame
+from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.implicit.pyramid.fitting import FilterSums, fit
+from nvcodec.models.implicit.pyramid.passes import Pass, PassSettings, Video, decoded, rgb_psnr_db, run_pass
+from nvcodec.models.implicit.pyramid.taps import read_filters, write_filters
 
-LEVEL_STEPS = (0.45, 0.7, 1.4, 1.8, 2.0, 2.0)  # step of keyframe, anchors, halves, ... against the nominal one
-MAX_PASSES, HURRIED_PASSES = 12, 4  # in all; when time is over and the wished size is not met
-FIT_STEPS = 300  # of a fit when passes are counted
-LEAST_SHARE = 0.95  # of a wished size that is near enough
-RATE_SLOPE = 1.15  # bytes go like step^-1.15
-CROPS = 900  # observations of a GOP
-SPANS = (16, 8, 4)  # frames from one anchor to the next: the longest at which motion still predicts nearly as well
-SPAN_TOLERANCE = 1 / 60  # of the squared step, mean squared error
-TARGET_SHARE = 0.985  # of a wanted size that a pass aims at
+MAX_PASSES, HURRIED_PASSES = 24, 6  # in all; when time is over and the wish is not met
+FITS = 3  # fits after which filters hardly change any more
+LOWEST, HIGHEST = -20.0, 75.0  # qualities there are levels for
+LOOKED_AT = 4  # one frame in so many is looked at for PSNR while fitting
+TYPICAL_BPP, TYPICAL_PSNR_DB = 0.03, 36.0  # of quality 32, where nothing is known yet
+LOG_SLOPE, DB_SLOPE = 0.065, 0.25  # of size and PSNR, for each quality, the same
+LEAST_CHANGE = 0.03  # of quality, less than which one group in a hundred would differ
+NEAR, NEAR_DB = 0.004, 0.03  # that is near enough to a wished size (its logarithm) or PSNR
+AIM, AIM_DB = 0.0015, 0.01  # short of the wish
+WORTH_DB = 0.3  # what a decibel is worth, of the logarithm of the size, where neither is wished for
 
 
 @dataclass(frozen=True)
-class PyramidSettings:
-    """step: nominal luma quantisation step, sample values; nbytes: wanted size, None for that of the step; seconds: to
-    spend; width: channels of the network, 0 for none; span: frames from one anchor to the next, 0 to choose; passes: in
-    all, with fits of FIT_STEPS between them, whatever time that takes; 0: as the seconds allow."""
+class Wish:
+    """quality: where nothing else is wished for; nbytes: of all payloads, at most; psnr_db: in RGB, at least; seconds:
+    to spend; passes: in all, whatever time they take, 0 as the seconds allow."""
 
-    step: float = 24.0
-    chroma_ratio: int = 10
+    quality: float = 32.0
     nbytes: int | None = None
+    psnr_db: float | None = None
     seconds: float = 120.0
-    width: int = 24
-    span: int = 0
-    threads: int = 1
     passes: int = 0
 
+    def met(self, done: Pass) -> bool:
+        """Whether a pass does not miss it."""
+        small = self.nbytes is None or done.nbytes <= self.nbytes
+        return small and (self.psnr_db is None or done.psnr_db >= self.psnr_db)
 
-@dataclass
-class Pass:
-    """One complete result: payload, frames and decoded planes (display order) of each unit."""
+    def missed_by(self, done: Pass) -> float:
+        """How far a pass is from it, 0 or more."""
+        over = 0.0 if self.nbytes is None else math.log(max(1, done.nbytes) / self.nbytes)
+        return max(0.0, over, 0.0 if self.psnr_db is None else self.psnr_db - done.psnr_db)
 
-    step: float
-    units: list[tuple[bytes, list[Arrays]]]
-    squared_error: float  # per sample, mean of frames
+    def near(self, done: Pass) -> bool:
+        """Whether a pass meets it with hardly anything left over."""
+        if not self.met(done):
+            return False
+        if self.nbytes is not None:
+            return math.log(self.nbytes / done.nbytes) < NEAR
+        return self.psnr_db is None or done.psnr_db - self.psnr_db < NEAR_DB
 
-    @property
-    def nbytes(self) -> int:
-        """Of all payloads."""
-        return sum(len(payload) for payload, _ in self.units)
+    def first_quality(self, pixels: int) -> float:
+        """Where to begin; pixels: of all frames."""
+        if self.nbytes is not None:
+            guess = 32 + math.log(8 * self.nbytes / pixels / TYPICAL_BPP) / LOG_SLOPE
+        elif self.psnr_db is not None:
+            guess = 32 + (self.psnr_db - TYPICAL_PSNR_DB) / DB_SLOPE
+        else:
+            return self.quality
+        return _limited(round(guess))
 
-    @property
-    def psnr_db(self) -> float:
-        """Of all samples."""
-        return 10 * math.log10(255**2 / max(self.squared_error, 1e-9))
+    def next_quality(self, passes: list[Pass]) -> float:
+        """The quality that should meet it, by what passes made: between the nearest on both sides where there are
+        such, of passes with the newest filters."""
+        if self.nbytes is not None:
+            values = [math.log(max(1, done.nbytes)) for done in passes]
+            target, slope = math.log(self.nbytes) - AIM, LOG_SLOPE
+        elif self.psnr_db is not None:
+            values = [done.psnr_db for done in passes]
+            target, slope = self.psnr_db + AIM_DB, DB_SLOPE
+        else:
+            return self.quality
+        quality, value = passes[-1].quality, values[-1]
+        same = [(done.quality, v) for done, v in zip(passes, values, strict=True) if done.filters == passes[-1].filters]
+        below = max((point for point in same if point[1] <= target), default=None)
+        above = min((point for point in same if point[1] > target), default=None)
+        if below is None or above is None or below[0] >= above[0]:
+            return _limited(quality + (target - value) / slope)
+        share = (target - below[1]) / (above[1] - below[1])
+        return below[0] + min(max(share, 0.1), 0.9) * (above[0] - below[0])
 
 
-Progress = Callable[[int, Pass, float, float, str], None]
+# number of the pass, the pass, seconds so far and left, a note
+Report = Callable[[int, Pass, float, float, str], None]
 
 
-class GopEncoder:
-    """Encodes frames (Y (H, W), U, V uint8) as one GOP.
+class VideoFit:
+    """Fits one video. ``notes``: what a user should know; ``interrupted``: Ctrl-C ended it."""
 
-    report: called after each pass with its number, the pass, seconds so far and left, and a note. ``notes``: what a
-    user should know; ``interrupted``: Ctrl-C ended the fit after at least one pass.
-    """
-
-    def __init__(self, frames: list[Arrays], settings: PyramidSettings, report: Progress | None = None):
-        keep_freed_memory()
-        torch.set_num_threads(settings.threads)
-        self.settings, self._report = settings, report
+    def __init__(
+        self, video: Video, weights: Weights, wish: Wish, settings: PassSettings, report: Report | None = None
+    ):
         self.notes: list[str] = []
         self.interrupted = False
-        self._shape = frames[0][0].shape
-        self._height, self._width = padded_size(*self._shape)
-        self._frames = [self._padded(frame) for frame in frames]
-        self._pool = ThreadPoolExecutor(settings.threads)
-        self._seeds: dict[tuple[int, int], np.ndarray] = {}
-        self._ends: dict[int, int] = {}
+        self._video, self._weights, self._wish, self._settings = video, weights, wish, settings
+        self._report = report
         self._best: Pass | None = None
 
-    def encode(self) -> Pass:
-        """Passes and fits for about the seconds given; at least one pass, more until a wished size is met."""
+    def run(self) -> Pass:
+        """The best pass; at least one is made, more until the wish is met. After Ctrl-C in the first pass, what had
+        come out of it; raises KeyboardInterrupt when that is nothing."""
         try:
             self._passes()
         except KeyboardInterrupt:
-            if self._best is None:
-                raise
             self.interrupted = True
-        assert self._best is not None
-        wish = self.settings.nbytes
-        if wish is not None and self._best.nbytes > wish:
-            self.notes.append(f"{self._best.nbytes} bytes is as near as it came to {wish}")
+        if self._best is None:
+            raise KeyboardInterrupt
+        wish = self._wish
+        if not wish.met(self._best):
+            reached = f"{self._best.nbytes} bytes" if wish.nbytes is not None else f"{self._best.psnr_db:.2f} dB"
+            wanted = f"{wish.nbytes} bytes" if wish.nbytes is not None else f"{wish.psnr_db:g} dB"
+            self.notes.append(f"{reached} is as near as it came to {wanted}")
         return self._best
 
+    def psnr_db(self, best: Pass) -> float:
+        """PSNR in RGB of all frames of a pass, as a decoder makes them. Raises NvcError when those are others."""
+        scores: list[float] = []
+        planes = decoded(best.units, self._weights, self._video, self._settings.threads)
+        for unit in best.units:
+            frames = list(islice(planes, unit.frames))
+            if planes_crc32(Frame(*frame) for frame in frames) != unit.planes_crc32:
+                raise NvcError("the decoder makes other pixels than the encoder did: please report this video")
+            scores += [rgb_psnr_db(self._video, number, frame) for number, frame in enumerate(frames, len(scores))]
+        return float(np.mean(scores))
+
     def _passes(self) -> None:
-        start, settings = time.monotonic(), self.settings
-        network: Synthesis | None = None
-        step, note, fitted = settings.step, "no network yet", 0
+        start, wish = time.monotonic(), self._wish
+        shipped = self._weights.bases.filters
+        pixels = len(self._video.frames) * self._video.width * self._video.height
+        quality, filters, note = wish.first_quality(pixels), b"", "filters as they ship"
+        done: list[Pass] = []
         for number in range(1, MAX_PASSES + 1):
             began = time.monotonic()
-            observations = Observations(max(1, CROPS // max(1, len(self._frames) - 1)))
-            watch = settings.width > 0 and len(self._frames) > 1
-            done = self.run(step, network, observations if watch else None)
-            self._best = self._better(self._best, done)
-            step = self._next_step(done)
+            sums = FilterSums(read_filters(filters, shipped)) if number <= FITS and wish.passes != number else None
+            made = self._run(quality, filters, sums)
+            done.append(made)
+            self._best = self._better(self._best, made)
             now = time.monotonic()
-            took, left = now - began, settings.seconds - (now - start)
+            took, left = now - began, wish.seconds - (now - start)
             if self._report is not None:
-                self._report(number, done, now - start, left, note)
-            wish = settings.nbytes
-            met = wish is None or LEAST_SHARE <= self._best.nbytes / wish <= 1
-            late = left < took
-            if number == settings.passes or (not settings.passes and late and (met or number >= HURRIED_PASSES)):
+                self._report(number, made, now - start, max(0.0, left), note)
+            if number == wish.passes:
                 return
-            if not watch or (late and not settings.passes):
-                if met and not watch:
-                    return
-                continue
-            network = _thawed(network) if network is not None else _new_network(settings.width)
-            # half of the time for a first fit that later passes build on, all of it for the last
-            rest = left - 1.1 * took
-            seconds, steps = rest if rest < 2.5 * took or fitted else 0.5 * rest, MAX_STEPS
-            if settings.passes:
-                seconds, steps = math.inf, FIT_STEPS
-            share = fit(network, observations, settings.chroma_ratio, max(1.0, seconds), steps, fitted)
-            fitted += 1
-            note = f"network leaves {100 * share:.1f}% of the squared error"
+            late = not wish.passes and left < 1.1 * took
+            following = wish.next_quality(done)
+            settled = sums is None and (wish.near(self._best) or abs(following - quality) < LEAST_CHANGE)
+            if (late and (wish.met(self._best) or number >= HURRIED_PASSES)) or settled:
+                return
+            if sums is not None:
+                filters = write_filters(fit(sums, shipped, made.keyframes))
+            quality, note = following, f"{len(filters)} bytes of fitted filters"
 
-    def run(self, step: float, network: Synthesis | None, observations: Observations | None = None) -> Pass:
-        """One pass over all frames at a nominal step."""
-        if network is not None:
-            write_network(network)  # passes are made with the weights that decoders will have
-        writer = RansWriter()
-        syntax = FrameSyntax(self._height, self._width)
-        reconstruction = Reconstruction(self._height, self._width, self.settings.chroma_ratio, network)
-        encoder = FrameEncoder(syntax, reconstruction, self._seeds_of, self._pool)
-        units, errors, ends = [], [], self._span_ends()
-        last = 0
+    def _run(self, quality: float, filters: bytes, sums: FilterSums | None) -> Pass:
+        made = Pass(quality, filters)
+        try:
+            run_pass(self._video, self._weights, quality, filters, self._settings, sums, LOOKED_AT, made)
+        except KeyboardInterrupt:
+            if self._best is None and made.units:
+                self._best = made
+            raise
+        return made
 
-        def code(order, writer: RansWriter) -> tuple[list[FrameSymbols], dict[int, Arrays]]:  # type: ignore[no-untyped-def]
-            symbols, pictures = [], {}
-            for place in order:
-                original = self._original(place.frame)
-
-                def observe(frame: FrameSymbols, past: Planes, future: Planes, mean: Planes, original=original) -> None:  # type: ignore[no-untyped-def]
-                    if observations is not None:
-                        observations.add(frame, past, future, mean, original)
-
-                with torch.inference_mode():
-                    frame, planes = encoder.encode(
-                        place, _nearest(step * LEVEL_STEPS[min(place.level + 1, 5)]), original, writer, observe
-                    )
-                symbols.append(frame)
-                pictures[place.frame] = cut(planes, *self._shape)
-                errors.append(_squared_error(pictures[place.frame], cut(original, *self._shape)))
-            return symbols, pictures
-
-        symbols, pictures = code([KEY_STEP], writer)
-        count = writer.count
-        units.append(
-            (
-                write_key(network, self.settings.chroma_ratio, symbols[0].quantiser, count, writer.finish()),
-                [pictures[0]],
-            )
-        )
-        while last < len(self._frames) - 1:
-            end = ends[last]
-            writer = RansWriter()
-            symbols, pictures = code(coding_order(last, end), writer)
-            count = writer.count
-            units.append((write_span(symbols, count, writer.finish()), [pictures[n] for n in sorted(pictures)]))
-            last = end
-            syntax.forget(last)
-            reconstruction.forget(last)
-        return Pass(step, units, float(np.mean(errors)))
-
-    def _span_ends(self) -> dict[int, int]:
-        """The next anchor after each, by number; found once."""
-        final = len(self._frames) - 1
-        start = max(self._ends.values(), default=0)
-        while start < final:
-            fixed = self.settings.span
-            self._ends[start] = min(start + fixed, final) if fixed else self._span_end(start, final)
-            start = self._ends[start]
-        return self._ends
-
-    def _span_end(self, start: int, final: int) -> int:
-        errors = {}
-        for span in reversed(SPANS):
-            end = min(start + span, final)
-            if end not in errors:
-                luma = Reference(self._original(start)).predict_luma(
-                    self._seeds_of(end, start).repeat(2, 0).repeat(2, 1)
-                )
-                errors[end] = float((luma - self._original(end)[0]).square().mean())
-        least = min(errors.values())
-        return max(end for end, error in errors.items() if error <= least + SPAN_TOLERANCE * self.settings.step**2)
-
-    def _better(self, best: Pass | None, done: Pass) -> Pass:
-        """The result to keep: one that meets the wished size if there is one, then the newest."""
-        wish = self.settings.nbytes
-        if best is None or wish is None:
-            return done
-        if (done.nbytes <= wish) != (best.nbytes <= wish):
-            return done if done.nbytes <= wish else best
-        if done.nbytes > wish:
-            return done if done.nbytes < best.nbytes else best
-        return done if done.psnr_db > best.psnr_db else best
-
-    def _next_step(self, done: Pass) -> float:
-        wish = self.settings.nbytes
-        if wish is None:
-            return done.step
-        return done.step * (done.nbytes / (wish * TARGET_SHARE)) ** (1 / RATE_SLOPE)
-
-    def _seeds_of(self, frame: int, other: int) -> np.ndarray:
-        if (frame, other) not in self._seeds:
-            lumas = (torch.from_numpy(self._frames[n][0]).float() for n in (frame, other))
-            self._seeds[frame, other] = search(*lumas, abs(frame - other))
-        return self._seeds[frame, other]
-
-    def _padded(self, frame: Arrays) -> Arrays:
-        sizes = ((self._height, self._width),) + ((self._height // 2, self._width // 2),) * 2
-        return tuple(
-            np.pad(p, ((0, h - p.shape[0]), (0, w - p.shape[1])), mode="edge")
-            for p, (h, w) in zip(frame, sizes, strict=True)
-        )  # type: ignore[return-value]
-
-    def _original(self, number: int) -> Planes:
-        return tuple(torch.from_numpy(p).float() for p in self._frames[number])  # type: ignore[return-value]
+    def _better(self, best: Pass | None, made: Pass) -> Pass:
+        """The one to keep."""
+        if best is None:
+            return made
+        wish, pair = self._wish, (best, made)
+        if not (wish.met(best) and wish.met(made)):
+            return min(pair, key=wish.missed_by)
+        if wish.nbytes is not None:
+            return max(pair, key=lambda one: one.psnr_db)
+        if wish.psnr_db is not None:
+            return min(pair, key=lambda one: one.nbytes)
+        return min(pair, key=lambda one: math.log(max(1, one.nbytes)) - WORTH_DB * one.psnr_db)
 
 
-def _nearest(step: float) -> int:
-    eighths = np.log(np.array(STEPS))
-    return int(np.abs(eighths - math.log(step * 8)).argmin())
-
-
-def _squared_error(a: Arrays, b: Arrays) -> float:
-    """Mean over luma and chroma samples alike."""
-    total = sum(float(((x.astype(np.float32) - y) ** 2).sum()) for x, y in zip(a, b, strict=True))
-    return total / sum(x.size for x in a)
-
-
-def _new_network(width: int) -> Synthesis:
-    """The same initial weights every time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Synthesis(width)
-
-
-def _thawed(network: Synthesis) -> Synthesis:
-    """A copy that can be trained on."""
-    copy = Synthesis(network.width)
-    copy.load_state_dict(network.state_dict())
-    return copy
+def _limited(quality: float) -> float:
+    return min(HIGHEST, max(LOWEST, quality))
