@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity, SequenceDecoder, SequenceEncoder
@@ -14,8 +15,9 @@ from nvcodec.models import zoo
 
 if TYPE_CHECKING:
     from nvcodec.models.implicit.pyramid.decoder import ReadUnit
-    from nvcodec.models.implicit.pyramid.encoder import Report, Wish
+    from nvcodec.models.implicit.pyramid.encoder import Report
     from nvcodec.models.implicit.pyramid.passes import CodedFrames, Pass, PassSettings
+    from nvcodec.models.implicit.pyramid.wish import Wish
 
 SYNTAX_VERSION = 2  # 1 was never released
 MODEL = "conditional-s"
@@ -43,6 +45,7 @@ OPTIONS = {
     "gop": _Option(1, 1 << 20, whole=True),
     "epochs": _Option(1, 24, whole=True),
 }
+FILES = ("resume", "preview")  # options that name one
 GOALS = ("bpp", "target_nbytes", "psnr_db")
 
 
@@ -93,8 +96,10 @@ def _options(given: dict[str, Any]) -> dict[str, float]:
     numbers = {}
     for name, value in given.items():
         option = OPTIONS.get(name)
+        if name in FILES:
+            continue
         if option is None:
-            raise UsageError(f"codec pyramid has no option {name!r} (it has: {', '.join(OPTIONS)})")
+            raise UsageError(f"codec pyramid has no option {name!r} (it has: {', '.join([*OPTIONS, *FILES])})")
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -145,7 +150,8 @@ class PyramidEncoder:
 
         colour = self._video.colour
         video = Video([frame.planes for frame in self._frames], colour.matrix, colour.full_range)
-        fit = VideoFit(video, self._weights, self._wish(), self._pass_settings(), self._report())
+        resume, preview = (Path(path) if path else None for path in map(self._settings.options.get, FILES))
+        fit = VideoFit(video, self._weights, self._wish(), self._pass_settings(), self._report(), resume, preview)
         best = fit.run()
         self.interrupted, self.notes = fit.interrupted, fit.notes
         self.psnr_db = fit.psnr_db(best)
@@ -158,7 +164,7 @@ class PyramidEncoder:
         return PassSettings(self._settings.preset, period, self._settings.threads)
 
     def _wish(self) -> Wish:
-        from nvcodec.models.implicit.pyramid.encoder import Wish
+        from nvcodec.models.implicit.pyramid.wish import Wish
 
         options, count = self._options, len(self._frames)
         nbytes = options.get("target_nbytes")

@@ -116,7 +116,8 @@ def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
     """SHA-256 over the Python sources of modules (whole packages), what they import from `CODING_PACKAGES`, and
     further files. Modules that do not exist are left out.
     """
-    paths, waiting, seen = set(files), [path for name in modules for path in _sources(name, whole=True)], set()
+    paths, seen = set(files), set[str]()
+    waiting = [path for name in modules for path in _sources(name, whole=True)]
     while waiting:
         path = waiting.pop()
         paths.add(path)

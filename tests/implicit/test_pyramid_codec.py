@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from implicit_clips import moving, write_y4m
+from PIL import Image
 
 from nvcodec.api import decode, encode, probe
 from nvcodec.codec.protocol import EncodeSettings, SequenceDecoder
 from nvcodec.codec.registry import get_codec
-from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
+from nvcodec.errors import DamagedStreamError, NvcError, UnsupportedError, UsageError
 from nvcodec.media.types import VideoFormat
+from nvcodec.models.implicit.fit.progress import FitProgress
 from nvcodec.models.implicit.pyramid.decoder import split_unit
+from nvcodec.models.implicit.pyramid.wish import Wish
+from nvcodec.pipeline.report import EncodeReport
 from nvcodec.stream import StreamReader, Unit
 
 WIDTH, HEIGHT, FRAMES = 70, 50, 12
@@ -77,9 +81,11 @@ def test_other_processes_and_thread_counts_decode_what_the_encoder_saw(stream: P
 
 @pytest.fixture(scope="module")
 def fitted(bikes_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real frames, in which filters are worth their bytes; two keyframes."""
+    """Real frames with two keyframes, the pass with fitted filters, whether or not it is the better one."""
     path = tmp_path_factory.mktemp("pyramid") / "bikes.nvc"
-    encode(bikes_path, path, codec="pyramid", quality=36, frames=(60, 72), intra_period=6, options=FAST)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wish, "better", lambda *_: True)
+        encode(bikes_path, path, codec="pyramid", quality=36, frames=(60, 72), intra_period=6, options=FAST)
     return path
 
 
@@ -148,6 +154,38 @@ def test_ctrl_c_keeps_the_best_pass(clip: Path, tmp_path: Path) -> None:
     assert report.interrupted
     assert report.frames == FRAMES
     decode(tmp_path / "cut.nvc", tmp_path / "cut.yuv", verify=True, pixel_format="yuv420p")
+
+
+def test_a_fit_goes_on_where_it_stood(clip: Path, tmp_path: Path) -> None:
+    resume, preview = tmp_path / "fit.resume", tmp_path / "look.png"
+    wish = {"target_nbytes": 1500}
+
+    def interrupted_after(count: int) -> EncodeReport:
+        passes = []
+
+        def stop(_: int, state: FitProgress) -> None:
+            passes.append(state.epoch)
+            if len(passes) == count:
+                raise KeyboardInterrupt
+
+        options = {**wish, "resume": resume, "preview": preview}
+        out = tmp_path / "part.nvc"
+        return encode(clip, out, codec="pyramid", threads=1, overwrite=True, on_fit=stop, options=options)
+
+    assert interrupted_after(2).interrupted
+    assert not interrupted_after(99).interrupted  # goes on with the third
+    encode(clip, tmp_path / "whole.nvc", codec="pyramid", threads=1, options=wish)
+    assert (tmp_path / "part.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
+    with Image.open(preview) as picture:
+        assert picture.size == (WIDTH, 2 * HEIGHT)
+    other = tmp_path / "other.y4m"
+    write_y4m(other, moving(FRAMES, WIDTH, HEIGHT, phase=1.0), WIDTH, HEIGHT)
+    with pytest.raises(UsageError, match="resumes source"):
+        encode(other, tmp_path / "other.nvc", codec="pyramid", options={**wish, "resume": resume})
+    resume.write_bytes(b"no such thing")
+    with pytest.raises(NvcError, match="not a resume file"):
+        encode(clip, tmp_path / "other.nvc", codec="pyramid", options={**wish, "resume": resume})
+    assert not (tmp_path / "other.nvc").exists()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from nvcodec.models.implicit.fit.loop import OUT_OF_MEMORY, Fit, FitLimits, is_o
 from nvcodec.models.implicit.fit.losses import psnr_db
 from nvcodec.models.implicit.fit.progress import FitProgress
 from nvcodec.models.implicit.fit.state import FitState, load_state, pack_fit, save_state, source_digest, unpack_fit
+from nvcodec.models.implicit.preview import write_pair
 from nvcodec.models.implicit.recipe import Recipe
 from nvcodec.models.implicit.representation import Geometry, Representation
 from nvcodec.models.implicit.unit import decode_unit, read_unit, write_unit
@@ -233,8 +234,6 @@ def masked(target: Tensor, mask: Tensor) -> Tensor:
 
 def write_preview(path: Path, representation: Representation, target: Tensor) -> None:
     """The middle frame, source above fit, as PNG; appears whole or not at all."""
-    from PIL import Image
-
     middle = representation.geometry.frames // 2
     was_training = representation.training
     representation.eval()
@@ -246,10 +245,4 @@ def write_preview(path: Path, representation: Representation, target: Tensor) ->
         made_rgb = grey.expand(3, -1, -1)
     else:
         made_rgb = (255 * made[0].float().clamp(0, 1)).round().to(torch.uint8).cpu()
-    picture = torch.cat([target[middle], made_rgb], 1).permute(1, 2, 0).numpy()
-    temporary = path.with_name(f".{path.name}.part.png")
-    try:
-        Image.fromarray(picture).save(temporary, "PNG")
-        temporary.replace(path)
-    except OSError as exc:
-        raise NvcError(f"{path}: preview cannot be written: {exc.strerror or exc}") from exc
+    write_pair(path, *(rgb.permute(1, 2, 0).cpu().numpy() for rgb in (target[middle], made_rgb)))

@@ -20,7 +20,6 @@ from nvcodec.models.transform import CHROMA_WEIGHT, Filters
 
 SWEEPS = 6  # of coordinate descent
 FITTED_BITS, ZERO_BITS, FIRST_BITS, DOUBLING_BITS = 2.0, 0.6, 3.0, 1.8  # of a class, of a tap that stays, that differs
-DEPENDENTS = 2.0  # how often an error less is an error less: others are predicted from most frames
 
 
 class FilterSums:
@@ -73,7 +72,7 @@ class FilterSums:
 def fit(sums: FilterSums, shipped: Filters, keyframes: int) -> tuple[np.ndarray, ...]:
     """Differences to the filters that ship, as `write_filters` takes them; keyframes: how often they are told."""
     differences = no_differences()
-    for r, price in enumerate(sums.prices() * keyframes / DEPENDENTS):
+    for r, price in enumerate(sums.prices() * keyframes):
         for n in range(COMPONENTS):
             products = sums.luma[r] if n == 0 else sums.chroma[r, :, n - 1]
             taps = shipped.luma[r] if n == 0 else shipped.chroma[r, :, n - 1]

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.implicit.pyramid.decoder import FITTED, GopDecoder
 from nvcodec.models.implicit.pyramid.fitting import FilterSums
 from nvcodec.models.implicit.pyramid.taps import read_filters
+from nvcodec.models.implicit.pyramid.wish import Measured
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Video:
         """Of luma."""
         return self.frames[0][0].shape[1]
 
+    def facts(self) -> dict[str, Any]:
+        """What tells it from other videos."""
+        digest = hashlib.sha256()
+        for plane in (plane for planes in self.frames for plane in planes):
+            digest.update(np.ascontiguousarray(plane).data)
+        size = f"{self.width}x{self.height}"
+        return {"picture": size, "frames": len(self.frames), "source": digest.hexdigest()}
+
 
 @dataclass(frozen=True)
 class PassSettings:
@@ -47,6 +58,10 @@ class PassSettings:
     preset: str
     intra_period: int
     threads: int
+
+    def facts(self) -> dict[str, Any]:
+        """What decides what passes make."""
+        return {"preset": self.preset, "intra period": self.intra_period}
 
 
 @dataclass(frozen=True)
@@ -61,12 +76,14 @@ class CodedFrames:
 
 @dataclass
 class Pass:
-    """What a pass made: the quality and filters (as bytes) it was made with, units, PSNR in RGB of frames looked at."""
+    """What a pass made: the quality and filters (as bytes) it was made with, units, PSNR in RGB of frames looked at,
+    and the middle frame."""
 
     quality: float
     filters: bytes
     units: list[CodedFrames] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    middle: Planes | None = None
 
     @property
     def nbytes(self) -> int:
@@ -87,6 +104,11 @@ class Pass:
     def psnr_db(self) -> float:
         """Mean of the frames that were looked at."""
         return float(np.mean(self.scores)) if self.scores else math.nan
+
+    @property
+    def measured(self) -> Measured:
+        """In four numbers."""
+        return Measured(self.quality, self.filters, self.nbytes, self.psnr_db)
 
 
 class _Encoder(VideoEncoder):
@@ -111,42 +133,39 @@ class _Encoder(VideoEncoder):
 
 
 def run_pass(
-    video: Video,
-    weights: Weights,
-    quality: float,
-    filters: bytes,
-    settings: PassSettings,
-    sums: FilterSums | None,
-    every: int,
-    result: Pass,
+    video: Video, weights: Weights, settings: PassSettings, sums: FilterSums | None, every: int, result: Pass
 ) -> None:
-    """Code all frames into ``result``, which holds what came out when Ctrl-C ends it early.
+    """Code all frames into ``result``, whose quality and filters are set already, and which holds what came out when
+    Ctrl-C ends it early.
 
-    quality: -20..75; of one in between, groups take the whole qualities on both sides in turn. filters: fitted, as
-    bytes; sums: sees each frame before restoration; every: how many frames there are to one that PSNR looks at.
+    Of a quality between whole ones groups take those on both sides in turn. sums: sees each frame before restoration;
+    every: how many frames there are to one that PSNR looks at.
     """
-    bases = replace(weights.bases, filters=read_filters(filters, weights.bases.filters))
-    whole, part = math.floor(quality), quality - math.floor(quality)
+    bases = replace(weights.bases, filters=read_filters(result.filters, weights.bases.filters))
+    whole, part = math.floor(result.quality), result.quality - math.floor(result.quality)
     encoder = _Encoder(replace(weights, bases=bases), video, whole, settings, sums)
     try:
         for number, planes in enumerate(video.frames):
             group = number // GROUP
             encoder.ask(whole + math.floor((group + 1) * part) - math.floor(group * part))
-            _take(encoder.push(planes), video, filters, every, result)
-        _take(encoder.flush(), video, filters, every, result)
+            _take(encoder.push(planes), video, every, result)
+        _take(encoder.flush(), video, every, result)
     except BaseException:
         encoder.abandon()
         raise
 
 
-def _take(units: list[Unit], video: Video, filters: bytes, every: int, result: Pass) -> None:
+def _take(units: list[Unit], video: Video, every: int, result: Pass) -> None:
     """Keep what came out, but for its planes."""
+    filters = result.filters
     for unit in units:
         head = bytes([FITTED]) + varint(len(filters)) + filters if unit.keyframe and filters else b""
         crc = planes_crc32(Frame(*planes) for planes in unit.planes)
         for number, planes in enumerate(unit.planes, result.frames):
             if number % every == 0:
                 result.scores.append(rgb_psnr_db(video, number, planes))
+            if number == len(video.frames) // 2:
+                result.middle = planes
         result.units.append(CodedFrames(head + unit.payload, unit.keyframe, len(unit.planes), crc))
 
 
