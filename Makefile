@@ -18,7 +18,7 @@ export PYTHONUTF8 := 1
 
 test: lint
 	-@$(BIN)/python scripts/get_chromium.py
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 demo: $(READY)
 	$(BIN)/python scripts/demo.py

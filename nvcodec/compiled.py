@@ -11,9 +11,12 @@ folder (or NUMBA_CACHE_DIR), or in a temporary one where that cannot be written.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import logging
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -31,6 +34,7 @@ from numba.np.arrayobj import make_array, populate_array
 # of loops around sums of indices are not vector instructions.
 place = np.uint64
 
+_HELPS = "NVC_COMPILES_FOR_ANOTHER"  # in the environment of a process that `announce` started
 _SOURCES = ("entropy/binary.py", "entropy/mixing.py", "models/kernels", "models/transform.py")
 
 
@@ -134,9 +138,17 @@ def sources() -> list[Path]:
 
 
 def announce() -> None:
-    """Say so when the first use on this machine will take longer, as far as the disk shows."""
-    if not any(folder().rglob("*.nbi")):
-        logging.getLogger("nvcodec").info("compiling for this processor: a few minutes, only this time")
+    """Say so when the first use on this machine will take longer, as far as the disk shows, and get help with it from
+    another process if there is a processor for one."""
+    if config.DISABLE_JIT or any(folder().rglob("*.nbi")):
+        return
+    logging.getLogger("nvcodec").info("compiling for this processor: a few minutes, only this time")
+    if (os.cpu_count() or 1) > 1 and _HELPS not in os.environ:
+        command, environment = [sys.executable, "-m", "nvcodec.warm"], {**os.environ, _HELPS: "1"}
+        helper = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        atexit.register(helper.kill)
 
 
 def _user_cache() -> Path:

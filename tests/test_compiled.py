@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numba import TypingError
 
+import nvcodec.compiled as compiled_module
 from nvcodec.compiled import compiled, scratch, zeroed
 
 COUNT = 5
@@ -93,3 +96,60 @@ def test_without_a_compiler_the_same_comes_out() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split("\n")[0] == f"{list(range(0, 18, 2))} 20"
+
+
+WARM = """
+import gc, io, json
+from numba.core.dispatcher import Dispatcher
+import nvcodec
+from nvcodec import warm
+from nvcodec.media.test_pattern import moving_pattern, pattern_format
+
+def known():
+    found = (f for f in gc.get_objects() if isinstance(f, Dispatcher))
+    return {(f.py_func.__module__, f.py_func.__qualname__, str(s)) for f in found for s in f.signatures}
+
+encoder, decoder = nvcodec.Encoder(pattern_format(64, 48), quality=32), nvcodec.Decoder()
+stream = b"".join([encoder.encode(*frame.planes) for frame in moving_pattern(64, 48, 13)]) + encoder.finish()
+decoder.decode(stream)
+decoder.finish()
+used = known()
+warm.main()
+print(json.dumps([sorted(known() - used), sorted({name for _, name, _ in used})]))
+"""
+
+
+@pytest.mark.usefixtures("compiled_kernels")
+def test_what_is_compiled_ahead_is_what_coding_uses() -> None:
+    done = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    idle, used = json.loads(done.stdout)
+    assert idle == []
+    assert {"choose_blocks", "encode_intra", "code_latents"} <= set(used)
+
+
+@pytest.mark.parametrize(("processors", "helpers"), [(2, 1), (1, 0)])
+def test_a_first_use_gets_help_once(
+    processors: int, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    class Process:
+        def __init__(self, command: list[str], **options: Any):
+            assert options["env"]["NVC_COMPILES_FOR_ANOTHER"] == "1"
+            started.append(command)
+
+        def kill(self) -> None:
+            """Not running."""
+
+    monkeypatch.setattr(compiled_module, "folder", lambda: tmp_path)
+    monkeypatch.setattr(compiled_module.subprocess, "Popen", Process)
+    monkeypatch.setattr(compiled_module.os, "cpu_count", lambda: processors)
+    compiled_module.announce()
+    assert len(started) == helpers
+    monkeypatch.setenv("NVC_COMPILES_FOR_ANOTHER", "1")
+    compiled_module.announce()
+    monkeypatch.delenv("NVC_COMPILES_FOR_ANOTHER")
+    (tmp_path / "kernel.nbi").touch()
+    compiled_module.announce()
+    assert len(started) == helpers
