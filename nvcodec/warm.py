@@ -29,13 +29,13 @@ def main() -> None:
     weights = zoo.load(DEFAULT_MODEL, zoo.find(DEFAULT_MODEL).sha256)
     rows, columns = HEIGHT // 16, WIDTH // 16
     coder, symbols = FrameCoder(weights, rows, columns), np.zeros((rows, columns, SAMPLES), np.int16)
-    for number, references in enumerate(((), (0,))):
-        header = FrameHeader(LEVEL, CHROMA, True, number, references)
+    for number, slots in enumerate(((), (0,))):
+        header = FrameHeader(LEVEL, CHROMA, True, number, slots)
         coder.encode(header, number, Blocks(rows, columns), symbols)
     pictures = [frame.planes for frame in moving_pattern(WIDTH, HEIGHT, 3)]
     references = [
         Reference(
-            tuple(padded(plane, PAD // 2 if part else PAD) for part, plane in enumerate(pictures[number])),
+            tuple(padded(plane, PAD // 2 if part else PAD) for part, plane in enumerate(pictures[number])),  # type: ignore[arg-type]
             Blocks(rows, columns), LEVEL, number,
         )
         for number in (0, 2)

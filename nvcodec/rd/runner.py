@@ -71,17 +71,18 @@ def run_plan(plan: Plan, results: ResultsFolder, progress: Progress | None = Non
 
     A codec that fails on a clip, or a clip that cannot be read, does not stop the others: see ``Outcome.failures``,
     also written to the folder. Ctrl-C ends the workers and leaves the folder with every finished point. A full disk
-    or a result that contradicts a stored one ends the run with NvcError.
+    or a result that contradicts a stored one ends the run with NvcError, and so does another process in this folder.
     """
     progress = progress or Progress(sys.stderr)
     tasks, outcome = _tasks(plan, results)
-    progress.start(len(tasks), outcome.already)
-    if tasks:
-        environment = _environment()
-        with tempfile.TemporaryDirectory(prefix="nvc-rd-", dir=plan.temporary) as folder:
-            _Run(plan, results, outcome, progress, Path(folder), environment).all(tasks)
-    progress.finish()
-    results.write_failures(outcome.failures)
+    with results.alone():
+        progress.start(len(tasks), outcome.already)
+        if tasks:
+            environment = _environment()
+            with tempfile.TemporaryDirectory(prefix="nvc-rd-", dir=plan.temporary) as folder:
+                _Run(plan, results, outcome, progress, Path(folder), environment).all(tasks)
+        progress.finish()
+        results.write_failures(outcome.failures)
     return outcome
 
 

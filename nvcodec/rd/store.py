@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.rd.schema import (
@@ -28,6 +31,8 @@ from nvcodec.rd.schema import (
     point_to_json,
     read_text,
 )
+
+fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 FOLDER_FILE = "results.json"
 FAILURES_FILE = "failures.json"
@@ -111,6 +116,24 @@ class ResultsFolder:
                 points[point.key], files[point.key] = point, file
         _require_one_content_per_name(points.values())
         return cls(path, points)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from measuring into this folder meanwhile, where the system can; NvcError if one is at
+        it."""
+        if fcntl is None:
+            yield
+            return
+        with (self.path / FOLDER_FILE).open("rb") as marker:
+            try:
+                fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NvcError(
+                    f"{self.path}: another process is measuring into this folder; wait for it, or name another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
 
     def add(self, point: Point) -> Path:
         """Write one point atomically; NvcError if another result is there for its key or its clip's name."""

@@ -233,3 +233,16 @@ def test_a_write_that_does_not_fit_leaves_nothing(tmp_path):
     assert target.read_text() == "old"
     write_atomic(target, "new")
     assert Path(target).read_text() == "new"
+
+
+def test_a_folder_is_measured_into_by_one_process_at_a_time(tmp_path):
+    pytest.importorskip("fcntl")
+    first = ResultsFolder.create(tmp_path / "r")
+    hold = (
+        "import sys; from nvcodec.rd.store import ResultsFolder\nwith ResultsFolder.open(sys.argv[1]).alone(): print()"
+    )
+    with first.alone():
+        done = subprocess.run([sys.executable, "-c", hold, str(first.path)], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "another process is measuring into this folder" in done.stderr
+    subprocess.run([sys.executable, "-c", hold, str(first.path)], check=True)
