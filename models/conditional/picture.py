@@ -183,10 +183,10 @@ def _restore(
     """Planes filtered by the banks that the blocks say, with borders; classes: of `_classify`, where they are known."""
     if not blocks.banks.any():
         return planes
-    restored = empty_planes(blocks.rows, blocks.columns)
+    restored = planes[0].copy(), planes[1].copy(), planes[2].copy()
     taps, clip = _filters(bases, level)
     if classes is None:
-        classes = _classify(planes, blocks, level, pool)
+        classes = _classify(planes, blocks, level, blocks.banks > 0, pool)
     by_rows(
         pool,
         len(blocks.banks),
@@ -205,25 +205,25 @@ def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarra
     return taps, restore.clip_of(int(STEPS[level]))
 
 
-def _classify(planes: Planes, blocks: Blocks, level: int, pool: Executor) -> np.ndarray:
-    """Class of each 4x4 square."""
+def _classify(planes: Planes, blocks: Blocks, level: int, asked: np.ndarray, pool: Executor) -> np.ndarray:
+    """Class of each 4x4 square of the units that are asked for (as `restore.classify`)."""
     classes = np.empty((4 * blocks.rows, 4 * blocks.columns), np.uint8)
     step = int(STEPS[level])
-    by_rows(pool, blocks.rows, lambda begin, end: restore.classify(planes[0], step, begin, end, classes))
+    by_rows(pool, blocks.rows, lambda begin, end: restore.classify(planes[0], step, asked, begin, end, classes))
     return classes
 
 
 def _choose_banks(
     picture: Planes,
     planes: Planes,
-    classes: np.ndarray,
     blocks: Blocks,
     level: int,
     chroma: int,
     bases: BlockBases,
     pool: Executor,
-) -> None:
-    """For each unit the bank after which error and price of bits are least."""
+) -> np.ndarray:
+    """For each unit the bank after which error and price of bits are least; returns classes of units that may have
+    one."""
     step = float(STEPS[level]) / residual.STEP_SCALE
     costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS))
     taps, clip = _filters(bases, level)
@@ -233,6 +233,7 @@ def _choose_banks(
     changed = np.zeros((2 * blocks.banks.shape[0], 2 * blocks.banks.shape[1]), bool)
     changed[: blocks.rows, : blocks.columns] = (blocks.coded > 0) | (blocks.pred == 0)
     asked = changed.reshape(blocks.banks.shape[0], 2, -1, 2).any((1, 3))
+    classes = _classify(planes, blocks, level, asked, pool)
     by_rows(
         pool,
         len(blocks.banks),
@@ -243,6 +244,7 @@ def _choose_banks(
     )
     costs[:, :, 1:] += bit_price(level) * step * step * BANK_BITS
     blocks.banks[:] = costs.argmin(2)
+    return classes
 
 
 @dataclass(frozen=True)
@@ -331,8 +333,7 @@ def choose(
     _deblock(planes, blocks, level)
     if statistics is not None and statistics.keep_frames:
         statistics.frames.append((level, picture, planes))
-    classes = _classify(planes, blocks, level, pool)
-    _choose_banks(picture, planes, classes, blocks, level, chroma, bases, pool)
+    classes = _choose_banks(picture, planes, blocks, level, chroma, bases, pool)
     return blocks, symbols, _restore(planes, blocks, level, bases, pool, classes)
 
 

@@ -16,6 +16,7 @@ from nvcodec.compiled import compiled, place, scratch
 from nvcodec.models.kernels.compensation import PAD
 
 UNIT = 32  # luma samples of a side of what is switched as one
+SQUARES = UNIT // 4
 BANKS, RANGES = 3, 4  # banks to choose from, in ranges of quality levels
 ACTIVITIES, DIRECTIONS = 5, 9
 CLASSES = ACTIVITIES * DIRECTIONS
@@ -44,14 +45,18 @@ def clip_of(step):
 
 
 @compiled
-def classify(y, step, begin, end, out):
-    """Class of each 4x4 square of block rows begin..end-1, (4R, 4C) uint8; y: luma with borders; step: sixteenths."""
+def classify(y, step, asked, begin, end, out):
+    """Class of each 4x4 square of block rows begin..end-1, out (4R, 4C) uint8; squares of units that are not ``asked``
+    for (units down, units across; bool) stay as they are. y: luma with borders; step: sixteenths.
+    """
     # sums over cells of 2x2 of second differences: vertical, horizontal, two diagonals, [row, kind, cell]; of the rows
     # that eight squares side by side need, and one cell beyond each side
     sums = scratch((4, 4, 18), np.int32)
     for row in range(4 * begin, 4 * end):
-        for first in range(0, out.shape[1], 8):
-            squares = min(8, out.shape[1] - first)
+        for first in range(0, out.shape[1], SQUARES):
+            if not asked[row // SQUARES, first // SQUARES]:
+                continue
+            squares = min(SQUARES, out.shape[1] - first)
             for line in range(4):
                 top = PAD + 4 * row - 2 + 2 * line
                 for cell in range(2 * squares + 2):
@@ -186,31 +191,21 @@ def filter_chroma(plane, y, classes, taps, clip, row, column, height, width, out
 def restore(y, u, v, classes, banks, luma_taps, chroma_taps, clip, begin, end, out_y, out_u, out_v):
     """Filter units of rows begin..end-1 of units: y, u, v to out_*, planes with borders.
 
-    banks: (units down, units across) uint8, 0 leaves a unit as it is; luma_taps: (BANKS, CLASSES, LUMA_TAPS),
+    banks: (units down, units across) uint8, 0 leaves a unit of out_* as it is; luma_taps: (BANKS, CLASSES, LUMA_TAPS),
     chroma_taps: (BANKS, 2, CLASSES, CHROMA_TAPS) int16.
     """
     height, width = y.shape[0] - 2 * PAD, y.shape[1] - 2 * PAD
     for r in range(begin, end):
         for c in range(banks.shape[1]):
-            top, left = UNIT * r, UNIT * c
-            down, across = min(UNIT, height - top), min(UNIT, width - left)
             bank = np.int64(banks[r, c]) - 1
             if bank < 0:
-                _copy(y, PAD + top, PAD + left, down, across, out_y)
-                _copy(u, (PAD + top) // 2, (PAD + left) // 2, down // 2, across // 2, out_u)
-                _copy(v, (PAD + top) // 2, (PAD + left) // 2, down // 2, across // 2, out_v)
                 continue
+            top, left = UNIT * r, UNIT * c
+            down, across = min(UNIT, height - top), min(UNIT, width - left)
             filter_luma(y, classes, luma_taps[bank], clip, top, left, down, across, out_y)
             top, left, down, across = top // 2, left // 2, down // 2, across // 2
             filter_chroma(u, y, classes, chroma_taps[bank, 0], clip, top, left, down, across, out_u)
             filter_chroma(v, y, classes, chroma_taps[bank, 1], clip, top, left, down, across, out_v)
-
-
-@compiled
-def _copy(plane, top, left, height, width, out):
-    for i in range(top, top + height):
-        for j in range(left, left + width):
-            out[i, j] = plane[i, j]
 
 
 @compiled

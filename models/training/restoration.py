@@ -107,7 +107,8 @@ def fit(frames: list[Deblocked]) -> tuple[np.ndarray, np.ndarray, float]:
 def _classes(frame: Deblocked) -> np.ndarray:
     rows, columns = (side // 16 for side in frame.picture[0].shape)
     classes = np.empty((4 * rows, 4 * columns), np.uint8)
-    restore.classify(frame.planes[0], int(STEPS[frame.level]), 0, rows, classes)
+    everywhere = np.ones((-(-rows // 2), -(-columns // 2)), bool)
+    restore.classify(frame.planes[0], int(STEPS[frame.level]), everywhere, 0, rows, classes)
     return classes
 
 

@@ -98,7 +98,7 @@ def restored(planes: Planes, filters: Filters) -> Planes:
     """What the first bank makes of planes, without borders: a picture that is that filter away from them."""
     step = int(STEPS[LEVEL])
     classes = np.empty((16, 24), np.uint8)
-    restore.classify(planes[0], step, 0, 4, classes)
+    restore.classify(planes[0], step, np.ones((2, 3), bool), 0, 4, classes)
     out = tuple(plane.copy() for plane in planes)
     taps = filters.luma[RANGE], filters.chroma[RANGE]
     restore.restore(*planes, classes, np.ones((2, 3), np.uint8), *taps, restore.clip_of(step), 0, 2, *out)

@@ -32,6 +32,7 @@ from nvcodec.models.quality import LOWEST, STEPS
 
 ROWS, COLUMNS = 3, 5  # blocks: units at the right and lower edge are not whole
 UNITS = ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
+EVERYWHERE = np.ones(UNITS, bool)
 PADS = (PAD, PAD // 2, PAD // 2)
 Planes = list[np.ndarray]
 
@@ -97,7 +98,7 @@ def test_classes_are_those_of_second_differences(step: int) -> None:
     for seed in range(6):
         y = with_borders(pictures(seed))[0]
         found = np.full((4 * ROWS, 4 * COLUMNS), 255, np.uint8)
-        classify(y, step, 0, ROWS, found)
+        classify(y, step, EVERYWHERE, 0, ROWS, found)
         assert np.array_equal(found, reference_classes(y, step))
         seen |= set(found.ravel().tolist())
     assert len(seen) > CLASSES // (3 if step <= STEPS[LOWEST] else 5)  # there is less to tell apart in large steps
@@ -116,7 +117,7 @@ def test_classes_of_textures() -> None:
         "noise": np.random.default_rng(0).integers(0, 41, x.shape),
     }.items():
         out = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
-        classify(padded((100 + picture).astype(np.uint8), PAD), 64, 0, ROWS, out)
+        classify(padded((100 + picture).astype(np.uint8), PAD), 64, EVERYWHERE, 0, ROWS, out)
         (found[name],) = set(out[2:-2, 2:-2].ravel().tolist()) if name != "noise" else [int(np.median(out))]
     most = (ACTIVITIES - 1) * DIRECTIONS
     assert found["flat"] == 0
@@ -130,10 +131,10 @@ def test_activity_is_relative_to_the_step() -> None:
     """A picture of twice the contrast is in the same classes at twice the step."""
     y = with_borders(pictures(3))[0] // 2
     a, b = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8), np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
-    classify(y, 200, 0, ROWS, a)
-    classify((2 * y).astype(np.uint8), 400, 0, ROWS, b)
+    classify(y, 200, EVERYWHERE, 0, ROWS, a)
+    classify((2 * y).astype(np.uint8), 400, EVERYWHERE, 0, ROWS, b)
     assert np.array_equal(a, b)
-    classify(y, 400, 0, ROWS, b)
+    classify(y, 400, EVERYWHERE, 0, ROWS, b)
     assert (b <= a).all()
     assert (b < a).any()
 
@@ -141,10 +142,10 @@ def test_activity_is_relative_to_the_step() -> None:
 def test_classes_do_not_depend_on_how_rows_are_shared_out() -> None:
     y = with_borders(pictures(1))[0]
     whole, parts = (np.full((4 * ROWS, 4 * COLUMNS), 99, np.uint8) for _ in range(2))
-    classify(y, 150, 0, ROWS, whole)
-    classify(y, 150, 1, ROWS, parts)
+    classify(y, 150, EVERYWHERE, 0, ROWS, whole)
+    classify(y, 150, EVERYWHERE, 1, ROWS, parts)
     assert (parts[:4] == 99).all()
-    classify(y, 150, 0, 1, parts)
+    classify(y, 150, EVERYWHERE, 0, 1, parts)
     assert np.array_equal(parts, whole)
 
 
@@ -227,10 +228,10 @@ def test_differences_are_clipped_at_a_quarter_of_a_step() -> None:
 
 
 def restored(planes: Planes, banks: np.ndarray, luma: np.ndarray, chroma: np.ndarray, *rows: tuple[int, int]) -> Planes:
-    """By a class for each square as it is found at a middle step; room is filled with 7."""
+    """By a class for each square as it is found at a middle step."""
     classes = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
-    classify(planes[0], 300, 0, ROWS, classes)
-    out = [np.full_like(plane, 7) for plane in planes]
+    classify(planes[0], 300, EVERYWHERE, 0, ROWS, classes)
+    out = [plane.copy() for plane in planes]
     for begin, end in rows or ((0, UNITS[0]),):
         restore(*planes, classes, banks, luma, chroma, clip_of(300), begin, end, *out)
     return out
@@ -264,6 +265,18 @@ def test_flat_planes_stay_flat() -> None:
         assert all((plane == value).all() for plane in inside(out))
 
 
+def test_classes_of_other_units_stay_as_they_are() -> None:
+    y = with_borders(pictures(2))[0]
+    whole, some = (np.full((4 * ROWS, 4 * COLUMNS), 99, np.uint8) for _ in range(2))
+    asked = np.random.default_rng(2).random(UNITS) < 0.5
+    classify(y, 150, EVERYWHERE, 0, ROWS, whole)
+    classify(y, 150, asked, 0, ROWS, some)
+    of_asked = asked.repeat(8, 0).repeat(8, 1)[: 4 * ROWS, : 4 * COLUMNS]
+    assert asked.any()
+    assert not asked.all()
+    assert np.array_equal(some, np.where(of_asked, whole, 99))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_each_unit_is_filtered_by_its_bank_or_left_as_it_is(seed: int) -> None:
     """From planes that others were not yet filtered in."""
@@ -290,7 +303,7 @@ def test_planes_do_not_depend_on_how_rows_are_shared_out() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(restored(planes, banks, *taps, *rows), whole, strict=True))
     # the second half alone leaves the room of the first as it was
     (y, _, _) = inside(restored(planes, banks, *taps, (1, 2)))
-    assert (y[:UNIT] == 7).all()
+    assert np.array_equal(y[:UNIT], inside(planes)[0][:UNIT])
     assert np.array_equal(y[UNIT:], inside(whole)[0][UNIT:])
 
 

@@ -59,7 +59,8 @@ def noisy(level: int, seed: int, spread: float) -> Deblocked:
 
 def classes_of(frame: Deblocked) -> np.ndarray:
     classes = np.zeros((HEIGHT // 4, WIDTH // 4), np.uint8)
-    classify(frame.planes[0], int(STEPS[frame.level]), 0, HEIGHT // 16, classes)
+    everywhere = np.ones((-(-HEIGHT // 32), -(-WIDTH // 32)), bool)
+    classify(frame.planes[0], int(STEPS[frame.level]), everywhere, 0, HEIGHT // 16, classes)
     return classes
 
 

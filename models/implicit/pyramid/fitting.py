@@ -47,11 +47,12 @@ class FilterSums:
         height, width = picture[0].shape
         rows, columns = height // 16, width // 16
         classes = np.empty((4 * rows, 4 * columns), np.uint8)
-        restore.classify(planes[0], step, 0, rows, classes)
         taps = self.filters.luma[where], self.filters.chroma[where]
         costs = np.zeros((-(-height // UNIT), -(-width // UNIT), 1 + BANKS))
+        everywhere = np.ones(costs.shape[:2], bool)
+        restore.classify(planes[0], step, everywhere, 0, rows, classes)
         restore.trial_errors(
-            *picture, *planes, classes, *taps, clip, CHROMA_WEIGHT**2, np.ones(costs.shape[:2], bool), 0, len(costs),
+            *picture, *planes, classes, *taps, clip, CHROMA_WEIGHT**2, everywhere, 0, len(costs),
             *empty_planes(rows, columns), costs,
         )  # fmt: skip
         costs[:, :, 1:] += price * BANK_BITS
