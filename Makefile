@@ -18,6 +18,7 @@ export PYTHONUTF8 := 1
 
 test: lint
 	-@$(BIN)/python scripts/get_chromium.py
+	$(BIN)/nvc bench --size 64x48 --frames 0:13 --quiet > /dev/null  # compiles once, for all workers alike
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 demo: $(READY)
