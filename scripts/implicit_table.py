@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One table of all implicit recipes on one clip, beside x264, x265 and our conditional codec, as Markdown.
 
-    python scripts/implicit_table.py CLIP -o table.md --minutes 10 [--bpp 0.05] [--recipes hnerv,hinerv]
+    python scripts/implicit_table.py CLIP -o table.md --minutes 10 [--bpp 0.05] [--recipes hnerv,hinerv,boost-nerv@0.5]
         [--frames 32] [--size 640x320] [--results FOLDER]
 
 Each row is a file that ``nvc encode`` (or ffmpeg) wrote and a fresh process decoded: bits per pixel from the file's
 size, PSNR from the decoded frames, minutes of the whole encode command, frames per second of the whole decode command.
-Every recipe gets the same minutes and the same bits. Points are kept in the results folder as they come: run the same
-command again to go on after an interruption; more recipes may be added later.
+Every recipe gets the same minutes and the same bits, but for those with bits of their own (NAME@BPP). Points are kept
+in the results folder as they come: run the same command again to go on after an interruption; more recipes may be added
+later.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 
 from nvcodec.cli.values import picture_size, positive_number, whole_number
-from nvcodec.codec.registry import BUILT_IN, IMPLICIT_IDS, get_codec
+from nvcodec.codec.registry import ALIASES, BUILT_IN, IMPLICIT_IDS, get_codec
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.rd.clips import find_clips
 from nvcodec.rd.codecs import DECODED, SOURCE, STREAM, LabCodec, Trial, resolve
@@ -41,9 +42,10 @@ def recipe_names() -> list[str]:
     return [name for name, (number, _) in sorted(BUILT_IN.items(), key=lambda e: e[1][0]) if number in IMPLICIT_IDS]
 
 
-def fitted_codec(name: str, args: argparse.Namespace) -> LabCodec:
-    """A recipe with this run's budget, as the rd lab takes it."""
-    budget = ["--model-size", args.model_size] if args.model_size else ["--bpp", f"{args.bpp:g}"]
+def fitted_codec(name: str, bpp: float | None, args: argparse.Namespace) -> LabCodec:
+    """A recipe with this run's budget, or bits of its own, as the rd lab takes it."""
+    own = bpp or args.bpp
+    budget = ["--model-size", args.model_size] if args.model_size and not bpp else ["--bpp", f"{own:g}"]
     length = ["--epochs", str(args.epochs)] if args.epochs else ["--time", f"{args.minutes:g}m"]
     fit = [*budget, *length, "--weights-coding", args.weights_coding] if name != "pyramid" else [*budget, *length]
     version = f"nvcodec code {codec_digest(get_codec(name))[:12]}"
@@ -68,7 +70,7 @@ def conditions_of(args: argparse.Namespace) -> Conditions:
 def measure(args: argparse.Namespace) -> tuple[list[Point], Outcome]:
     """Points of every row in the table's order, those that could be had."""
     conditions = conditions_of(args)
-    codecs = [fitted_codec(name, args) for name in args.recipes]
+    codecs = [fitted_codec(*recipe, args) for recipe in args.recipes]
     beside = [resolve(name, conditions, threads=args.threads) for name in args.beside]
     steps = {name: BESIDE[name] for name in args.beside}
     results = ResultsFolder.create(args.results)
@@ -109,6 +111,7 @@ def markdown(points: list[Point], outcome: Outcome, args: argparse.Namespace) ->
     if points:
         clip = points[0].clip
         budget = f"{args.model_size} parameters" if args.model_size else f"at most {args.bpp:g} bpp"
+        budget += "".join(f" ({name}: {bpp:g} bpp)" for name, bpp in args.recipes if bpp)
         length = f"{args.epochs} epochs" if args.epochs else f"{args.minutes:g} minutes"
         what = f"{clip.name}, {clip.width}x{clip.height}, {clip.frames} frames; each recipe: {length}, {budget}, "
         how = f"{args.weights_coding} weights coding, {args.threads} thread(s) on {args.device}. "
@@ -118,12 +121,21 @@ def markdown(points: list[Point], outcome: Outcome, args: argparse.Namespace) ->
     return "\n".join(lines) + "\n"
 
 
+def _recipe(text: str) -> tuple[str, float | None]:
+    """NAME or NAME@BPP, names as papers write them."""
+    name, at, bpp = text.partition("@")
+    try:
+        return ALIASES.get(name, name), positive_number("bpp")(bpp) if at else None
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"recipe {text!r}: {error}") from None
+
+
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path, metavar="CLIP")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="Markdown; default: standard output")
-    parser.add_argument("--recipes", metavar="LIST", help=f"default: {','.join(recipe_names())}")
+    parser.add_argument("--recipes", metavar="LIST", help=f"NAME or NAME@BPP; default: {','.join(recipe_names())}")
     parser.add_argument(
         "--beside", default=",".join(BESIDE), metavar="LIST", help="other codecs (default: %(default)s)"
     )
@@ -141,13 +153,13 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--results", default="results/implicit", metavar="FOLDER", help="points (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     args = parser.parse_args(arguments)
-    args.recipes = (
-        [n.strip().replace("nerv++", "nervpp") for n in args.recipes.split(",")] if args.recipes else recipe_names()
-    )
+    wanted = args.recipes.split(",") if args.recipes else recipe_names()
+    args.recipes = [_recipe(text.strip()) for text in wanted]
     args.beside = [name for name in args.beside.split(",") if name]
-    for name, known in [*((n, recipe_names()) for n in args.recipes), *((n, list(BESIDE)) for n in args.beside)]:
-        if name not in known:
-            raise UsageError(f"{name!r} is not known; there are {', '.join(known)}")
+    known = [(name, recipe_names()) for name, _ in args.recipes] + [(name, list(BESIDE)) for name in args.beside]
+    for name, names in known:
+        if name not in names:
+            raise UsageError(f"{name!r} is not known; there are {', '.join(names)}")
     return args
 
 

@@ -34,6 +34,9 @@ def test_one_row_for_each_recipe_and_resume(clip: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_recipe(clip: Path, tmp_path: Path) -> None:
+    refused = run(clip, tmp_path / "points", "--recipes", "nirvana@much")
+    assert refused.returncode == 2
+    assert "nirvana@much" in refused.stderr
     refused = run(clip, tmp_path / "points", "--recipes", "mystery")
     assert refused.returncode == 2
     assert "'mystery' is not known" in refused.stderr
