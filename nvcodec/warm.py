@@ -31,7 +31,7 @@ def main() -> None:
     coder, symbols = FrameCoder(weights, rows, columns), np.zeros((rows, columns, SAMPLES), np.int16)
     for number, slots in enumerate(((), (0,))):
         header = FrameHeader(LEVEL, CHROMA, True, number, slots)
-        coder.encode(header, number, Blocks(rows, columns), symbols)
+        coder.encode([(header, number, Blocks(rows, columns), symbols)])
     pictures = [frame.planes for frame in moving_pattern(WIDTH, HEIGHT, 3)]
     references = [
         Reference(

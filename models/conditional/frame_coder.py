@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame's decisions and latents to bytes and back: no pictures here, so that a decoder can read ahead of them.
+"""Headers, decisions and latents of frames to bytes and back: no pictures here, so that a decoder can read ahead of
+them.
 
-Payload of a frame (see docs/format.md): level and flags, place, references; then decisions and latents in one stream of
-adaptive binary code. What the contexts have learned is kept from frame to frame and forgotten at keyframes.
+Payload of a unit (see docs/conditional.md): how many frames it has, then each frame's header, decisions and latents,
+all in one stream of adaptive binary code. What the contexts have learned is kept from frame to frame and forgotten
+at keyframes.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +23,18 @@ from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights
 from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_state
+from nvcodec.models.kernels.density import no_densities
 from nvcodec.models.kernels.latents import code_latents
 from nvcodec.models.kernels.residual import SAMPLES, energies
 from nvcodec.models.kernels.syntax import code_banks, code_blocks, code_finer
 from nvcodec.models.quality import LEVELS, QUALITIES, quality_of
 
-WINDOW = 12  # frames kept for reference
+WINDOW = 14  # frames kept for reference, and the keyframe
 LEVEL_MASK, DROPPED_FLAG = 0x7F, 0x80
 PLACE_MASK, CHROMA_SHIFT = 0x0F, 4
-NO_REFERENCE = 15
+KEYFRAME_SLOT, NO_REFERENCE = 14, 15
 HEADER_NBYTES = 3
+MAX_UNIT_FRAMES = 16
 MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
 MAX_NBYTES_PER_BLOCK = 2048
 NOT_ASKED = np.empty((0, 0, 0), np.float32)
@@ -40,8 +45,8 @@ class FrameHeader:
     """What stands before a frame's decisions.
 
     level: 0..95; chroma: 0..15, how its residual is scaled; kept: later frames may use it; place: among the frames of
-    its unit, in display order; references: one or two numbers in the window, 0 the frame kept last; none: a keyframe,
-    which forgets everything before it.
+    its unit, in display order; references: one or two numbers in the window, 0 the frame kept last, KEYFRAME_SLOT the
+    keyframe; none: a keyframe, which forgets everything before it.
     """
 
     level: int
@@ -56,7 +61,7 @@ class FrameHeader:
         return not self.references
 
     def to_bytes(self) -> bytes:
-        """Three bytes."""
+        """Three bytes: level and whether it is kept, place and chroma, references."""
         slots = (*self.references, NO_REFERENCE, NO_REFERENCE)
         return bytes(
             [
@@ -80,38 +85,50 @@ class FrameHeader:
             raise DamagedStreamError(f"a frame at place {place} of a unit of {frames}")
         if slots[0] == NO_REFERENCE and slots[1] != NO_REFERENCE:
             raise DamagedStreamError("a frame has a second reference and no first one")
-        if any(slot >= window for slot in references):
+        if any(slot >= window and not (window and slot == KEYFRAME_SLOT) for slot in references):
             raise DamagedStreamError(f"a frame refers to one before the {window} that are there")
         return FrameHeader(level, data[1] >> CHROMA_SHIFT, not data[0] & DROPPED_FLAG, place, references)
 
 
 @dataclass
 class Known:
-    """What coding later frames needs of one: its number in display order, decisions, latents, and the distances to the
-    frames it was predicted from."""
+    """What coding later frames needs of one: its number in display order, decisions, latents, the distances to the
+    frames it was predicted from, and where its latents lie in frequency (see `nvcodec.models.kernels.density`)."""
 
     number: int
     blocks: Blocks
     symbols: np.ndarray
     distances: tuple[int, ...]
+    density: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.density = no_densities(self.blocks.rows, self.blocks.columns)
 
 
 class Window:
-    """The frames that later ones may refer to, newest first, and the one coded last. Entries are of any kind."""
+    """The frames that later ones may refer to: those kept last, newest first, and the keyframe; and the one coded last.
+    Entries are of any kind."""
 
     def __init__(self) -> None:
         self.kept: list = []
-        self.last = None
+        self.keyframe: Any = None
+        self.last: Any = None
 
     def add(self, entry: object, kept: bool) -> None:
         """After a frame."""
+        if self.last is None:
+            self.keyframe = entry
         self.last = entry
         if kept:
             self.kept = [entry, *self.kept[: WINDOW - 1]]
 
+    def at(self, slot: int) -> Any:
+        """The frame that a header's slot means."""
+        return self.keyframe if slot == KEYFRAME_SLOT else self.kept[slot]
+
     def clear(self) -> None:
         """Before a keyframe."""
-        self.kept, self.last = [], None
+        self.kept, self.keyframe, self.last = [], None, None
 
 
 def stretch(distances: tuple[int, ...], last_distances: tuple[int, ...]) -> np.ndarray:
@@ -129,8 +146,12 @@ def is_midway(distances: tuple[int, ...]) -> bool:
     return len(distances) == 2 and distances[0] == -distances[1]
 
 
+# header, number in display order, decisions, symbols (R, C, 384)
+DecidedFrame = tuple[FrameHeader, int, Blocks, np.ndarray]
+
+
 class FrameCoder:
-    """Codes frames of one size with one model. ``timings`` adds up seconds by stage."""
+    """Codes the frames of one video with one model, unit by unit. ``timings`` adds up seconds by stage."""
 
     def __init__(self, weights: Weights, rows: int, columns: int):
         """rows, columns: 16x16 blocks."""
@@ -138,32 +159,70 @@ class FrameCoder:
         self.window = Window()
         self.timings: defaultdict[str, float] = defaultdict(float)
         self.learned: Learned | None = None
+        self._headers: dict[
+            tuple[int, int], bytes
+        ] = {}  # last ones, by frames of the unit and place in it; (0, 0): chroma
+        self._contexts = binary.new_contexts(2)
         self._nothing = Known(0, Blocks(rows, columns), np.zeros((rows, columns, SAMPLES), np.int16), ())
 
-    def encode(self, header: FrameHeader, number: int, blocks: Blocks, symbols: np.ndarray) -> bytes:
-        """The payload of a frame, from its decisions (whose energies are filled in here) and symbols (R, C, 384)."""
+    def encode(self, frames: list[DecidedFrame]) -> bytes:
+        """The payload of a unit, from its frames in coding order (whose energies are filled in here)."""
         with timed(self.timings, "entropy coding"):
-            energies(blocks.coded, blocks.large, symbols, blocks.energy)
-            buffer = np.empty(4096 + MAX_NBYTES_PER_BLOCK * self.rows * self.columns, np.uint8)
+            buffer = np.empty(4096 + MAX_NBYTES_PER_BLOCK * self.rows * self.columns * len(frames), np.uint8)
             coder = binary.start_writing(buffer)
-            self._code(coder, buffer, header, number, blocks, symbols)
-            return header.to_bytes() + binary.finish_writing(coder, buffer)
+            for n, (header, number, blocks, symbols) in enumerate(frames):
+                energies(blocks.coded, blocks.large, symbols, blocks.energy)
+                self._code_header(coder, buffer, header.to_bytes(), len(frames), n, header.intra)
+                self._code(coder, buffer, header, number, blocks, symbols)
+            return bytes([len(frames)]) + binary.finish_writing(coder, buffer)
 
-    def decode(self, payload: bytes, frames: int, first_number: int) -> tuple[FrameHeader, int, Blocks, np.ndarray]:
-        """Header, number in display order, decisions and symbols (R, C, 384) int16 of a payload.
+    def decode(self, payload: bytes, keyframe: bool, first_number: int) -> list[DecidedFrame]:
+        """Frames of a payload in coding order.
 
-        frames: of the unit; first_number: of its first frame. Raises DamagedStreamError for what cannot be right.
+        keyframe: whether it begins with one; first_number: of its first frame in display order. Raises
+        DamagedStreamError for what cannot be right.
         """
-        header = FrameHeader.from_bytes(payload, len(self.window.kept), frames)
-        number = first_number + header.place
-        if any(self.window.kept[slot].number == number for slot in header.references):
-            raise DamagedStreamError(f"frame {number} refers to a frame of the same time")
+        count = payload[0] if payload else 0
+        if not 1 <= count <= MAX_UNIT_FRAMES:
+            raise DamagedStreamError(f"a unit of {count} frames: 1 to {MAX_UNIT_FRAMES}")
+        frames: list[DecidedFrame] = []
         with timed(self.timings, "entropy coding"):
-            blocks = Blocks(self.rows, self.columns)
-            symbols = np.zeros((self.rows, self.columns, SAMPLES), np.int16)
-            coder, buffer = binary.start_reading(payload[HEADER_NBYTES:])
-            self._code(coder, buffer, header, number, blocks, symbols)
-        return header, number, blocks, symbols
+            coder, buffer = binary.start_reading(payload[1:])
+            for n in range(count):
+                intra = keyframe and n == 0
+                found = self._code_header(coder, buffer, bytes(HEADER_NBYTES), count, n, intra)
+                header = FrameHeader.from_bytes(found, 0 if intra else len(self.window.kept), count)
+                number = first_number + header.place
+                if header.intra != intra:
+                    raise DamagedStreamError("an intra frame stands where none is due, or none where one is")
+                if any(self.window.at(slot).number == number for slot in header.references):
+                    raise DamagedStreamError(f"frame {number} refers to a frame of the same time")
+                blocks = Blocks(self.rows, self.columns)
+                symbols = np.zeros((self.rows, self.columns, SAMPLES), np.int16)
+                self._code(coder, buffer, header, number, blocks, symbols)
+                frames.append((header, number, blocks, symbols))
+        return frames
+
+    def _code_header(
+        self, coder: np.ndarray, buffer: np.ndarray, header: bytes, count: int, index: int, intra: bool
+    ) -> bytes:
+        """Write or read a header: whether it is as that of the same place in the unit before of as many frames, but for
+        chroma, and whether chroma is as in the frame before; else what they are. Returns it."""
+        if intra:
+            self._headers, self._contexts = {}, binary.new_contexts(2)
+        chroma, rest = header[1] >> CHROMA_SHIFT, bytes([header[0], header[1] & PLACE_MASK, header[2]])
+        before, chroma_before = self._headers.get((count, index)), self._headers.get((0, 0), bytes(1))[0]
+        if before is None or not binary.code_bit(coder, buffer, self._contexts, 0, int(rest == before)):
+            values = zip(rest, (8, 4, 8), strict=True)
+            rest = bytes(binary.code_plain(coder, buffer, value, width) for value, width in values)
+        else:
+            rest = before
+        if binary.code_bit(coder, buffer, self._contexts, 1, int(chroma != chroma_before)):
+            chroma = binary.code_plain(coder, buffer, chroma, 4)
+        else:
+            chroma = chroma_before
+        self._headers |= {(count, index): rest, (0, 0): bytes([chroma])}
+        return bytes([rest[0], rest[1] | chroma << CHROMA_SHIFT, rest[2]])
 
     def _code(
         self,
@@ -181,9 +240,9 @@ class FrameCoder:
         learned = self.learned
         assert learned is not None
         last: Known = self.window.last or self._nothing
-        distances = tuple(number - self.window.kept[slot].number for slot in header.references)
+        distances = tuple(number - self.window.at(slot).number for slot in header.references)
         known = Known(number, blocks, symbols, distances)
-        newest = self.window.kept[min(header.references)] if header.references else last
+        newest = self.window.at(min(header.references)) if header.references else last
         code_frame(coder, buffer, learned, header.level, known, last, newest)
         self.window.add(known, header.kept)
 
@@ -220,28 +279,9 @@ def code_frame(
     code_latents(
         coder, buffer, learned.slots, learned.weights, learned.plain, level, now.pred, now.coded, now.fine, now.tiny,
         now.energy, now.large, now.modes, frame.symbols, before.coded, before.fine, before.tiny, before.large,
-        last.symbols, NOT_ASKED if spent is None else spent,
+        last.symbols, frame.density, last.density, NOT_ASKED if spent is None else spent,
     )  # fmt: skip
     return position
-
-
-def varint(value: int) -> bytes:
-    """Seven bits a byte, lowest first, the highest bit set on all but the last."""
-    out = bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at a byte, and where it ends. Raises DamagedStreamError when it has more than 28 bits."""
-    value = 0
-    for n, byte in enumerate(data[at : at + 4]):
-        value |= (byte & 127) << 7 * n
-        if byte < 128:
-            return value, at + n + 1
-    raise DamagedStreamError("a length in a frame has no end")
 
 
 @contextmanager

@@ -256,6 +256,7 @@ class Effort:
     refine: bool = True  # vectors into two references together
     exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
     others: int = 4  # frames on each side that a picture is filtered with
+    filters: bool = True  # of restoration
 
 
 @dataclass
@@ -280,6 +281,7 @@ class Statistics:
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
+UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
 def choose(
@@ -333,7 +335,7 @@ def choose(
     _deblock(planes, blocks, level)
     if statistics is not None and statistics.keep_frames:
         statistics.frames.append((level, picture, planes))
-    classes = _choose_banks(picture, planes, blocks, level, chroma, bases, pool)
+    classes = _choose_banks(picture, planes, blocks, level, chroma, bases, pool) if effort.filters else None
     return blocks, symbols, _restore(planes, blocks, level, bases, pool, classes)
 
 
@@ -408,29 +410,15 @@ def _choose_motion(
     y = picture[0]
     rows, columns = blocks.rows, blocks.columns
     step, price = float(STEPS[level]) / residual.STEP_SCALE, bit_price(level)
-    sad_price = MOTION_PRICE * step
     prices = frame_intra.price_curve(step, price, *CODED_BITS)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
-    empty = Blocks(rows, columns)
-    before = newest.blocks if newest else empty
+    before = newest.blocks if newest else Blocks(rows, columns)
 
-    def towards(number: int) -> None:
-        reference = references[number]
-        coarse = np.zeros((rows, columns, 2), np.int32)
-        search.coarse_search(small, reference.quarter, sad_price / 8, 0, rows, coarse)
-        field_before = before.vectors[number]
-        search.search(
-            y,
-            reference.planes[0],
-            coarse,
-            field_before,
-            sad_price,
-            price,
-            prices,
-            effort.split,
-            whole[number],
-            quarters[number],
+    def towards(n: int) -> None:
+        there = references[n]
+        search_motion(
+            y, small, there.planes[0], there.quarter, before.vectors[n], level, effort.split, whole[n], quarters[n]
         )
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
@@ -446,6 +434,55 @@ def _choose_motion(
             blocks.kinds, blocks.parts, blocks.vectors, trial, row, begin, end,
         ),
     )  # fmt: skip
+
+
+def search_motion(
+    y: np.ndarray,
+    small: np.ndarray,
+    reference: np.ndarray,
+    reference_small: np.ndarray,
+    before: np.ndarray,
+    level: int,
+    split: bool,
+    whole: np.ndarray,
+    quarters: np.ndarray,
+) -> None:
+    """Vectors of the blocks, and if ``split`` of their quarters, of luma y towards a reference with borders; small,
+    reference_small: the same at a quarter of their size; before, whole, quarters: as `search.search`."""
+    step, price = float(STEPS[level]) / residual.STEP_SCALE, bit_price(level)
+    sad_price, rows = MOTION_PRICE * step, len(whole)
+    coarse = np.zeros((*whole.shape[:2], 2), np.int32)
+    search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse)
+    prices = frame_intra.price_curve(step, price, *CODED_BITS)
+    search.search(y, reference, coarse, before, sad_price, price, prices, split, whole, quarters)
+
+
+def prediction_costs(y: np.ndarray, references: list[Reference], level: int, pool: Executor) -> np.ndarray:
+    """Roughly what each 16x16 block of luma y costs, squared steps, predicted from each reference: (N, R, C)."""
+    rows, columns = y.shape[0] // 16, y.shape[1] // 16
+    small, nothing = search.quarter_size(y, 0), np.zeros((2 * rows, 2 * columns, 2), np.int32)
+    costs = np.zeros((len(references), rows, columns, 3))
+
+    def towards(n: int) -> None:
+        there, quarters = references[n], np.zeros((2 * rows, 2 * columns, 3))
+        search_motion(y, small, there.planes[0], there.quarter, nothing, level, False, costs[n], quarters)
+
+    for job in [pool.submit(towards, n) for n in range(len(references))]:
+        job.result()
+    return costs[..., 2]
+
+
+def share_unlike(y: np.ndarray, other: np.ndarray, level: int) -> float:
+    """Share of the 16x16 blocks of luma y that are no easier to predict from another picture's luma than from their own
+    surroundings."""
+    rows, columns = y.shape[0] // 16, y.shape[1] // 16
+    small, other_small = search.quarter_size(y, 0), search.quarter_size(other, 0)
+    whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
+    nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
+    search_motion(y, small, compensation.padded(other, PAD), other_small, nothing, level, False, whole, quarters)
+    alone, price = np.zeros((rows, columns)), bit_price(level)
+    search.costs_alone(y, frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS), alone)
+    return float(np.mean(whole[:, :, 2] > UNLIKE * (alone + price * ALONE_BITS)))
 
 
 def _settle_inter(

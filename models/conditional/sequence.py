@@ -2,7 +2,8 @@
 """A video through the codec: which frame is coded when, at which level, from which others.
 
     low delay       I  P  P  P  P ...     each from the frame before it and the last one coded finer
-    random access   I  8 4 2 6 1 3 5 7  16 12 ...    groups of 8: the last frame first, then middles of what is between
+    random access   I  16 8 4 12 2 6 10 14 1 3 ...   groups of 16, or of 8 where much moves: the last frame first, then
+                                                     middles of what is between
 
 A unit is what the stream carries in one piece: one frame, or a whole group.
 """
@@ -11,32 +12,33 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models.conditional.frame_coder import (
+    KEYFRAME_SLOT,
+    WINDOW,
+    DecidedFrame,
     FrameCoder,
     FrameHeader,
     Window,
     is_midway,
-    read_varint,
     stretch,
     timed,
-    varint,
 )
 from nvcodec.models.conditional.picture import (
-    Blocks,
     Effort,
     Planes,
     Reference,
     Statistics,
     choose,
+    prediction_costs,
     rebuild,
     sample_keyframe,
+    share_unlike,
 )
 from nvcodec.models.conditional.temporal_filter import filtered
 from nvcodec.models.conditional.threads import INLINE, by_rows, new_pool
@@ -47,9 +49,8 @@ from nvcodec.models.transform import BlockBases, chroma_weight
 
 LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
 PROFILES = (RANDOM_ACCESS, LOW_DELAY)
-GROUP = 8
+GROUP, SHORT_GROUP = 16, 8
 AHEAD = 4  # frames beyond a group that are looked at
-MAX_UNIT_FRAMES = 16
 # levels by which frames differ from the quality asked for (a level is 0.42 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 15, 10
@@ -57,24 +58,38 @@ KEYFRAME_RISE, KEYFRAME_FALL = 0.4, 0.35  # levels for each quality, from the lo
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
 KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
-GROUP_OFFSETS = (0, -9, -14, -18)  # by depth in the group
+GROUP_OFFSETS = (0, -9, -14, -18, -21)  # by depth in the group
 CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
 LEAST_ERROR = 0.05  # mean squared
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
+MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 4), "slow": Effort(10, True, True, 8)}
 KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16)}  # few frames, which many depend on
 
 
 @dataclass(frozen=True)
+class Tools:
+    """What makes decoding slower and streams smaller. flow: predictions of frames midway are moved towards each other;
+    filters: frames are restored (which their decisions say, too: only an encoder asks for it)."""
+
+    flow: bool = True
+    filters: bool = True
+
+
+ALL_TOOLS = Tools()
+
+
+@dataclass(frozen=True)
 class Plan:
-    """One frame to code: its place in the unit, level, places of its references (negative: frames before the unit, as
-    the planner numbers them), and whether others need it."""
+    """One frame to code: its number, level, numbers of its references, and whether others need it. seconds: frames one
+    of which may be a second reference."""
 
     number: int
     level: int
     references: tuple[int, ...]
     kept: bool
+    seconds: tuple[int, ...] = ()
 
 
 def keyframe_level(quality: int, worth: int = 0) -> int:
@@ -93,24 +108,42 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     return Plan(number, _level(quality, LOW_DELAY_OFFSETS[number % period]), references, True)
 
 
-def plan_group(begin: int, end: int, before: int | None, quality: int) -> list[list[Plan]]:
-    """Frames begin + 1 to end after a keyframe, in coding order; ``before``: where the group before began. Frames of
-    one
-    inner list do not need each other."""
-    offset = GROUP_OFFSETS[0]
-    waves = [[Plan(end, _level(quality, offset), (begin,) if before is None else (begin, before), True)]]
-    spans = [(begin, end)]
-    while any(high - low > 1 for low, high in spans):
-        offset = GROUP_OFFSETS[min(len(waves), len(GROUP_OFFSETS) - 1)]
-        level, wave, halves = _level(quality, offset), [], []
-        for low, high in spans:
-            if high - low > 1:
-                middle = (low + high) // 2
-                wave.append(Plan(middle, level, (low, high), high - low > 2))
-                halves += [(low, middle), (middle, high)]
-        waves.append(wave)
-        spans = halves
+def plan_group(begin: int, end: int, seconds: tuple[int, ...], quality: int) -> list[list[Plan]]:
+    """Frames begin + 1 to end after a keyframe, in coding order. Frames of one inner list do not need each other.
+
+    seconds: frames before ``begin``, one of which the last frame may be predicted from, too.
+    """
+    waves = [[Plan(end, _level(quality, GROUP_OFFSETS[0]), (begin,), True, seconds)]]
+    spans, depth = [(begin, end)], 1
+    while spans:
+        wave, halves = _middles(spans, depth, quality)
+        waves += [wave] if wave else []
+        spans, depth = halves, depth + 1
+        if all(high - low < SHORT_GROUP for low, high in spans):
+            break
+    for low, high in zip(spans[::2], spans[1::2], strict=True):  # one after the other: few frames are kept at a time
+        parts, below = [low, high], depth
+        while parts:
+            wave, parts = _middles(parts, below, quality)
+            waves += [wave] if wave else []
+            below += 1
     return waves
+
+
+def _middles(spans: list[tuple[int, int]], depth: int, quality: int) -> tuple[list[Plan], list[tuple[int, int]]]:
+    """Frames in the middle of spans, and what is between them and the spans' ends."""
+    level, wave, halves = _level(quality, GROUP_OFFSETS[min(depth, len(GROUP_OFFSETS) - 1)]), [], []
+    for low, high in spans:
+        if high - low > 1:
+            middle = low + _half(high - low)
+            wave.append(Plan(middle, level, (low, high), high - low > 2))
+            halves += [(low, middle), (middle, high)]
+    return wave, halves
+
+
+def _half(span: int) -> int:
+    """A power of two near half of it: most frames are to lie midway between two others."""
+    return 1 << round(math.log2(span / 2)) if span > 2 else 1
 
 
 def _level(quality: int, offset: int) -> int:
@@ -124,10 +157,6 @@ class Unit:
     payload: bytes
     keyframe: bool
     planes: list[Planes]
-
-
-# header, number in display order, decisions, symbols (R, C, 384)
-DecidedFrame = tuple[FrameHeader, int, Blocks, np.ndarray]
 
 
 @dataclass
@@ -179,11 +208,14 @@ class VideoAnalyser:
         profile: str = RANDOM_ACCESS,
         intra_period: int = 0,
         preset: str = "medium",
+        tools: Tools = ALL_TOOLS,
         timings: defaultdict[str, float] | None = None,
         statistics: Statistics | None = None,
     ):
-        self.quality, self.profile, self.intra_period = quality, profile, intra_period
-        self.effort, self.keyframe_effort = EFFORTS[preset], KEYFRAME_EFFORTS[preset]
+        self.quality, self.profile, self.intra_period, self.tools = quality, profile, intra_period, tools
+        self.effort, self.keyframe_effort = (
+            replace(efforts[preset], filters=tools.filters) for efforts in (EFFORTS, KEYFRAME_EFFORTS)
+        )
         self.bases, self.statistics = bases, statistics
         self.height, self.width = height, width
         self.timings = defaultdict(float) if timings is None else timings
@@ -196,9 +228,11 @@ class VideoAnalyser:
         self._group: _Group | None = None  # the next one, collected while the one before was decided on
         self._waiting: list[Planes] = []  # of the group that is being collected
         self._differences = 0.0, 0.0  # in time and space, of the frames since the keyframe
+        self._end: Planes | None = None  # the picture before the ones that wait
         self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
         self._number = 0  # of the last frame coded, counted from its keyframe
-        self._before: int | None = None  # where the group before the last one began
+        self._begins: list[int] = []  # where groups began, since the keyframe
+        self._kept: list[int] = []  # frames that will be in the window, newest first
         self._since_keyframe = 0
         self._chroma = CHROMA_AT_FIRST  # how much chroma counts in the next frame
 
@@ -208,9 +242,9 @@ class VideoAnalyser:
         units: list[DecidedUnit] = []
         if self._begins_anew(picture):
             units += self.flush()
-            self._keyframe, self._number, self._before, self._since_keyframe = picture, 0, None, 1
-            self._known, self._order = {}, {0: 0}
-            self._differences = 0.0, 0.0
+            self._keyframe, self._number, self._since_keyframe = picture, 0, 1
+            self._known, self._order, self._begins, self._kept = {}, {0: 0}, [], [0]
+            self._differences, self._end = (0.0, 0.0), picture
         else:
             self._since_keyframe += 1
             self._waiting.append(picture)
@@ -293,18 +327,37 @@ class VideoAnalyser:
         """A group of the frames that wait."""
         if not self._waiting:
             return None
-        pictures, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        size = self._group_size()
+        pictures, self._waiting = self._waiting[:size], self._waiting[size:]
+        self._end = pictures[-1]
         begin, end = self._number, self._number + len(pictures)
-        waves = plan_group(begin, end, self._before, self.quality)
-        self._before, self._number = begin, end
+        seconds = [n for n in self._begins[-1:] if n in self._kept[:WINDOW]]
+        waves = plan_group(begin, end, tuple(dict.fromkeys([*seconds, 0] if begin else [])), self.quality)
+        self._begins.append(begin)
+        self._number = end
         for plan in (plan for wave in waves for plan in wave):
             self._order[plan.number] = len(self._order)
+            if plan.kept:
+                self._kept.insert(0, plan.number)
         return _Group(begin, pictures, self._waiting[:AHEAD], waves)
+
+    def _group_size(self) -> int:
+        """How many of the frames that wait are one group: fewer where pictures change so much that the last of many is
+        hard to predict."""
+        size = min(GROUP, len(self._waiting))
+        if size <= SHORT_GROUP:
+            return size
+        level = _level(self.quality, GROUP_OFFSETS[0])
+        assert self._end is not None
+        with timed(self.timings, "motion search"):
+            share = share_unlike(self._waiting[size - 1][0], self._end[0], level)
+        return size if share < MOST_UNLIKE else SHORT_GROUP
 
     def _choose_end(self, group: _Group, pool: Executor) -> Chosen:
         """The last frame of a group, which the others are predicted from."""
         (plan,), pictures = group.waves[0], group.pictures
         picture, finer = self._filtered(pictures[-1], pictures[-2::-1], group.after, plan.level, pool)
+        plan = replace(plan, references=(*plan.references, *self._second(plan, picture, pool)), seconds=())
         return self._choose(plan, picture, pictures[-1], finer, self._chroma, pool)
 
     def _choose_rest(self, group: _Group, end: Chosen) -> list[Chosen]:
@@ -329,7 +382,7 @@ class VideoAnalyser:
             chosen += done
         if following is not None:
             following.end = beside.result() if beside is not None else self._choose_end(following, self._pool)
-        for number in [number for number in self._known if number < group.begin]:
+        for number in [number for number in self._known if 0 < number < group.begin]:
             del self._known[number]
         return chosen
 
@@ -348,8 +401,7 @@ class VideoAnalyser:
         planes: dict[int, Planes] = {}
         for one in chosen:
             plan, reference = one.plan, one.reference
-            numbers = [entry.number for entry in self._window.kept]
-            slots = tuple(numbers.index(number) for number in plan.references)
+            slots = tuple(self._slot(number) for number in plan.references)
             header = FrameHeader(plan.level, one.chroma, plan.kept, plan.number - first, slots)
             self._window.add(reference, plan.kept)
             self._known[plan.number] = reference
@@ -359,6 +411,19 @@ class VideoAnalyser:
             kept = {entry.number for entry in self._window.kept}
             self._known = {number: entry for number, entry in self._known.items() if number in kept}
         return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
+
+    def _slot(self, number: int) -> int:
+        """Where the window holds a frame."""
+        numbers = [entry.number for entry in self._window.kept]
+        return numbers.index(number) if number in numbers else KEYFRAME_SLOT
+
+    def _second(self, plan: Plan, picture: Planes, pool: Executor) -> tuple[int, ...]:
+        """Which of the second references that a frame may have makes up best for what the first one lacks."""
+        if len(plan.seconds) < 2:
+            return plan.seconds
+        references = [self._known[number] for number in (*plan.references, *plan.seconds)]
+        costs = prediction_costs(picture[0], references, plan.level, pool)
+        return (plan.seconds[int(np.minimum(costs[0], costs[1:]).sum((1, 2)).argmin())],)
 
     def _worth(self) -> int:
         """Levels by which the keyframe that waits is finer than usual: fewer where the next frames are unlike it."""
@@ -388,7 +453,7 @@ class VideoAnalyser:
             plan.level,
             chroma,
             references,
-            is_midway(distances),
+            self.tools.flow and is_midway(distances),
             newest,
             scale,
             self.bases,
@@ -425,6 +490,7 @@ class VideoEncoder:
         profile: str = RANDOM_ACCESS,
         intra_period: int = 0,
         preset: str = "medium",
+        tools: Tools = ALL_TOOLS,
         threads: int = 0,
     ):
         self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
@@ -432,7 +498,7 @@ class VideoEncoder:
         self._pool = new_pool(threads)
         self._analyser = VideoAnalyser(
             weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
-            preset=preset, timings=self.timings,
+            preset=preset, tools=tools, timings=self.timings,
         )  # fmt: skip
         self._writer = ThreadPoolExecutor(1, "entropy")
         self._pending: deque[Future[Unit]] = deque()
@@ -454,9 +520,7 @@ class VideoEncoder:
         self._pending.extend(self._writer.submit(self._write, unit) for unit in decided)
 
     def _write(self, decided: DecidedUnit) -> Unit:
-        frames = [self._coder.encode(*frame) for frame in decided.frames]
-        payload = bytes([len(frames)]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
-        return Unit(payload, decided.frames[0][0].intra, decided.planes)
+        return Unit(self._coder.encode(decided.frames), decided.frames[0][0].intra, decided.planes)
 
     def _ready(self, left: int) -> list[Unit]:
         """Units beyond the last ``left``, and any that are finished already."""
@@ -469,8 +533,8 @@ class VideoEncoder:
 class VideoDecoder:
     """Decodes units in the order in which they were written: `read` may run ahead of `rebuild` in another thread."""
 
-    def __init__(self, weights: Weights, height: int, width: int, *, threads: int = 0):
-        self.height, self.width, self._weights = height, width, weights
+    def __init__(self, weights: Weights, height: int, width: int, *, tools: Tools = ALL_TOOLS, threads: int = 0):
+        self.height, self.width, self._weights, self._tools = height, width, weights, tools
         self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
         self.timings = self._coder.timings
         self._pool = new_pool(threads)
@@ -486,14 +550,9 @@ class VideoDecoder:
             raise DamagedStreamError("a unit before this one was damaged: decoding goes on at the next keyframe")
         self._broken = True  # until this unit is read to its end
         try:
-            pieces = list(_frames(payload))
-            frames = []
-            for piece in pieces:
-                frames.append(self._coder.decode(piece, len(pieces), self._next))
-                if frames[-1][0].intra != (keyframe and len(frames) == 1):
-                    raise DamagedStreamError("an intra frame stands where none is due, or none where one is")
+            frames = self._coder.decode(payload, keyframe, self._next)
         except (IndexError, ValueError, RuntimeError) as error:
-            raise DamagedStreamError(f"a frame's payload cannot be decoded ({str(error).splitlines()[0]})") from error
+            raise DamagedStreamError(f"a unit's payload cannot be decoded ({str(error).splitlines()[0]})") from error
         if sorted(header.place for header, *_ in frames) != list(range(len(frames))):
             raise DamagedStreamError("two frames of a unit stand at the same place")
         self._next += len(frames)
@@ -507,8 +566,8 @@ class VideoDecoder:
             for header, number, blocks, symbols in frames:
                 if header.intra:
                     self._window.clear()
-                references = [self._window.kept[slot] for slot in header.references]
-                midway = is_midway(tuple(number - entry.number for entry in references))
+                references = [self._window.at(slot) for slot in header.references]
+                midway = self._tools.flow and is_midway(tuple(number - entry.number for entry in references))
                 planes = rebuild(
                     blocks, symbols, header.level, header.chroma, references, midway, self._weights.bases, self._pool
                 )
@@ -520,21 +579,6 @@ class VideoDecoder:
     def decode(self, payload: bytes, keyframe: bool) -> list[Planes]:
         """The frames of a unit, in display order."""
         return self.rebuild(self.read(payload, keyframe))
-
-
-def _frames(payload: bytes) -> Iterator[bytes]:
-    """The payloads of a unit's frames."""
-    count = payload[0] if payload else 0
-    if not 1 <= count <= MAX_UNIT_FRAMES:
-        raise DamagedStreamError(f"a unit of {count} frames: 1 to {MAX_UNIT_FRAMES}")
-    at = 1
-    for _ in range(count - 1):
-        nbytes, at = read_varint(payload, at)
-        if nbytes > len(payload) - at:
-            raise DamagedStreamError(f"a frame of {nbytes} bytes in a unit of {len(payload)}")
-        yield payload[at : at + nbytes]
-        at += nbytes
-    yield payload[at:]
 
 
 def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) -> tuple[float, float]:

@@ -8,11 +8,11 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import CODED_BITS, MOTION_PRICE, Planes, empty_planes, without_borders
-from nvcodec.models.kernels import compensation, frame_intra, search, temporal
+from nvcodec.models.conditional.picture import Planes, empty_planes, search_motion, without_borders
+from nvcodec.models.kernels import compensation, search, temporal
 from nvcodec.models.kernels.compensation import FIRST, PAD
 from nvcodec.models.kernels.residual import STEP_SCALE
-from nvcodec.models.quality import STEPS, bit_price
+from nvcodec.models.quality import STEPS
 
 STRENGTHS = (0.7, 0.5, 0.35, 0.25)  # of the frames at distances 1, 2, ...
 DEVIATION = 3.3  # times the square root of the quantisation step: of samples that count
@@ -33,9 +33,9 @@ def filtered(
     rows, columns = picture[0].shape[0] // 16, picture[0].shape[1] // 16
     if not others:
         return picture, np.zeros(((rows + 1) // 2, (columns + 1) // 2), np.int8)
-    step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
+    step = float(STEPS[level]) / STEP_SCALE
     small = search.quarter_size(picture[0], 0)
-    moved = list(pool.map(lambda other: _moved(picture[0], small, other[1], step, price), others))
+    moved = list(pool.map(lambda other: _moved(picture[0], small, other[1], level), others))
     strengths = np.array([STRENGTHS[distance - 1] for distance, _ in others], np.float32)
     out = tuple(np.empty_like(plane) for plane in picture)
     for part, plane in enumerate(picture):
@@ -61,16 +61,15 @@ def _worth(y: np.ndarray, moved: list[np.ndarray], step: float) -> np.ndarray:
     return np.clip(np.round(levels), -WORTH_MOST, WORTH_MOST).astype(np.int8)
 
 
-def _moved(y: np.ndarray, small: np.ndarray, other: Planes, step: float, price: float) -> Planes:
+def _moved(y: np.ndarray, small: np.ndarray, other: Planes, level: int) -> Planes:
     """Another picture's planes moved onto luma y, which ``small`` is at a quarter of its size."""
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
     reference = tuple(compensation.padded(plane, PAD // 2 if n else PAD) for n, plane in enumerate(other))
-    coarse, nothing = np.zeros((rows, columns, 2), np.int32), np.zeros((2 * rows, 2 * columns, 2), np.int32)
-    sad_price = MOTION_PRICE * step
-    search.coarse_search(small, search.quarter_size(other[0], 0), sad_price / 8, 0, rows, coarse)
+    nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
     whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
-    prices = frame_intra.price_curve(step, price, *CODED_BITS)
-    search.search(y, reference[0], coarse, nothing, sad_price, price, prices, False, whole, quarters)
+    search_motion(
+        y, small, reference[0], search.quarter_size(other[0], 0), nothing, level, False, whole, quarters
+    )  # fmt: skip
     vectors = np.zeros((2, 2 * rows, 2 * columns, 2), np.int32)
     vectors[0] = whole[:, :, :2].repeat(2, 0).repeat(2, 1)
     planes = empty_planes(rows, columns)

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
+from nvcodec.entropy.mixing import new_weights
 from nvcodec.errors import UnsupportedError
 from nvcodec.models.kernels.decisions import DECISION_ROWS, DECISION_SLOTS
 from nvcodec.models.kernels.decisions import INPUTS as DECISION_INPUTS
@@ -19,7 +20,7 @@ from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT
 from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-7"
+FORMAT = "nvc-conditional-8"
 MAX_NBYTES = 64 << 20
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
 # types as stored: they bound what compiled code indexes by
@@ -39,8 +40,9 @@ _TRANSFORMS = ("coarse", "fine", "tiny", "tiny_chroma", "large")
 class Learned:
     """What the entropy coder knows, and goes on learning from every bit it codes.
 
-    decisions: (DECISION_SLOTS, 2) and decision_weights: (DECISION_ROWS, DECISION_INPUTS) int32; slots: (SLOTS, 2),
-    weights: (WEIGHT_ROWS, INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents.
+    decisions: (DECISION_SLOTS, 2) and decision_weights: (DECISION_ROWS, POINTS + DECISION_INPUTS) int32; slots:
+    (SLOTS, 2), weights: (WEIGHT_ROWS, POINTS + INPUTS) and plain: (PLAIN_CONTEXTS, 2) int32, of latents. (See
+    `nvcodec.entropy.mixing` for rows of weights.)
     """
 
     decisions: np.ndarray
@@ -58,9 +60,9 @@ def nothing_learned() -> Learned:
     """Where training begins: every bit as likely as not, every opinion of the same weight."""
     return Learned(
         _even(DECISION_SLOTS),
-        np.full((DECISION_ROWS, DECISION_INPUTS), int(0.3 * (1 << 16)), np.int32),
+        new_weights(DECISION_ROWS, DECISION_INPUTS),
         _even(SLOTS),
-        np.full((WEIGHT_ROWS, INPUTS), int(0.3 * (1 << 16)), np.int32),
+        new_weights(WEIGHT_ROWS, INPUTS),
         np.full((PLAIN_CONTEXTS, 2), 1 << 15, np.int32),
     )
 

@@ -3,8 +3,10 @@
 
 A latent is zero, one, two or more, then how much more, then its sign. Its contexts are its place in the transform, how
 many latents of the block are not zero, its neighbours in the transform's order and by frequency, the same frequency of
-another component, the same latent of the blocks (or quarters) on the left and above and in the frame coded last, and
-the level. Signs look at the signs of those. See nvcodec.entropy.mixing for how contexts are mixed.
+another component, the same latent of the blocks (or quarters) on the left and above and in the frame coded last, the
+level, and how many latents of its frequency are around and were there in the last frame, whatever their transforms
+(nvcodec.models.kernels.density). Signs look at the signs of those. See nvcodec.entropy.mixing for how contexts are
+mixed.
 """
 
 from __future__ import annotations
@@ -14,16 +16,26 @@ import numpy as np
 from nvcodec.compiled import compiled, zeroed
 from nvcodec.entropy.binary import PENDING, POSITION, RANGE, code_bit, code_plain
 from nvcodec.entropy.mixing import code_mixed
+from nvcodec.models.kernels.density import (
+    BIN,
+    BINS,
+    DENSITIES,
+    add_density,
+    classes_around,
+    classes_here,
+    width_of,
+)
 from nvcodec.models.kernels.residual import RATE_CLASSES, transform_class
 from nvcodec.models.kernels.syntax import WHOLE, block_at
 from nvcodec.models.transform import ANGLES, LEARNED_CLASSES, frequency_order
 
 BANDS = 48
 SUMS = 12  # classes of sums of latents
+SCALES = 24  # finer ones
 UNARY, PLACES = 6, 20  # places of the code of what is larger than two, the first of them unary
 _TRANSFORMS = 4  # coarse, fine, tiny, large
 _KINDS = 2 * _TRANSFORMS  # and of prediction: inter, intra
-INPUTS = 9  # contexts asked for each bit, the last of them a constant
+INPUTS = 12  # contexts asked for each bit, the last of them a constant
 # first slots of each context of "not zero"; those of "more than one" and "more than two" follow, in two sets alike
 _PLACE = 0  # transform and class of basis, energy, latent
 _AROUND = _PLACE + _TRANSFORMS * LEARNED_CLASSES * RATE_CLASSES * 384  # kind, band, neighbours in space, latents beside
@@ -33,7 +45,10 @@ _LAST = _LEFT + _KINDS * BANDS * 18  # kind, band, in the last frame, neighbours
 _LEVEL = _LAST + _KINDS * BANDS * 6 * 4  # kind, level, band, latents beside
 _NEAR = _LEVEL + _KINDS * 8 * BANDS * SUMS  # kind, band, latents of lower frequency beside it, energy
 _SAME = _NEAR + _KINDS * BANDS * SUMS * 4 * 5  # kind, band, the same frequency of another component, latents beside it
-_CONSTANT = _SAME + _KINDS * BANDS * 6 * 4
+_AREA = _SAME + _KINDS * BANDS * 6 * 4  # kind, bin of frequency, density around, energy
+_PAST = _AREA + _KINDS * BINS * DENSITIES * RATE_CLASSES  # kind, bin, density there in the last frame, density around
+_SCALE = _PAST + _KINDS * BINS * DENSITIES * DENSITIES  # kind, band, latents before and beside, density around
+_CONSTANT = _SCALE + _KINDS * BANDS * SCALES * (DENSITIES >> 1)
 _SET = _CONSTANT + 1
 # contexts of signs
 _SIGN_SAME = 3 * _SET  # kind, band, component, sign of the same frequency of the component before
@@ -71,6 +86,10 @@ def _classes(first_of_class: tuple[int, ...]) -> np.ndarray:
 
 LARGEST_SUM = 63
 SUM = _classes((0, 1, 2, 3, 4, 6, 8, 12, 18, 27, 41, 61))
+SCALE = np.searchsorted(
+    np.array([1, 5, 9, 14, 19, 25, 32, 40, 50, 62, 77, 95, 118, 145, 180, 225, 280, 350, 440, 550, 690, 860, 1000]),
+    np.arange(1001), side="right",
+)  # fmt: skip
 SIZE = _classes((0, 1, 2, 3, 5, 8, 13, 21))
 
 
@@ -204,17 +223,19 @@ def _written(coder):
 @compiled
 def code_latents(
     coder, buffer, slots, weights, plain, level, pred, coded, fine, tiny, energy, large, modes, symbols, last_coded,
-    last_fine, last_tiny, last_large, last_symbols, spent,
+    last_fine, last_tiny, last_large, last_symbols, density, last_density, spent,
 ):  # fmt: skip
     """Write or read the latents of all coded blocks of a frame.
 
-    slots: (SLOTS, 2), weights: (WEIGHT_ROWS, INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..95; pred, coded,
-    fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin with
-    when reading; last_*: of the frame coded last; spent: (R, C, 4) float32, bits of the latents of each quarter (of a
-    block or unit: of the first), filled in when writing, or of no size.
+    slots: (SLOTS, 2), weights: (WEIGHT_ROWS, POINTS + INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..95; pred,
+    coded, fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin
+    with when reading; density: (2R, 2C, BINS) int16 of zeros, filled in; last_*: of the frame coded last; spent:
+    (R, C, 4) float32, bits of the latents of each quarter (of a block or unit: of the first), filled in when writing,
+    or of no size.
     """
     chosen, signs = zeroed(INPUTS, np.int64), zeroed(SIGN_INPUTS, np.int64)
     larger, rows = zeroed(MORE_INPUTS, np.int64), zeroed(4, np.int64)
+    around_classes, past_classes = zeroed(BINS, np.int64), zeroed(BINS, np.int64)
     for number in range(pred.size):
         r, c = block_at(number, *pred.shape)
         whole = large[r, c] == WHOLE
@@ -252,6 +273,9 @@ def code_latents(
                 and (not fine[r, c] or last_tiny[2 * r + i, 2 * c + j] == tiny[2 * r + i, 2 * c + j])
             ):
                 before = 1
+            width = width_of(transform)
+            classes_around(density, 2 * r + i, 2 * c + j, width, around_classes)
+            classes_here(last_density, 2 * r + i, 2 * c + j, width, past_classes)
             for k in range(96 if fine[r, c] else 384):
                 if left == 0:
                     break
@@ -285,6 +309,7 @@ def code_latents(
                         beside += min(abs(lower), 15) * (2 if m < 2 else 1)
                         if m < 2:
                             lower_signs += _sign(lower) * (3 if m else 1)
+                scale = SCALE[min(4 * min(one, 15) + 4 * min(two, 15) + 12 * beside, 1000)]
                 beside = SUM[min(beside, LARGEST_SUM)]
                 at = SAME[transform, k]
                 same = np.int64(0) if at < 0 else np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at])
@@ -297,7 +322,12 @@ def code_latents(
                 chosen[5] = _LEVEL + ((kind * 8 + level // 12) * BANDS + band) * SUMS + beside
                 chosen[6] = _NEAR + ((place * SUMS + beside) * 4 + busy) * 5 + (e >> 1)
                 chosen[7] = _SAME + (place * 6 + other) * 4 + min((beside + 1) >> 1, 3)
-                chosen[8] = _CONSTANT
+                area = (kind * BINS + BIN[transform, k]) * DENSITIES
+                near, there = around_classes[BIN[transform, k]], past_classes[BIN[transform, k]]
+                chosen[8] = _AREA + (area + near) * RATE_CLASSES + e
+                chosen[9] = _PAST + (area + there) * DENSITIES + near
+                chosen[10] = _SCALE + (place * SCALES + scale) * (DENSITIES >> 1) + (near >> 1)
+                chosen[11] = _CONSTANT
                 rows[2] = COMPONENT[transform, k]
                 signs[0] = _SIGN_SAME + (place * 3 + rows[2]) * 3 + _sign(same)
                 signs[1] = _SIGN_BESIDE + place * 9 + beside_signs
@@ -322,6 +352,7 @@ def code_latents(
                 activity = activity - (activity >> 3) + 16 * min(one, 3)
                 if value and left > 0:
                     left -= 1
+            add_density(density, transform, symbols, r, c, q)
             if spent.size:
                 bits = _written(coder)
                 spent[r, c, q] = bits - before_bits

@@ -228,6 +228,7 @@ def gather_residuals(y, u, v, py, pu, pv, blocks, out):
 
 
 RATE_CLASSES = ENERGIES  # of blocks, by how many of their symbols are not zero
+MOST_ATTEMPTS = 3  # at the symbols of a block
 # bits of a magnitude beyond those of 2
 MORE_BITS = (2 * np.log2(np.maximum(np.arange(2048) - 1, 1))).astype(np.float32)
 
@@ -277,23 +278,29 @@ def quantise(coefficients, rates, price, symbols):
         symbols[k] = 0
     for k in range(len(coefficients)):
         count += np.int32(1) if abs(coefficients[k]) > np.float32(0.6) else np.int32(0)
-    which = rate_class(count)
-    cost = squares(coefficients) + price * rates[which, len(coefficients), 0]
-    for k in range(len(coefficients)):
-        value = abs(coefficients[k])
-        if value > np.float32(0.4):
-            nothing = value * value + price * rates[which, k, 0]
-            best, least, near = 0, nothing, int(value + np.float32(0.5))
-            for q in range(max(1, near - 1), near + 1):
-                bits = rates[which, k, min(q, 2)]
-                if q > 2:
-                    bits += MORE_BITS[min(q, len(MORE_BITS) - 1)]
-                q_cost = (value - q) * (value - q) + price * bits
-                if q_cost < least:
-                    best, least = q, q_cost
-            if best:
+    which, error, cost = rate_class(count), squares(coefficients), np.float32(0)
+    for _ in range(MOST_ATTEMPTS):
+        cost, count = error + price * rates[which, len(coefficients), 0], np.int32(0)
+        for k in range(len(coefficients)):
+            value = abs(coefficients[k])
+            if value > np.float32(0.4):
+                nothing = value * value + price * rates[which, k, 0]
+                best, least, near = 0, nothing, int(value + np.float32(0.5))
+                for q in range(max(1, near - 1), near + 1):
+                    bits = rates[which, k, min(q, 2)]
+                    if q > 2:
+                        bits += MORE_BITS[min(q, len(MORE_BITS) - 1)]
+                    q_cost = (value - q) * (value - q) + price * bits
+                    if q_cost < least:
+                        best, least = q, q_cost
                 symbols[k] = best if coefficients[k] > 0 else -best
-                cost += least - nothing
+                if best:
+                    cost += least - nothing
+                    count += 1
+        found = rate_class(count)
+        if found == which:
+            break
+        which = found  # once more, with the rates of what was found
     return cost
 
 

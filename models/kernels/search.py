@@ -259,3 +259,30 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
 def sorted_middle(a, b, c):
     """The median of three."""
     return max(min(a, b), min(max(a, b), c))
+
+
+@compiled
+def costs_alone(current, prices, out):
+    """Roughly what each 16x16 block, out (R, C), costs without other pictures: the Hadamard cost of its difference to
+    its mean, the row above or the column on the left, whichever is least. current: (H, W) uint8; prices: `price_curve`.
+    """
+    difference = scratch((16, 16), np.int32)
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            total = np.int32(0)
+            for i in range(16):
+                for j in range(16):
+                    total += np.int32(current[place(16 * r + i), place(16 * c + j)])
+            out[r, c] = 1e30
+            for side in range(3):
+                if (side == 1 and r == 0) or (side == 2 and c == 0):
+                    continue
+                for i in range(16):
+                    for j in range(16):
+                        expected = np.int32((total + 128) >> 8)
+                        if side == 1:
+                            expected = np.int32(current[place(16 * r - 1), place(16 * c + j)])
+                        elif side == 2:
+                            expected = np.int32(current[place(16 * r + i), place(16 * c - 1)])
+                        difference[i, j] = np.int32(current[place(16 * r + i), place(16 * c + j)]) - expected
+                out[r, c] = min(out[r, c], hadamard_cost(difference, 16, prices))

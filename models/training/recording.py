@@ -39,7 +39,7 @@ def record_piece(piece: Piece, bases: BlockBases, pool: Executor) -> list[Sequen
             if header.intra:
                 window.clear()
                 sequences.append([])
-            references = tuple(window.kept[slot] for slot in header.references)
+            references = tuple(window.at(slot) for slot in header.references)
             window.add(len(sequences[-1]), header.kept)
             arrays = {name: getattr(blocks, name).astype(kind) for name, (_, kind) in ARRAYS.items()}
             for name in OF_UNITS:

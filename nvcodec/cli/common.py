@@ -30,7 +30,11 @@ def add_codec_arguments(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--codec", type=codec_name, default=DEFAULT_CODEC, help=f"codec, see 'nvc models' (default {DEFAULT_CODEC})"
     )
-    group.add_argument("--model", metavar="NAME", help="weights, see 'nvc models' (default: the codec's own choice)")
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help="weights, see 'nvc models', or, of the conditional codec, a size: xs, s, m (default: the codec's choice)",
+    )
     group.add_argument(
         "-q",
         "--quality",
@@ -43,7 +47,7 @@ def add_codec_arguments(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--profile",
         choices=("ra", "ld"),
-        help="conditional codec: ra, frames may be coded out of order in groups of 8 (default), or ld, low delay",
+        help="conditional codec: ra, frames may be coded out of order in groups of 16 or 8 (default), or ld, low delay",
     )
 
 

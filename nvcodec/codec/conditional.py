@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conditional codec behind the `Codec` protocol: a unit is one frame (low delay) or a group of 8
-(random access)."""
+"""The conditional codec behind the `Codec` protocol: a unit is one frame (low delay) or a group of up to
+16 (random access)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from nvcodec.media.types import Frame, VideoFormat
 from nvcodec.models import zoo
 
 if TYPE_CHECKING:
-    from nvcodec.models.conditional.sequence import Unit
+    from nvcodec.models.conditional.sequence import Tools, Unit
 
-SYNTAX_VERSION = 8
+SYNTAX_VERSION = 9
 DEFAULT_MODEL = "conditional-s"
+SIZES = ("xs", "s", "m")  # what a decoder does with the weights: the least; restoration, too; everything (the default)
 PRESETS = ("fast", "medium", "slow")
 PROFILES = ("ra", "ld")
 _OPTIONS = ("model", "profile")
@@ -30,6 +31,7 @@ class ConditionalCodec:
     codec_id = 1
     pixel_exact = True
     profiles = PROFILES
+    sizes = SIZES
 
     def models(self) -> Iterator[ModelIdentity]:
         """Weights that are installed."""
@@ -37,8 +39,9 @@ class ConditionalCodec:
             yield ModelIdentity(model.name, model.sha256)
 
     def model_identity(self, settings: EncodeSettings) -> ModelIdentity:
-        """The weights that these settings ask for (option ``model``, default conditional-s)."""
-        model = zoo.find(str(settings.options.get("model", DEFAULT_MODEL)))
+        """The weights that these settings ask for (option ``model``: weights, or a size of what ships)."""
+        asked = str(settings.options.get("model", DEFAULT_MODEL))
+        model = zoo.find(DEFAULT_MODEL if asked in SIZES else asked)
         return ModelIdentity(model.name, model.sha256)
 
     def encoder(self, video: VideoFormat, settings: EncodeSettings) -> SequenceEncoder:
@@ -55,30 +58,33 @@ class ConditionalCodec:
         profile = settings.options.get("profile", PROFILES[0])
         if profile not in PROFILES:
             raise UsageError(f"profile is {profile!r}: {', '.join(PROFILES)}")
-        return ConditionalEncoder(video, settings, str(profile), self.model_identity(settings))
+        asked = str(settings.options.get("model", SIZES[-1]))
+        size = asked if asked in SIZES else SIZES[-1]
+        return ConditionalEncoder(video, settings, str(profile), self.model_identity(settings), size)
 
     def decoder(
         self, video: VideoFormat, model: ModelIdentity | None, config: bytes, *, threads: int = 0, device: str = "cpu"
     ) -> SequenceDecoder:
         """Decoder of one stream. Raises UnsupportedError when its weights or syntax are not here."""
-        if config != bytes([SYNTAX_VERSION]):
+        if config[:1] != bytes([SYNTAX_VERSION]) or len(config) != 2 or config[1] >= len(SIZES):
             raise UnsupportedError(
-                f"conditional syntax {config.hex() or 'none'}: this build reads {SYNTAX_VERSION:02x}"
+                f"conditional syntax {config.hex() or 'none'}: this build reads {SYNTAX_VERSION:02x} with a size of "
+                f"00 to {len(SIZES) - 1:02x}"
             )
         if model is None:
             raise DamagedStreamError("a conditional stream names no model")
-        return ConditionalDecoder(video, model, threads)
+        return ConditionalDecoder(video, model, SIZES[config[1]], threads)
 
 
 class ConditionalEncoder:
     """Frames to units, a unit behind; see `SequenceEncoder`. ``timings`` holds seconds by stage."""
 
-    def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity):
+    def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity, size: str):
         from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoEncoder
 
         announce()
-        self.config = bytes([SYNTAX_VERSION])
+        self.config = bytes([SYNTAX_VERSION, SIZES.index(size)])
         self._encoder = VideoEncoder(
             zoo.load(model.name, model.sha256),
             video.height,
@@ -87,6 +93,7 @@ class ConditionalEncoder:
             profile=profile,
             intra_period=settings.intra_period,
             preset=settings.preset,
+            tools=_tools(size),
             threads=settings.threads,
         )
         self.timings = self._encoder.timings
@@ -100,6 +107,13 @@ class ConditionalEncoder:
         return [_coded(unit) for unit in self._encoder.flush()]
 
 
+def _tools(size: str) -> Tools:
+    """What a decoder of a size does."""
+    from nvcodec.models.conditional.sequence import Tools
+
+    return Tools(flow=size == "m", filters=size != "xs")
+
+
 def _coded(unit: Unit) -> CodedUnit:
     crc = planes_crc32([Frame(*planes) for planes in unit.planes])
     return CodedUnit(unit.payload, unit.keyframe, len(unit.planes), crc)
@@ -108,12 +122,13 @@ def _coded(unit: Unit) -> CodedUnit:
 class ConditionalDecoder:
     """Units to frames; see `SequenceDecoder` and `AheadDecoder`. ``timings`` holds seconds by stage."""
 
-    def __init__(self, video: VideoFormat, model: ModelIdentity, threads: int):
+    def __init__(self, video: VideoFormat, model: ModelIdentity, size: str, threads: int):
         from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoDecoder
 
         announce()
-        self._decoder = VideoDecoder(zoo.load(model.name, model.sha256), video.height, video.width, threads=threads)
+        weights = zoo.load(model.name, model.sha256)
+        self._decoder = VideoDecoder(weights, video.height, video.width, tools=_tools(size), threads=threads)
         self.timings = self._decoder.timings
 
     def read(self, payload: bytes, keyframe: bool) -> Any:

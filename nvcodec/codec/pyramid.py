@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from nvcodec.models.implicit.pyramid.passes import CodedFrames, Pass, PassSettings
     from nvcodec.models.implicit.pyramid.wish import Wish
 
-SYNTAX_VERSION = 2  # 1 was never released
+SYNTAX_VERSION = 3  # 1 and 2 were never released
 MODEL = "conditional-s"
 PRESETS = ("fast", "medium", "slow")
 MAX_HELD_NBYTES = 4 << 30  # of frames, which are all held in memory
 HEAD_NBYTES_PER_UNIT = 20  # of a stream, besides payloads; counted when a size is wished for
 HEAD_NBYTES = 100
-GROUP = 8  # frames of a unit
+GROUP = 8  # frames of a unit, at least: units are counted by it when a size is wished for
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _identity(codec_name: str, model_name: str, preset: str) -> tuple[str, str |
     codec = get_codec(codec_name)
     settings = EncodeSettings(preset=preset) if preset else EncodeSettings()
     model = codec.model_identity(settings)
-    if model_name:
+    if model_name and model_name not in getattr(codec, "sizes", ()):
         models = {m.name: m for m in codec.models()}
         if model_name not in models:
             raise UsageError(

@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.frame_coder import read_varint
 from nvcodec.models.conditional.picture import Planes
 from nvcodec.models.conditional.sequence import DecidedFrame, VideoDecoder
 from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.implicit.pyramid.taps import read_filters
+from nvcodec.models.implicit.pyramid.taps import MAX_NBYTES, read_filters
+from nvcodec.stream.fields import Blob, Cursor
 
 FITTED = 0  # first byte of a keyframe's unit that brings filters; other units begin with how many frames they have
 
@@ -49,7 +49,6 @@ def split_unit(payload: bytes) -> tuple[bytes, int]:
     """Fitted filters that a unit brings, and where the conditional codec's unit begins. Raises DamagedStreamError."""
     if not payload or payload[0] != FITTED:
         return b"", 0
-    nbytes, begin = read_varint(payload, 1)
-    if nbytes > len(payload) - begin:
-        raise DamagedStreamError(f"fitted filters of {nbytes} bytes in a unit of {len(payload)}")
-    return payload[begin : begin + nbytes], begin + nbytes
+    cursor = Cursor(payload, "a unit with fitted filters")
+    cursor.take(1, "its mark")
+    return Blob(MAX_NBYTES).read(cursor, "filters"), cursor.position

@@ -14,7 +14,6 @@ import numpy as np
 from nvcodec.codec.checksum import planes_crc32
 from nvcodec.media.types import Frame
 from nvcodec.metrics.rgb import rgb_from_planes
-from nvcodec.models.conditional.frame_coder import varint
 from nvcodec.models.conditional.picture import Planes, Statistics
 from nvcodec.models.conditional.sequence import GROUP, Unit, VideoEncoder
 from nvcodec.models.conditional.weights import Weights
@@ -22,6 +21,7 @@ from nvcodec.models.implicit.pyramid.decoder import FITTED, GopDecoder
 from nvcodec.models.implicit.pyramid.fitting import FilterSums
 from nvcodec.models.implicit.pyramid.taps import read_filters
 from nvcodec.models.implicit.pyramid.wish import Measured
+from nvcodec.stream.fields import write_varint
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _take(units: list[Unit], video: Video, every: int, result: Pass) -> None:
     """Keep what came out, but for its planes."""
     filters = result.filters
     for unit in units:
-        head = bytes([FITTED]) + varint(len(filters)) + filters if unit.keyframe and filters else b""
+        head = bytes([FITTED]) + write_varint(len(filters)) + filters if unit.keyframe and filters else b""
         crc = planes_crc32(Frame(*planes) for planes in unit.planes)
         for number, planes in enumerate(unit.planes, result.frames):
             if number % every == 0:
