@@ -58,6 +58,7 @@ KEYFRAME_RISE, KEYFRAME_FALL = 0.4, 0.35  # levels for each quality, from the lo
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
 KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
+LONG_EVERY = 2  # frames in low delay of which one may be predicted from the keyframe
 GROUP_OFFSETS = (0, -9, -14, -18, -21)  # by depth in the group
 CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
@@ -104,8 +105,11 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     finer = number - (number % period or period)
     if finer == number - 1:
         finer -= period
+    level = _level(quality, LOW_DELAY_OFFSETS[number % period])
+    if finer > 0 and number % LONG_EVERY == 0:
+        return Plan(number, level, (number - 1,), True, (finer, 0))
     references = (number - 1, finer) if finer >= 0 else (number - 1,) if number < 3 else (number - 1, number - 2)
-    return Plan(number, _level(quality, LOW_DELAY_OFFSETS[number % period]), references, True)
+    return Plan(number, level, references, True)
 
 
 def plan_group(begin: int, end: int, seconds: tuple[int, ...], quality: int) -> list[list[Plan]]:
@@ -318,7 +322,7 @@ class VideoAnalyser:
         self._order[self._number] = self._number
         with timed(self.timings, "analysis"):
             picture = self._waiting.pop()
-            plan = plan_low_delay(self._number, self.quality)
+            plan = self._with_second(plan_low_delay(self._number, self.quality), picture, self._pool)
             chosen = self._choose(plan, picture, picture, None, self._chroma, self._pool)
             self._chroma = chosen.wanted
         return self._unit([chosen])
@@ -357,7 +361,7 @@ class VideoAnalyser:
         """The last frame of a group, which the others are predicted from."""
         (plan,), pictures = group.waves[0], group.pictures
         picture, finer = self._filtered(pictures[-1], pictures[-2::-1], group.after, plan.level, pool)
-        plan = replace(plan, references=(*plan.references, *self._second(plan, picture, pool)), seconds=())
+        plan = self._with_second(plan, picture, pool)
         return self._choose(plan, picture, pictures[-1], finer, self._chroma, pool)
 
     def _choose_rest(self, group: _Group, end: Chosen) -> list[Chosen]:
@@ -408,7 +412,7 @@ class VideoAnalyser:
             frames.append((header, plan.number, reference.blocks, one.symbols))
             planes[plan.number] = cut(reference.picture(), self.height, self.width)
         if self.profile == LOW_DELAY:
-            kept = {entry.number for entry in self._window.kept}
+            kept = {0} | {entry.number for entry in self._window.kept}
             self._known = {number: entry for number, entry in self._known.items() if number in kept}
         return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
 
@@ -417,13 +421,16 @@ class VideoAnalyser:
         numbers = [entry.number for entry in self._window.kept]
         return numbers.index(number) if number in numbers else KEYFRAME_SLOT
 
-    def _second(self, plan: Plan, picture: Planes, pool: Executor) -> tuple[int, ...]:
-        """Which of the second references that a frame may have makes up best for what the first one lacks."""
-        if len(plan.seconds) < 2:
-            return plan.seconds
-        references = [self._known[number] for number in (*plan.references, *plan.seconds)]
-        costs = prediction_costs(picture[0], references, plan.level, pool)
-        return (plan.seconds[int(np.minimum(costs[0], costs[1:]).sum((1, 2)).argmin())],)
+    def _with_second(self, plan: Plan, picture: Planes, pool: Executor) -> Plan:
+        """A plan with that of its second references that makes up best for what the first one lacks."""
+        if not plan.seconds:
+            return plan
+        best = 0
+        if len(plan.seconds) > 1:
+            references = [self._known[number] for number in (*plan.references, *plan.seconds)]
+            costs = prediction_costs(picture[0], references, plan.level, pool)
+            best = int(np.minimum(costs[0], costs[1:]).sum((1, 2)).argmin())
+        return replace(plan, references=(*plan.references, plan.seconds[best]), seconds=())
 
     def _worth(self) -> int:
         """Levels by which the keyframe that waits is finer than usual: fewer where the next frames are unlike it."""

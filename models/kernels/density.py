@@ -76,8 +76,8 @@ def add_density(density, transform, symbols, r, c, q):
 
 @compiled
 def classes_around(density, top, left, width, out):
-    """Class of the density of each bin, (BINS,), around a square of quarters: of those on its left and above, which count
-    twice, and at the corners."""
+    """Class of the density of each bin, (BINS,), around a square of quarters: of those on its left and above, which
+    count twice, and at the corners."""
     right, last_row, last_column = left + width, density.shape[0] - 1, density.shape[1] - 1
     for b in range(BINS):
         beside = corners = np.int64(0)

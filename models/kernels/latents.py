@@ -227,9 +227,9 @@ def code_latents(
 ):  # fmt: skip
     """Write or read the latents of all coded blocks of a frame.
 
-    slots: (SLOTS, 2), weights: (WEIGHT_ROWS, POINTS + INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..95; pred,
-    coded, fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to begin
-    with when reading; density: (2R, 2C, BINS) int16 of zeros, filled in; last_*: of the frame coded last; spent:
+    slots: (SLOTS, 2), weights: (WEIGHT_ROWS, POINTS + INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..95;
+    pred, coded, fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to
+    begin with when reading; density: (2R, 2C, BINS) int16 of zeros, filled in; last_*: of the frame coded last; spent:
     (R, C, 4) float32, bits of the latents of each quarter (of a block or unit: of the first), filled in when writing,
     or of no size.
     """
