@@ -41,13 +41,14 @@ def start_reading(payload: bytes) -> tuple[np.ndarray, np.ndarray]:
     """A coder that reads, and the buffer it reads from; beyond the end it reads zeros."""
     coder, buffer = np.zeros(CODER_SIZE, np.int64), np.frombuffer(payload, np.uint8).copy()
     coder[RANGE], coder[END], coder[READING] = 0xFFFFFFFF, len(buffer), 1
-    for _ in range(5):
-        coder[CODE] = ((coder[CODE] << 8) | next_byte(coder, buffer)) & 0xFFFFFFFF
+    for _ in range(4):
+        coder[CODE] = (coder[CODE] << 8) | next_byte(coder, buffer)
     return coder, buffer
 
 
 def finish_writing(coder: np.ndarray, buffer: np.ndarray) -> bytes:
-    """Everything written; trailing zero bytes are left out, since a reader finds zeros there anyway.
+    """Everything written but the first byte, which is always zero; trailing zero bytes are left out, too, since a reader
+    finds zeros there anyway.
 
     Raises ValueError when the buffer was too small.
     """
@@ -55,7 +56,7 @@ def finish_writing(coder: np.ndarray, buffer: np.ndarray) -> bytes:
         _shift_low(coder, buffer)
     if coder[POSITION] > len(buffer):
         raise ValueError(f"{coder[POSITION]} bytes written into a buffer of {len(buffer)}")
-    return buffer[: int(coder[POSITION])].tobytes().rstrip(b"\0")
+    return buffer[1 : int(coder[POSITION])].tobytes().rstrip(b"\0")
 
 
 @compiled

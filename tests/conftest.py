@@ -47,8 +47,8 @@ def compiled_kernels() -> None:
     from nvcodec.media.test_pattern import moving_pattern, pattern_format
 
     encoder = nvcodec.Encoder(pattern_format(64, 48), quality=32)
-    stream = b"".join([encoder.encode(*frame.planes) for frame in moving_pattern(64, 48, 5)]) + encoder.finish()
+    stream = b"".join([encoder.encode(*frame.planes) for frame in moving_pattern(64, 48, 10)]) + encoder.finish()
     decoder = nvcodec.Decoder()
     frames = decoder.decode(stream)
     decoder.finish()
-    assert len(frames) == 5
+    assert len(frames) == 10

@@ -110,7 +110,7 @@ def known():
     return {(f.py_func.__module__, f.py_func.__qualname__, str(s)) for f in found for s in f.signatures}
 
 encoder, decoder = nvcodec.Encoder(pattern_format(64, 48), quality=32), nvcodec.Decoder()
-stream = b"".join([encoder.encode(*frame.planes) for frame in moving_pattern(64, 48, 13)]) + encoder.finish()
+stream = b"".join([encoder.encode(*frame.planes) for frame in moving_pattern(64, 48, 20)]) + encoder.finish()
 decoder.decode(stream)
 decoder.finish()
 used = known()
@@ -125,7 +125,7 @@ def test_what_is_compiled_ahead_is_what_coding_uses() -> None:
     assert done.returncode == 0, done.stderr
     idle, used = json.loads(done.stdout)
     assert idle == []
-    assert {"choose_blocks", "encode_intra", "code_latents"} <= set(used)
+    assert {"choose_blocks", "encode_intra", "code_latents", "costs_alone"} <= set(used)
 
 
 @pytest.mark.parametrize(("processors", "helpers"), [(2, 1), (1, 0)])

@@ -194,7 +194,7 @@ class FrameCoder:
                 header = FrameHeader.from_bytes(found, 0 if intra else len(self.window.kept), count)
                 number = first_number + header.place
                 if header.intra != intra:
-                    raise DamagedStreamError("an intra frame stands where none is due, or none where one is")
+                    raise DamagedStreamError("an intra frame stands where none is due")
                 if any(self.window.at(slot).number == number for slot in header.references):
                     raise DamagedStreamError(f"frame {number} refers to a frame of the same time")
                 blocks = Blocks(self.rows, self.columns)

@@ -419,6 +419,7 @@ class VideoAnalyser:
     def _slot(self, number: int) -> int:
         """Where the window holds a frame."""
         numbers = [entry.number for entry in self._window.kept]
+        assert number in numbers or number == 0
         return numbers.index(number) if number in numbers else KEYFRAME_SLOT
 
     def _with_second(self, plan: Plan, picture: Planes, pool: Executor) -> Plan:
@@ -562,6 +563,8 @@ class VideoDecoder:
             raise DamagedStreamError(f"a unit's payload cannot be decoded ({str(error).splitlines()[0]})") from error
         if sorted(header.place for header, *_ in frames) != list(range(len(frames))):
             raise DamagedStreamError("two frames of a unit stand at the same place")
+        if not self._tools.filters and any(blocks.banks.any() for _, _, blocks, _ in frames):
+            raise DamagedStreamError("a frame is restored in a stream of a size without")
         self._next += len(frames)
         self._broken = False
         return frames

@@ -270,7 +270,7 @@ def test_unknown_codec(nvc: Run, out: Path) -> None:
 
 
 def test_unknown_model(nvc: Run, out: Path) -> None:
-    config = bytes([SYNTAX_VERSION])
+    config = bytes([SYNTAX_VERSION, 0])
     header = StreamHeader(codec_id=1, width=64, height=48, model_name="nobody", model_sha256=bytes(32), config=config)
     decode_refused(nvc, out, one_frame_stream(header), UNSUPPORTED, "nobody")
 

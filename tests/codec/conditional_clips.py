@@ -20,6 +20,20 @@ def pattern(width: int, height: int, count: int, seed: int = 0) -> list[Frame]:
     return list(moving_pattern(width, height, count, seed))
 
 
+def slow(width: int, height: int, count: int, seed: int = 0) -> list[Frame]:
+    """A texture that moves up by a sample a frame: much of it is there for long."""
+    (large,) = pattern(width, height + count, 1, seed)
+    return [
+        Frame(
+            *(
+                np.ascontiguousarray(p[n // s :][: (height + s - 1) // s])
+                for p, s in zip(large.planes, (1, 2, 2), strict=True)
+            )
+        )
+        for n in range(count)
+    ]
+
+
 def real(path: object, count: int, width: int, height: int, start: int = 0) -> list[Frame]:
     """The upper left part, of even size, of some frames of a real clip."""
     with open_source(str(path), frames=(start, start + count)) as source:

@@ -9,6 +9,7 @@ that looks at bounds (NUMBA_BOUNDSCHECK) is ready soon.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import resource
@@ -20,68 +21,122 @@ from pathlib import Path
 
 import numpy as np
 
+from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models import zoo
-from nvcodec.models.conditional.frame_coder import CHROMA_SHIFT, DROPPED_FLAG, LEVEL_MASK, read_varint, varint
+from nvcodec.models.conditional.frame_coder import (
+    CHROMA_SHIFT,
+    DROPPED_FLAG,
+    KEYFRAME_SLOT,
+    LEVEL_MASK,
+    MAX_UNIT_FRAMES,
+    FrameCoder,
+    FrameHeader,
+)
+from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.residual import SAMPLES
 from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.stream import StreamReader
 
 WIDTH, HEIGHT = 64, 48
+ROWS, COLUMNS = HEIGHT // 16, WIDTH // 16
 SHAPES = [(HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2)]
-SLOTS = (0xFF, 0xF0, 0x10, 0x00, 0xF1, 0x0F)  # none, one or two references, and what cannot be
-# of what a byte of a header may say
-EDGES = (0, 1, 9, 15, 16, 17, 63, 64, 65, LEVELS - 1, LEVELS, 127, 128, 192, 240, 255)
+INTRA = 0xFF
+# none, one or two references, the keyframe among them, and what cannot be
+SLOTS = (INTRA, 0xF0, 0xFE, 0x00, 0xE0, 0xEE, 0x10, 0xF1, 0x0F)
+# of what a byte at the beginning may say
+EDGES = (0, 1, 2, 9, 15, 16, 17, 63, 64, 65, LEVELS - 1, LEVELS, 127, 128, 192, 240, 255)
+FIRST_NBYTES = 6  # which say how many frames there are and what the first header is
 Units = list[tuple[bytes, bool]]  # payload, keyframe
+Try = tuple[int, bytes, bool]  # after so many sound units, payload, whether it is said to be a keyframe's
 
 
-def unwritten(sound: list[bytes], random: np.random.Generator) -> Iterator[bytes]:
+class Writer:
+    """Writes units as they may come after a keyframe."""
+
+    def __init__(self, weights: Weights, keyframe: bytes):
+        self.weights, self.keyframe = weights, keyframe
+        self.known = self.coder()
+
+    def coder(self) -> FrameCoder:
+        """One that knows what a decoder knows then."""
+        coder = FrameCoder(self.weights, ROWS, COLUMNS)
+        coder.decode(self.keyframe, True, 0)
+        return coder
+
+    def begun(self, frames: int, header: bytes, more: bytes = b"") -> bytes:
+        """A unit of so many frames, of which there is only the first header, and bits that are read as they are where
+        nothing is expected."""
+        buffer, known = np.zeros(100 + len(more), np.uint8), copy.deepcopy((self.known._headers, self.known._contexts))
+        coder = binary.start_writing(buffer)
+        self.known._code_header(coder, buffer, header, frames, 0, header[2] == INTRA)
+        self.known._headers, self.known._contexts = known
+        for byte in more:
+            binary.code_plain(coder, buffer, byte, 8)
+        return bytes([frames]) + binary.finish_writing(coder, buffer)
+
+    def empty(self, random: np.random.Generator, flags: int) -> bytes:
+        """A sound unit of as many frames as there may be, with nothing in them, from any references."""
+        coder, frames, kept = self.coder(), [], 1
+        for place in random.permutation(MAX_UNIT_FRAMES).tolist():
+            slots = [KEYFRAME_SLOT, *range(min(kept, KEYFRAME_SLOT))]
+            references = tuple(random.choice(slots, random.integers(1, 3)).tolist())
+            header = FrameHeader(int(random.integers(LEVELS)), int(random.integers(16)), not flags, place, references)
+            symbols = np.zeros((ROWS, COLUMNS, SAMPLES), np.int16)
+            frames.append((header, 1 + place, Blocks(ROWS, COLUMNS), symbols))
+            kept += header.kept
+        return coder.encode(frames)
+
+
+def unwritten(units: Units, weights: Weights, random: np.random.Generator) -> Iterator[Try]:
     """Noise, extremes, and sound payloads that were cut, lengthened, mixed and flipped."""
 
     def noise(nbytes: int) -> bytes:
         return random.integers(0, 256, nbytes, np.uint8).tobytes()
 
-    yield from (b"", b"\0", b"\1", b"\xff", b"\x41" * 3, bytes([16]) + b"\0" * 15, bytes([2, 0x80, 0x80, 0x80, 0x80]))
+    for payload in (b"", b"\0", b"\1", b"\xff", b"\x41" * 3, bytes([16]) + b"\0" * 15, bytes([2, 0x80, 0x80, 0x80])):
+        yield from ((1, payload, keyframe) for keyframe in (False, True))
+    writer = Writer(weights, units[0][0])
     for kind in range(4):  # with references or without, kept or not, chroma from least to most
-        flags, chroma, one = DROPPED_FLAG * (kind >> 1), 5 * kind << CHROMA_SHIFT, 0xFF if kind & 1 else 0xF0
+        flags, chroma, one = DROPPED_FLAG * (kind >> 1), 5 * kind << CHROMA_SHIFT, 0xFE if kind & 1 else 0xF0
         for slots in SLOTS:
-            head = bytes([1, flags | int(random.integers(LEVELS)), chroma, slots])
-            for nbytes in (0, 1, 7, 40, 400):
-                yield head + noise(nbytes)
-                yield head + b"\0" + noise(nbytes)
+            intra, header = slots == INTRA, bytes([flags | int(random.integers(LEVELS)), chroma, slots])
+            for frames in (1, MAX_UNIT_FRAMES):
+                for nbytes in (0, 1, 7, 40, 400):
+                    yield 1, writer.begun(frames, header, noise(min(nbytes, 8))) + noise(nbytes), intra
+                    yield 1, writer.begun(frames, header) + b"\0" + noise(nbytes), intra
         for level in (0, LOWEST + 30, LEVELS - 1, LEVELS, LEVEL_MASK):  # levels beyond the last are refused
-            yield bytes([1, flags | level, chroma, one]) + noise(400)
-        head = bytes([1, flags | (LOWEST + 30), chroma, one])
-        for fill in (b"\0", b"\xff", b"\0\xff\xff\xff\xff", b"\x0f\xf0\xff\xff"):
-            yield head + fill * 4000
-            yield head + b"\0" + fill * 400 + noise(4000)
-        yield head + noise(1 << 20)
-        # a unit of 16 frames, each of whatever comes of a few bytes, from any references
-        frames = [bytes([flags | (LOWEST + 30), chroma | place, one]) + noise(6) for place in range(16)]
-        yield bytes([16]) + b"".join(varint(len(frame)) + frame for frame in frames[:-1]) + frames[-1]
-    for payload in sound:
+            for slots in (INTRA, one):
+                header = bytes([flags | level, chroma, slots])
+                yield 1, writer.begun(1, header, noise(8)) + noise(400), slots == INTRA
+        for slots in (INTRA, one):
+            head, intra = bytes([flags | (LOWEST + 30), chroma, slots]), slots == INTRA
+            for fill in (b"\0", b"\xff", b"\0\xff\xff\xff\xff", b"\x0f\xf0\xff\xff"):
+                yield 1, writer.begun(1, head, 2 * fill) + fill * 4000, intra
+                yield 1, writer.begun(1, head) + fill * 400 + noise(4000), intra
+            yield 1, writer.begun(1, head, noise(8)) + noise(1 << 20), intra
+        for _ in range(10):
+            payload = writer.empty(random, flags)
+            yield 1, payload, False
+            yield 1, payload[: int(random.integers(len(payload)))] + noise(200), False
+    sound = [payload for payload, _ in units]
+    for n, (payload, keyframe) in enumerate(units):
+        before = n or 1
         for _ in range(10):
             place, cut = int(random.integers(len(payload) * 8)), int(random.integers(len(payload)))
             flipped = bytearray(payload)
             flipped[place // 8] ^= 1 << place % 8
-            yield bytes(flipped)
-            yield payload[:cut]
-            yield payload[:cut] + noise(int(random.integers(160)))
-            yield payload[:4] + payload[4 + cut :]
+            yield before, bytes(flipped), keyframe
+            yield before, payload[:cut], keyframe
+            yield before, payload[:cut] + noise(int(random.integers(160))), keyframe
+            yield before, payload[:FIRST_NBYTES] + payload[FIRST_NBYTES + cut :], keyframe
             other = sound[int(random.integers(len(sound)))]
-            yield payload[:cut] + other[cut:]
-        for place in range(min(4, len(payload))):
-            yield from (payload[:place] + bytes([value]) + payload[place + 1 :] for value in EDGES)
-
-
-def begins_anew(payload: bytes) -> bool:
-    """Whether the first frame of a unit refers to no other."""
-    try:
-        at = read_varint(payload, 1)[1] if payload[:1] != b"\1" else 1
-    except DamagedStreamError:
-        return False
-    return payload[at + 2 : at + 3] == b"\xff"
+            yield before, payload[:cut] + other[cut:], keyframe
+        for place in range(min(FIRST_NBYTES, len(payload))):
+            for value in EDGES:
+                yield before, payload[:place] + bytes([value]) + payload[place + 1 :], keyframe
 
 
 class Decoder:
@@ -129,22 +184,23 @@ def units_of(path: Path) -> Units:
 def main(seed: int, paths: list[Path]) -> dict[str, object]:
     random = np.random.default_rng(seed)
     with paths[0].open("rb") as file:
-        decoder = Decoder(zoo.load("", StreamReader(file, paths[0].name).header.model_sha256))
+        weights = zoo.load("", StreamReader(file, paths[0].name).header.model_sha256)
+    decoder = Decoder(weights)
     before_kib = 0
     for path in paths:
         units = units_of(path)
         expected = decoder.planes_sha256(units)
         before_kib = before_kib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for payload in unwritten([payload for payload, _ in units], random):
+        for before, payload, keyframe in unwritten(units, weights, random):
+            decoder.planes_sha256(units[:before])
             # now and then the stream says of a keyframe that it is none, or the other way round
-            decoder.decode(payload, begins_anew(payload) != (random.random() < 0.05))
-            decoder.planes_sha256(units[:1])
+            decoder.decode(payload, keyframe != (random.random() < 0.05))
         # damage upon damage, with frames that are kept or not, and no keyframe in between
         for _ in range(300):
             payload = bytearray(units[int(random.integers(1, len(units)))][0])
             for _ in range(int(random.integers(3))):
                 payload[int(random.integers(len(payload)))] ^= 1 << int(random.integers(8))
-            payload[1] ^= DROPPED_FLAG * int(random.integers(2))
+            payload[2] ^= DROPPED_FLAG * int(random.integers(2))  # the byte before it is always 0
             decoder.decode(bytes(payload), False)
             if not random.integers(12):
                 decoder.planes_sha256(units[:1])

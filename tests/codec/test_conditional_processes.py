@@ -142,11 +142,11 @@ def test_streams_of_another_model_or_syntax(tmp_path: Path, change: dict[str, by
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Sound streams of both profiles, 64x48."""
+    """Sound streams of both profiles, 64x48, with short groups and long ones."""
     folder = tmp_path_factory.mktemp("fuzzed")
-    for profile, count in (("ra", 13), ("ld", 4)):
-        frames = clips.pattern(64, 48, count)
-        (folder / f"{profile}.nvc").write_bytes(clips.encode(frames, 40, profile=profile))
+    quick, still = clips.pattern(64, 48, 20), clips.pattern(64, 48, 1) * 50
+    for name, frames, profile in (("ra", quick, "ra"), ("long", still, "ra"), ("ld", quick[:4], "ld")):
+        (folder / f"{name}.nvc").write_bytes(clips.encode(frames, 40, profile=profile))
     return sorted(folder.iterdir())
 
 

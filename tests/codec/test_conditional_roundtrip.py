@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import conditional_clips as clips
@@ -12,7 +13,7 @@ import pytest
 
 import nvcodec
 from nvcodec.codec.checksum import planes_crc32
-from nvcodec.codec.conditional import PROFILES, SYNTAX_VERSION
+from nvcodec.codec.conditional import PROFILES, SIZES, SYNTAX_VERSION
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity
 from nvcodec.codec.registry import get_codec
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
@@ -21,24 +22,26 @@ from nvcodec.media.types import Frame
 from nvcodec.stream import StreamReader
 
 CODEC = get_codec("conditional")
-GROUP = 8  # frames of a whole unit in random access
+LONG, SHORT = 16, 8  # frames of a whole unit in random access, where little moves and where much does
 
 both_profiles = pytest.mark.parametrize("profile", PROFILES)
 
 
-def units_of(frames: list[Frame], profile: str = "ra", **settings: object) -> list[CodedUnit]:
+def units_of(frames: list[Frame], profile: str = "ra", size: str = SIZES[-1], **settings: object) -> list[CodedUnit]:
     height, width = frames[0].y.shape
-    asked = EncodeSettings(threads=1, options={"profile": profile}, **settings)  # type: ignore[arg-type]
+    options = {"profile": profile} | ({"model": size} if size != SIZES[-1] else {})
+    asked = EncodeSettings(threads=1, options=options, **settings)  # type: ignore[arg-type]
     encoder = CODEC.encoder(pattern_format(width, height), asked)
     units = [unit for frame in frames for unit in encoder.encode(frame)] + encoder.flush()
-    assert encoder.config == bytes([SYNTAX_VERSION])
+    assert encoder.config == bytes([SYNTAX_VERSION, SIZES.index(size)])
     return units
 
 
-def decoded(units: list[CodedUnit], width: int, height: int) -> list[Frame]:
+def decoded(units: list[CodedUnit], width: int, height: int, size: str = SIZES[-1]) -> list[Frame]:
     """All frames, of each unit what the encoder saw, of the shapes that are due."""
     model = CODEC.model_identity(EncodeSettings())
-    decoder = CODEC.decoder(pattern_format(width, height), model, bytes([SYNTAX_VERSION]), threads=1)
+    config = bytes([SYNTAX_VERSION, SIZES.index(size)])
+    decoder = CODEC.decoder(pattern_format(width, height), model, config, threads=1)
     half = (height + 1) // 2, (width + 1) // 2
     frames = []
     for unit in units:
@@ -69,18 +72,26 @@ def test_presets(preset: str) -> None:
 
 
 @both_profiles
-@pytest.mark.parametrize("count", range(1, 19))
-def test_videos_may_end_anywhere(count: int, profile: str) -> None:
-    """One frame, groups of 1 to 8 frames at the end, a second group of 1 to 8: each frame in its place."""
-    frames = clips.pattern(32, 32, count)
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize("count", [*range(1, 21), 24, 25, 26, 33, 34, 41])
+def test_videos_may_end_anywhere(count: int, is_slow: bool, profile: str) -> None:
+    """One frame, groups of 1 to 16 frames at the end, a second group of 1 to 16, and more: each frame in its place."""
+    width, height = (32, 96) if is_slow else (32, 32)
+    frames = clips.slow(width, height, count) if is_slow else clips.pattern(width, height, count)
     units = units_of(frames, profile, quality=50)
+    sizes = [unit.frame_count for unit in units]
     if profile == "ld":
-        assert [unit.frame_count for unit in units] == [1] * count
+        assert sizes == [1] * count
     else:
-        whole, rest = divmod(count - 1, GROUP)
-        assert [unit.frame_count for unit in units] == [1, *[GROUP] * whole, *([rest] if rest else [])]
+        assert sizes[0] == 1
+        assert sum(sizes) == count
+        assert set(sizes[1:-1]) <= {SHORT, LONG}
+        assert max(sizes) <= LONG
+        assert -(-(count - 1) // LONG) <= len(sizes) - 1 <= -(-(count - 1) // SHORT)
+        if is_slow:
+            assert set(sizes[1:-1]) <= {LONG}
     assert [unit.keyframe for unit in units] == [True, *[False] * (len(units) - 1)]
-    found = decoded(units, 32, 32)
+    found = decoded(units, width, height)
     for number, frame in enumerate(found):  # nearer to its own picture than to those around it
         errors = [clips.psnr_db(frame, original) for original in frames]
         assert int(np.argmax(errors)) == number
@@ -128,7 +139,7 @@ def test_the_largest_motion_from_frame_to_frame(profile: str) -> None:
 
 
 @both_profiles
-@pytest.mark.parametrize("cut", [1, 4, 9, 11])
+@pytest.mark.parametrize("cut", [1, 4, 9, 11, 18])
 def test_a_cut_is_a_keyframe(cut: int, profile: str) -> None:
     """Also where it breaks off a group."""
     frames = clips.pattern(64, 48, cut, seed=1) + clips.pattern(64, 48, 4, seed=2)
@@ -239,17 +250,37 @@ def test_random_access_is_smaller_than_low_delay(bikes_path: Path) -> None:
 
 @both_profiles
 def test_the_same_frames_make_the_same_stream(profile: str) -> None:
-    frames = clips.pattern(48, 32, 10)
-    assert clips.encode(frames, profile=profile) == clips.encode(frames, profile=profile)
+    for frames in (clips.pattern(48, 32, 10), clips.slow(48, 96, 35)):
+        assert clips.encode(frames, profile=profile) == clips.encode(frames, profile=profile)
 
 
-def test_threads_do_not_change_the_stream() -> None:
-    frames = clips.pattern(64, 64, 10)
+@pytest.mark.parametrize("make", [clips.pattern, clips.slow])
+def test_threads_do_not_change_the_stream(make: Callable[[int, int, int], list[Frame]]) -> None:
+    """Of short groups and of long ones, the end of the next one being decided on beside the frames of one."""
+    frames = make(64, 96, 45)
     streams = set()
     for threads in (1, 2, 5):
-        encoder = nvcodec.Encoder(pattern_format(64, 64), threads=threads)
+        encoder = nvcodec.Encoder(pattern_format(64, 96), threads=threads)
         streams.add(b"".join([encoder.encode(*frame.planes) for frame in frames]) + encoder.finish())
     assert len(streams) == 1
+
+
+@both_profiles
+def test_sizes_are_each_decoded_by_their_own(profile: str) -> None:
+    """All of them from the same weights; by another than their own, frames that lie midway are others."""
+    frames, streams, planes = clips.pattern(64, 48, 13), {}, {}
+    for size in SIZES:
+        units = units_of(frames, profile, size, quality=30)
+        streams[size] = b"".join(unit.payload for unit in units)
+        planes[size] = decoded(units, 64, 48, size)
+        assert min(clips.psnr_db(d, f) for d, f in zip(planes[size], frames, strict=True)) > 30
+    assert len(set(streams.values())) == (3 if profile == "ra" else 2)
+    units, video = units_of(frames, profile, "m", quality=30), pattern_format(64, 48)
+    decoder = CODEC.decoder(video, CODEC.model_identity(EncodeSettings()), bytes([SYNTAX_VERSION, 1]), threads=1)
+    shown = [frame for unit in units for frame in decoder.decode(unit.payload, unit.keyframe)]
+    as_they_were = [clips.same(a, b) for a, b in zip(shown, planes["m"], strict=True)]
+    assert as_they_were[0]
+    assert all(as_they_were) == (profile == "ld")
 
 
 def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]]) -> None:
@@ -257,12 +288,18 @@ def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]
     model = CODEC.model_identity(EncodeSettings())
     assert model is not None
     with pytest.raises(UnsupportedError, match="SHA-256 0101"):
-        CODEC.decoder(video, ModelIdentity(model.name, b"\1" * 32), bytes([SYNTAX_VERSION]))
-    for config in (b"", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION, 0])):
+        CODEC.decoder(video, ModelIdentity(model.name, b"\1" * 32), bytes([SYNTAX_VERSION, 0]))
+    others = (b"", b"\0", b"\x08", b"\x08\2", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION + 1, 0]))
+    for config in (
+        *others,
+        bytes([SYNTAX_VERSION]),
+        bytes([SYNTAX_VERSION, len(SIZES)]),
+        bytes([SYNTAX_VERSION, 0, 0]),
+    ):
         with pytest.raises(UnsupportedError, match="syntax"):
             CODEC.decoder(video, model, config)
     with pytest.raises(DamagedStreamError, match="no model"):
-        CODEC.decoder(video, None, bytes([SYNTAX_VERSION]))
+        CODEC.decoder(video, None, bytes([SYNTAX_VERSION, 0]))
     changed = clips.with_header(StreamReader(io.BytesIO(periodic[0])), model_sha256=b"\2" * 32)
     with pytest.raises(UnsupportedError, match="SHA-256 0202"):
         nvcodec.Decoder().decode(changed)

@@ -15,14 +15,17 @@ from PIL import Image
 
 from nvcodec.api import decode, encode, probe
 from nvcodec.codec.protocol import EncodeSettings, SequenceDecoder
+from nvcodec.codec.pyramid import SYNTAX_VERSION
 from nvcodec.codec.registry import get_codec
 from nvcodec.errors import DamagedStreamError, NvcError, UnsupportedError, UsageError
 from nvcodec.media.types import VideoFormat
 from nvcodec.models.implicit.fit.progress import FitProgress
 from nvcodec.models.implicit.pyramid.decoder import split_unit
+from nvcodec.models.implicit.pyramid.taps import MAX_NBYTES
 from nvcodec.models.implicit.pyramid.wish import Wish
 from nvcodec.pipeline.report import EncodeReport
 from nvcodec.stream import StreamReader, Unit
+from nvcodec.stream.fields import write_varint
 
 WIDTH, HEIGHT, FRAMES = 70, 50, 12
 FAST = {"epochs": 2}
@@ -203,6 +206,22 @@ def test_options_out_of_range_are_refused(options: dict[str, float], message: st
         get_codec("pyramid").encoder(VideoFormat(WIDTH, HEIGHT), EncodeSettings(options=options))
 
 
+@pytest.mark.parametrize("nbytes", [0, 1, 127, 128, 5000, MAX_NBYTES])
+def test_units_say_how_long_their_filters_are(nbytes: int) -> None:
+    """After a mark that no other unit begins with; a length is written in one way only."""
+    filters, rest = bytes(n % 251 for n in range(nbytes)), b"\x10 and so on"
+    unit = b"\0" + write_varint(nbytes) + filters + rest
+    assert split_unit(unit) == (filters, len(unit) - len(rest))
+    assert split_unit(rest) == split_unit(b"") == (b"", 0)
+    for end in range(1, len(unit) - len(rest), max(1, nbytes // 50)):
+        with pytest.raises(DamagedStreamError, match="a unit with fitted filters"):
+            split_unit(unit[:end])
+    with pytest.raises(DamagedStreamError, match="shortest form"):
+        split_unit(b"\0" + write_varint(nbytes + 128)[:-1] + b"\x80\0" + unit)
+    with pytest.raises(DamagedStreamError, match=f"is {MAX_NBYTES + 1}"):
+        split_unit(b"\0" + write_varint(MAX_NBYTES + 1) + bytes(MAX_NBYTES + 1))
+
+
 def test_damage_is_an_error_and_nothing_else(fitted: Path) -> None:
     key, group, *_ = units_of(fitted)
     begin = split_unit(key.payload)[1]
@@ -211,7 +230,7 @@ def test_damage_is_an_error_and_nothing_else(fitted: Path) -> None:
     random = np.random.default_rng(3)
 
     def decoder() -> SequenceDecoder:
-        return codec.decoder(video, model, b"\2", threads=1)
+        return codec.decoder(video, model, bytes([SYNTAX_VERSION]), threads=1)
 
     with pytest.raises(DamagedStreamError, match="keyframe must"):
         decoder().decode(group.payload, False)
@@ -232,7 +251,8 @@ def test_damage_is_an_error_and_nothing_else(fitted: Path) -> None:
 
 def test_a_stream_of_other_syntax_or_without_model_is_refused() -> None:
     codec = get_codec("pyramid")
-    with pytest.raises(UnsupportedError, match="syntax 01"):
-        codec.decoder(VideoFormat(WIDTH, HEIGHT), codec.model_identity(EncodeSettings()), b"\1")
+    for config in (b"", b"\1", b"\2", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION, 0])):
+        with pytest.raises(UnsupportedError, match=f"syntax {config.hex() or 'none'}"):
+            codec.decoder(VideoFormat(WIDTH, HEIGHT), codec.model_identity(EncodeSettings()), config)
     with pytest.raises(DamagedStreamError, match="no model"):
-        codec.decoder(VideoFormat(WIDTH, HEIGHT), None, b"\2")
+        codec.decoder(VideoFormat(WIDTH, HEIGHT), None, bytes([SYNTAX_VERSION]))

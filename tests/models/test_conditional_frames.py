@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,20 +16,31 @@ from hypothesis import strategies as st
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional import sequence
-from nvcodec.models.conditional.frame_coder import WINDOW, FrameHeader, Window, is_midway, read_varint, varint
-from nvcodec.models.conditional.picture import Planes, Reference, Statistics, rebuild, sample_keyframe
+from nvcodec.models.conditional.frame_coder import (
+    KEYFRAME_SLOT,
+    MAX_UNIT_FRAMES,
+    WINDOW,
+    FrameCoder,
+    FrameHeader,
+    Window,
+    is_midway,
+)
+from nvcodec.models.conditional.picture import Blocks, Planes, Reference, Statistics, rebuild, sample_keyframe
 from nvcodec.models.conditional.sequence import (
     AHEAD,
     CHROMA_AT_FIRST,
     CHROMA_FACTOR,
     GROUP,
     LEAST_ERROR,
-    MAX_UNIT_FRAMES,
     PROFILES,
+    SHORT_GROUP,
     DecidedUnit,
+    Plan,
+    Unit,
     VideoAnalyser,
     VideoDecoder,
     VideoEncoder,
+    _half,
     keyframe_level,
     mean_squared_error,
     plan_group,
@@ -45,7 +57,7 @@ HEADERS = st.builds(
     st.integers(0, len(CHROMA_SCALES) - 1),
     st.booleans(),
     st.integers(0, MAX_UNIT_FRAMES - 1),
-    st.lists(st.integers(0, WINDOW - 1), min_size=1, max_size=2).map(tuple),
+    st.lists(st.integers(0, WINDOW - 1) | st.just(KEYFRAME_SLOT), min_size=1, max_size=2).map(tuple),
 )
 
 
@@ -75,6 +87,8 @@ def test_a_frame_without_references_is_intra() -> None:
         (bytes([30, 4, 0x0F]), "second reference and no first"),
         (bytes([30, 4, 0xF3]), "before the 3 that are there"),
         (bytes([30, 4, 0x30]), "before the 3 that are there"),
+        (bytes([30, 4, 0x3E]), "before the 3 that are there"),
+        (bytes([30, 4, 0xEF]), "second reference and no first"),
     ],
 )
 def test_headers_that_cannot_be(data: bytes, match: str) -> None:
@@ -83,12 +97,24 @@ def test_headers_that_cannot_be(data: bytes, match: str) -> None:
         FrameHeader.from_bytes(data, 3, 5)
 
 
+@pytest.mark.parametrize("slots", [0xFE, 0xEE, 0xE0, 0x0E, 0xF0])
+def test_headers_that_refer_to_something_where_nothing_is(slots: int) -> None:
+    """The keyframe is there as long as any frame is."""
+    for data in (bytes([30, 4, slots]), bytes([0x80 | 30, 0x70 | 4, slots])):
+        with pytest.raises(DamagedStreamError, match="before the 0 that are there"):
+            FrameHeader.from_bytes(data, 0, 5)
+        assert len(FrameHeader.from_bytes(data, 1, 5).references) in (1, 2)
+
+
 def test_headers_at_their_limits() -> None:
     """The bytes as the format says: level and whether later frames may use it, place and chroma, references."""
     for data, header in (
         (bytes([LEVELS - 1, 0xF0 | 4, 0xF2]), FrameHeader(LEVELS - 1, 15, True, 4, (2,))),
         (bytes([0x80, 0x40, 0x21]), FrameHeader(0, 4, False, 0, (1, 2))),
         (bytes([0x80 | LOWEST, 0x80 | 4, 0xFF]), FrameHeader(LOWEST, 8, False, 4, ())),
+        (bytes([LOWEST, 0x10 | 1, 0xFE]), FrameHeader(LOWEST, 1, True, 1, (KEYFRAME_SLOT,))),
+        (bytes([LOWEST, 0x10 | 1, 0xE2]), FrameHeader(LOWEST, 1, True, 1, (2, KEYFRAME_SLOT))),
+        (bytes([LOWEST, 0x10 | 1, 0xEE]), FrameHeader(LOWEST, 1, True, 1, (KEYFRAME_SLOT, KEYFRAME_SLOT))),
     ):
         assert FrameHeader.from_bytes(data, 3, 5) == header
         assert header.to_bytes() == data
@@ -105,57 +131,136 @@ def test_any_header_is_sound_or_refused(data: bytes, window: int, frames: int) -
     assert header.place < frames
     assert header.intra == (not header.references)
     assert len(header.references) <= 2
-    assert all(slot < window for slot in header.references)
+    assert all(slot < window or (slot == KEYFRAME_SLOT and window) for slot in header.references)
 
 
-@given(st.integers(0, (1 << 28) - 1))
-def test_lengths_come_back(value: int) -> None:
-    data = varint(value)
-    assert read_varint(b"\xff" + data + b"\1", 1) == (value, 1 + len(data))
-    assert len(data) <= 4
-    for end in range(len(data)):
-        with pytest.raises(DamagedStreamError):
-            read_varint(data[:end], 0)
-
-
-def test_lengths_without_an_end() -> None:
-    with pytest.raises(DamagedStreamError):
-        read_varint(b"\x80" * 10, 0)
-
-
-def test_windows_keep_the_newest() -> None:
+@pytest.mark.parametrize("first", [0, 100])
+def test_windows_keep_the_newest_and_the_keyframe(first: int) -> None:
+    """Whether or not the keyframe is among those that are kept."""
     window = Window()
-    for n in range(30):
+    for n in range(first, first + 40):
         window.add(n, kept=n % 3 > 0)
         assert window.last == n
-    assert window.kept == [n for n in range(29, -1, -1) if n % 3][:WINDOW]
+        assert window.keyframe == window.at(KEYFRAME_SLOT) == first
+    assert window.kept == [n for n in range(first + 39, first - 1, -1) if n % 3][:WINDOW]
+    assert [window.at(slot) for slot in range(WINDOW)] == window.kept
     window.clear()
-    assert (window.kept, window.last) == ([], None)
+    assert (window.kept, window.keyframe, window.last) == ([], None, None)
+    window.add("another", kept=True)
+    assert (window.kept, window.at(KEYFRAME_SLOT), window.last) == (["another"], "another", "another")
+
+
+def test_slots_are_frames_that_are_kept_or_the_keyframe_or_nothing() -> None:
+    """No number means two of them."""
+    assert WINDOW <= KEYFRAME_SLOT < 15
 
 
 # --- plans
 
 
-@pytest.mark.parametrize("quality", [0, 20, 63])
-def test_groups_refer_to_frames_that_are_there(quality: int) -> None:
-    """Whole groups one after the other, then one of any length: all frames once, references coded before and kept, and
-    before the wave of frames that are decided at once."""
-    for tail in range(1, GROUP + 1):
-        window, end, before = Window(), 0, None
-        window.add(0, True)
-        for count in (GROUP, GROUP, GROUP, tail):
-            waves = plan_group(end, end + count, before, quality)
+LENGTHS = (GROUP, SHORT_GROUP)  # of groups with others after them
+
+
+def planned(groups: tuple[int, ...], quality: int) -> tuple[list[list[list[Plan]]], Window]:
+    """Waves of groups of so many frames after a keyframe, the second reference of each last frame being any that may be
+    one; checks that references are there, and were before the frames that are decided at once."""
+    window, begins, end = Window(), [], 0
+    window.add(0, True)
+    plans = []
+    for count in groups:
+        seconds = tuple({n for n in (*begins[-1:], 0) if n in window.kept or n == 0} if end else ())
+        waves = plan_group(end, end + count, seconds, quality)
+        assert waves[0] == [Plan(end + count, waves[0][0].level, (end,), True, seconds)]
+        for wave in waves:
+            there = set(window.kept)
+            for plan in wave:
+                assert 1 <= len(plan.references) + bool(plan.seconds) <= 2
+                assert len({*plan.references, *plan.seconds}) == len(plan.references) + len(plan.seconds)
+                assert {*plan.references, *plan.seconds} - {0} <= there & set(window.kept)
+                window.add(plan.number, plan.kept)
+        begins.append(end)
+        end += count
+        plans.append(waves)
+    return plans, window
+
+
+@pytest.mark.parametrize("tail", range(1, GROUP + 1))
+def test_groups_refer_to_frames_that_are_there(tail: int) -> None:
+    """Long and short ones in any order, then one of any length: all frames once, references among those that are kept
+    or the keyframe."""
+    for before in (groups for n in range(5) for groups in itertools.product(LENGTHS, repeat=n)):
+        plans, window = planned((*before, tail), 20)
+        for n, waves in enumerate(plans):
+            begin, end = sum(before[:n]), sum((*before, tail)[: n + 1])
             assert all(waves)
-            assert sorted(plan.number for wave in waves for plan in wave) == list(range(end + 1, end + count + 1))
-            for wave in waves:
-                there = set(window.kept)
-                for plan in wave:
-                    assert 0 <= plan.level < LEVELS
-                    assert 1 <= len(plan.references) <= 2
-                    assert len(set(plan.references)) == len(plan.references)
-                    assert set(plan.references) <= there & set(window.kept)
-                    window.add(plan.number, plan.kept)
-            before, end = end, end + count
+            assert sorted(plan.number for wave in waves for plan in wave) == list(range(begin + 1, end + 1))
+        assert window.keyframe == 0
+        assert sum((*before, tail)) in window.kept
+
+
+@pytest.mark.parametrize("quality", [0, 20, 63])
+@pytest.mark.parametrize("count", range(1, GROUP + 1))
+def test_frames_of_a_group_are_between_their_references(count: int, quality: int) -> None:
+    """But the last one; those that no other refers to are not kept, and the nearer two references are, the coarser is
+    what is between them."""
+    (waves,), _ = planned((count,), quality)
+    (end,), *rest = waves
+    assert (end.number, end.references, end.kept, end.level) == (count, (0,), True, LOWEST + quality)
+    level_of = {end.number: end.level, 0: end.level}
+    needed = {n for wave in waves for plan in wave for n in plan.references}
+    for plan in (plan for wave in rest for plan in wave):
+        low, high = plan.references
+        assert low < plan.number < high
+        assert plan.number - low == _half(high - low)
+        assert plan.kept == (plan.number in needed)
+        assert plan.level < min(level_of[low], level_of[high]) or plan.level == 0
+        assert 0 <= plan.level < LEVELS
+        level_of[plan.number] = plan.level
+    assert len({level_of[n] for n in range(1, count + 1)}) <= 1 + math.ceil(math.log2(count) + 0.5)
+
+
+def test_orders_of_whole_groups() -> None:
+    """First what others need, then one half after the other, so that half of the frames at most are kept."""
+    for begin in (0, 40):
+        for count, wanted, kept in (
+            (8, [[8], [4], [2, 6], [1, 3, 5, 7]], [8, 4, 2, 6]),
+            (
+                16,
+                [[16], [8], [4, 12], [2, 6], [1, 3, 5, 7], [10, 14], [9, 11, 13, 15]],
+                [16, 8, 4, 12, 2, 6, 10, 14],
+            ),
+        ):
+            waves = plan_group(begin, begin + count, (), 20)
+            assert [[plan.number - begin for plan in wave] for wave in waves] == wanted
+            assert [plan.number - begin for wave in waves for plan in wave if plan.kept] == kept
+
+
+def test_the_last_frame_may_have_a_second_reference() -> None:
+    for seconds in ((), (0,), (8, 0)):
+        (end,), *rest = plan_group(24, 40, seconds, 30)
+        assert (end.references, end.seconds) == ((24,), seconds)
+        assert not any(plan.seconds for wave in rest for plan in wave)
+
+
+def test_where_groups_began_is_kept_unless_long_ones_follow_one_another() -> None:
+    """What the last frame of a group may be predicted from besides the frame before the group and the keyframe."""
+    for before in itertools.product(LENGTHS, repeat=4):
+        plans, _ = planned((*before, GROUP), 20)
+        (end,), *_ = plans[-1]
+        began = sum(before[:-1])
+        assert set(end.seconds) == ({0} if before[-2:] == (GROUP, GROUP) else {0, began})
+
+
+def test_halves_are_powers_of_two() -> None:
+    """The nearest to half of a span in ratio, on the lower side of what is left; exact where the span is one."""
+    halves = [_half(span) for span in range(2, 4 * GROUP + 1)]
+    assert halves == sorted(halves)
+    for span, half in enumerate(halves, 2):
+        assert half.bit_count() == 1
+        assert 1 <= half < span
+        assert half * math.sqrt(0.5) - 1e-9 <= span / 2 <= half * math.sqrt(2) + 1e-9 or span < 3
+        if span.bit_count() == 1:
+            assert 2 * half == span
 
 
 def test_low_delay_refers_to_frames_that_are_there() -> None:
@@ -165,8 +270,9 @@ def test_low_delay_refers_to_frames_that_are_there() -> None:
         plan = plan_low_delay(number, 30)
         assert plan.number == number
         assert plan.references[0] == number - 1
-        assert set(plan.references) <= set(window.kept)
-        assert len(set(plan.references)) == len(plan.references)
+        assert 1 <= len(plan.references) + bool(plan.seconds) <= 2
+        assert {*plan.references, *plan.seconds} <= {0, *window.kept}
+        assert len({*plan.references, *plan.seconds}) == len(plan.references) + len(plan.seconds)
         window.add(number, plan.kept)
 
 
@@ -174,11 +280,11 @@ def test_low_delay_refers_to_frames_that_are_there() -> None:
 def test_levels_are_those_of_the_quality_or_a_little_lower(quality: int) -> None:
     """The last frame of a group, and every fourth with low delay, are of the quality asked for; some levels are below
     those of any quality."""
-    (end,), *rest = plan_group(0, GROUP, None, quality)
-    assert end.level == LOWEST + quality == plan_low_delay(4, quality).level
-    levels = [plan.level for wave in rest for plan in wave]
-    assert sorted(levels, reverse=True) == levels
-    assert LOWEST + quality - 20 < min(levels) <= max(levels) < LOWEST + quality
+    for count in LENGTHS:
+        (end,), *rest = plan_group(0, count, (), quality)
+        assert end.level == LOWEST + quality == plan_low_delay(4, quality).level
+        levels = [plan.level for wave in rest for plan in wave]
+        assert max(0, LOWEST + quality - 22) <= min(levels) <= max(levels) < LOWEST + quality
     levels = [plan_low_delay(number, quality).level for number in range(1, 9)]
     assert LOWEST + quality - 20 < min(levels) <= max(levels) == LOWEST + quality
     assert (min(levels) < LOWEST) == (quality < 8)
@@ -197,41 +303,69 @@ def test_keyframes_are_finer_and_rise_with_quality() -> None:
         before = of
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_units_come_when_their_group_is_there(weights: Weights, profile: str) -> None:
-    """A keyframe waits for the frames after it, a group for the whole of the next one; with low delay nothing waits."""
+def views(tops: list[int], width: int = 32, height: int = 96) -> list[Planes]:
+    """A texture seen through a window that goes up and down: its upper edge in each frame."""
+    y, u, v = next(iter(moving_pattern(width, height + max(tops) + 1, 1, seed=1))).planes
+    return [(y[top : top + height], u[top // 2 :][: height // 2], v[top // 2 :][: height // 2]) for top in tops]
+
+
+@pytest.mark.parametrize(("profile", "speed"), [("ld", 1), ("ra", 1), ("ra", 7)])
+def test_units_come_when_their_group_is_there(weights: Weights, profile: str, speed: int) -> None:
+    """A keyframe waits for the frames after it, a group for what is looked at to know how long the next one is; with
+    low delay nothing waits."""
+    size = GROUP if speed == 1 else SHORT_GROUP
     with ThreadPoolExecutor(1) as pool:
-        analyser = VideoAnalyser(weights.bases, 32, 32, 20, pool, profile=profile, intra_period=2 * GROUP + AHEAD + 2)
-        pattern = moving_pattern(32, 32, 2 * GROUP + AHEAD + 3)
-        came = [[len(unit.planes) for unit in analyser.push(f.planes)] for f in pattern]
+        analyser = VideoAnalyser(weights.bases, 96, 32, 20, pool, profile=profile, intra_period=2 * GROUP + AHEAD + 2)
+        frames = views([speed * n for n in range(2 * GROUP + AHEAD + 3)])
+        came = [[len(unit.planes) for unit in analyser.push(planes)] for planes in frames]
         rest = [len(unit.planes) for unit in analyser.flush()]
     if profile == "ld":
         assert came == [[1]] * (2 * GROUP + AHEAD + 3)
         assert rest == []
     else:
-        waiting = [*[[]] * (GROUP + AHEAD), [1], *[[]] * (GROUP - 1)]
-        assert came == [*waiting, [GROUP], [], [GROUP, AHEAD + 1]]
+        waiting = [*[[]] * (GROUP + AHEAD), [1]]
+        whole = GROUP // size
+        last = [SHORT_GROUP, SHORT_GROUP, AHEAD + 1] if whole > 1 else [GROUP, AHEAD + 1]
+        assert came == [*waiting, *[*[[]] * (size - 1), [size]] * whole, [], last]
         assert rest == [1]
 
 
 # --- both sides
 
 
+def coded(encoder: VideoEncoder, frames: list[Planes]) -> list[Unit]:
+    """All of their units."""
+    return [unit for planes in frames for unit in encoder.push(planes)] + encoder.flush()
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_both_sides_know_the_same_after_every_unit(weights: Weights, profile: str) -> None:
-    encoder = VideoEncoder(weights, 48, 64, 36, profile=profile, threads=1)
-    units = [unit for frame in moving_pattern(64, 48, 10) for unit in encoder.push(frame.planes)] + encoder.flush()
-    decoder = VideoDecoder(weights, 48, 64, threads=1)
+    """In random access after short groups and long ones, so many that the keyframe is no longer among those kept."""
+    encoder = VideoEncoder(weights, 96, 32, 36, profile=profile, preset="fast", threads=1)
+    tops = [*range(52), *range(52, 192, 7), *range(192, 144, -1)] if profile == "ra" else [*range(20)]
+    units = coded(encoder, views(tops))
+    assert [unit.keyframe for unit in units] == [True] + [False] * (len(units) - 1)
+    assert len(units) == len(tops) or {GROUP, SHORT_GROUP} <= {len(unit.planes) for unit in units}
+    decoder, slots = VideoDecoder(weights, 96, 32, threads=1), set()
     for unit in units:
-        for found, wanted in zip(decoder.decode(unit.payload, unit.keyframe), unit.planes, strict=True):
+        frames = decoder.read(unit.payload, unit.keyframe)
+        slots |= {slot for header, *_ in frames for slot in header.references}
+        for found, wanted in zip(decoder.rebuild(frames), unit.planes, strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert KEYFRAME_SLOT in slots or profile == "ld"
     here, there = encoder._coder, decoder._coder
     assert here.learned is not None
     assert there.learned is not None
     for name, array in vars(here.learned).items():
         assert np.array_equal(array, getattr(there.learned, name)), name
-    assert len(here.window.kept) == len(there.window.kept) == len(decoder._window.kept)
-    for a, b in zip(here.window.kept, there.window.kept, strict=True):
+    assert len(here.window.kept) == len(there.window.kept) == len(decoder._window.kept) == WINDOW
+    assert all(entry.number > here.window.keyframe.number == 0 for entry in here.window.kept)
+    ours, theirs = ([window.keyframe, *window.kept] for window in (here.window, there.window))
+    assert [entry.number for entry in ours] == [
+        decoder._window.keyframe.number,
+        *(e.number for e in decoder._window.kept),
+    ]
+    for a, b in zip(ours, theirs, strict=True):
         assert (a.number, a.distances) == (b.number, b.distances)
         assert np.array_equal(a.symbols, b.symbols)
         for name, array in vars(a.blocks).items():
@@ -241,14 +375,14 @@ def test_both_sides_know_the_same_after_every_unit(weights: Weights, profile: st
 def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> None:
     """`rebuild` on one thread and on several, of a frame with every kind of block."""
     encoder = VideoEncoder(weights, 64, 64, 30, threads=1)
-    units = [unit for frame in moving_pattern(64, 64, 9) for unit in encoder.push(frame.planes)] + encoder.flush()
+    units = coded(encoder, [frame.planes for frame in moving_pattern(64, 64, 9)])
     results = []
     for threads in (1, 2):
         decoder, pool = VideoDecoder(weights, 64, 64, threads=1), ThreadPoolExecutor(threads)
         kept = Window()
         for unit in units:
             for header, number, blocks, symbols in decoder.read(unit.payload, unit.keyframe):
-                references = [kept.kept[slot] for slot in header.references]
+                references = [kept.at(slot) for slot in header.references]
                 midway = is_midway(tuple(number - entry.number for entry in references))
                 planes = rebuild(blocks, symbols, header.level, header.chroma, references, midway, weights.bases, pool)
                 kept.add(Reference(planes, blocks, header.level, number), header.kept)
@@ -327,14 +461,16 @@ def test_chroma_counts_as_what_was_lost_before_says(weights: Weights, profile: s
     for amount in (0.0, 1.0, 3.0):
         frames = coloured(2 * GROUP + 1, amount)
         units = decided(weights, frames, profile)
+        assert [unit.frames[0][0].intra for unit in units] == [True] + [False] * (len(units) - 1)
+        ends = list(itertools.accumulate(len(unit.planes) for unit in units))  # in low delay all frames
         counts = {number: header.chroma for unit in units for header, number, *_ in unit.frames}
         seen |= set(counts.values())
         shown = [planes for unit in units for planes in unit.planes]
         lost = [wanted_chroma(source, planes) for source, planes in zip(frames, shown, strict=True)]
-        for number in range(1, len(frames)):
-            before = (number - 1) // GROUP * GROUP
-            by = number - 1 if profile == "ld" else before if number == before + GROUP else before + GROUP
-            assert counts[number] == lost[by], number
+        assert len(counts) == len(lost) == ends[-1]
+        for begin, after in itertools.pairwise(ends):
+            for number in range(begin, after):
+                assert counts[number] == lost[begin - 1 if number == after - 1 else after - 1], number
     assert len(seen) > 1
 
 
@@ -381,21 +517,29 @@ def test_every_third_row_of_units_is_a_sample_of_a_keyframe(weights: Weights) ->
 # --- damage
 
 
+def frame_after(number: int, place: int, references: tuple[int, ...]) -> tuple[FrameHeader, int, Blocks, np.ndarray]:
+    """One that adds nothing, at a place of a unit that begins with a frame of that number."""
+    header = FrameHeader(LOWEST + 30, 10, True, place, references)
+    return header, number + place, Blocks(3, 4), np.zeros((3, 4, 384), np.int16)
+
+
 def test_after_damage_nothing_is_decoded_before_a_keyframe(weights: Weights) -> None:
-    """The part that reads has seen a frame of the damaged unit that the part that makes pictures has not."""
+    """The part that reads has seen frames of the damaged unit that the part that makes pictures has not."""
     encoder = VideoEncoder(weights, 48, 64, 40, profile="ld", threads=1)
-    units = [unit for frame in moving_pattern(64, 48, 3) for unit in encoder.push(frame.planes)] + encoder.flush()
+    units = coded(encoder, [frame.planes for frame in moving_pattern(64, 48, 3)])
     decoder = VideoDecoder(weights, 48, 64, threads=1)
-    decoder.decode(units[0].payload, True)
-    sound = units[1].payload[1:]
-    with pytest.raises(DamagedStreamError):
-        decoder.decode(bytes([2]) + varint(len(sound)) + sound + b"\x20", False)
-    first, second = bytearray(sound), bytearray(sound)
-    first[1:3], second[1:3] = bytes([1, 0xF1]), bytes([0, 0xF2])  # they refer to what only the reading part has
-    with pytest.raises(DamagedStreamError, match="keyframe"):
-        decoder.decode(bytes([2]) + varint(len(first)) + bytes(first) + bytes(second), False)
-    with pytest.raises(DamagedStreamError, match="keyframe"):
-        decoder.decode(units[1].payload, False)
-    for unit in units:
-        (found,) = decoder.decode(unit.payload, unit.keyframe)
-        assert all(np.array_equal(a, b) for a, b in zip(found, unit.planes[0], strict=True))
+    for second, match in (((0,), "same time"), ((1,), "same place")):
+        decoder.decode(units[0].payload, True)
+        writer = FrameCoder(weights, 3, 4)
+        writer.decode(units[0].payload, True, 0)  # now it knows what the decoder knows
+        damaged = writer.encode([frame_after(1, 0, (0,)), frame_after(1, 0, second)])
+        with pytest.raises(DamagedStreamError, match=match):
+            decoder.decode(damaged, False)
+        sound = writer.encode([frame_after(3, 0, (2,)), frame_after(3, 1, (2,))])
+        with pytest.raises(DamagedStreamError, match="keyframe"):
+            decoder.decode(sound, False)
+        with pytest.raises(DamagedStreamError, match="keyframe"):
+            decoder.decode(units[1].payload, False)
+        for unit in units:
+            (found,) = decoder.decode(unit.payload, unit.keyframe)
+            assert all(np.array_equal(a, b) for a, b in zip(found, unit.planes[0], strict=True))

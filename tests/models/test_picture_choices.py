@@ -170,8 +170,8 @@ def test_a_frame_coder_reads_what_it_wrote(weights: Weights, pool: ThreadPoolExe
         header = FrameHeader(LOWEST + 36, number, True, 0, tuple(range(len(references))))
         # the encoder here knows no last frame, the coder does: merged blocks would differ
         blocks.merged[:], blocks.parts[:] = 0, 0
-        payload = writer.encode(header, number, blocks, symbols)
-        found_header, found_number, found, found_symbols = reader.decode(payload, 1, number)
+        payload = writer.encode([(header, number, blocks, symbols)])
+        ((found_header, found_number, found, found_symbols),) = reader.decode(payload, number == 0, number)
         assert (found_header, found_number) == (header, number)
         assert np.array_equal(found_symbols, symbols)
         for name in FIELDS:

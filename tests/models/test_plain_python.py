@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvcodec.media.test_pattern import moving_pattern
+from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import PROFILES, VideoDecoder
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.frame_intra import price_curve
+from nvcodec.models.kernels.search import costs_alone
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 4
 SCRIPT = f"""
@@ -21,8 +25,11 @@ import numpy as np
 from nvcodec.codec.conditional import DEFAULT_MODEL
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models import zoo
+from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.weights import load_weights
+from nvcodec.models.kernels.frame_intra import price_curve
+from nvcodec.models.kernels.search import costs_alone
 
 weights = load_weights(zoo.find(DEFAULT_MODEL).path)
 encoder = VideoEncoder(weights, {HEIGHT}, {WIDTH}, 34, profile=sys.argv[1], preset=sys.argv[2], threads=1)
@@ -35,6 +42,10 @@ for n, unit in enumerate(units):
         for plane, made, name in zip(planes, unit.planes[k], "yuv", strict=True):
             assert np.array_equal(plane, made)
             arrays[f"{{name}}{{n}}-{{k}}"] = plane
+# what only videos with more frames come to
+first, *_, last = [frame.y for frame in moving_pattern({WIDTH}, {HEIGHT}, 9)]
+arrays["alone"], arrays["unlike"] = np.zeros(({HEIGHT} // 16, {WIDTH} // 16)), share_unlike(last, first, 50)
+costs_alone(first, price_curve(8.0, 0.1, *CODED_BITS), arrays["alone"])
 np.savez(sys.argv[3], **arrays)
 """
 
@@ -56,3 +67,8 @@ def test_plain_python_finds_no_index_out_of_bounds(weights: Weights, tmp_path: P
             )
             shown += 1
     assert shown == FRAMES
+    first, *_, last = [frame.y for frame in moving_pattern(WIDTH, HEIGHT, 9)]
+    alone = np.zeros((HEIGHT // 16, WIDTH // 16))
+    costs_alone(first, price_curve(8.0, 0.1, *CODED_BITS), alone)
+    assert found["alone"] == pytest.approx(alone, rel=1e-5)
+    assert found["unlike"] == share_unlike(last, first, 50)

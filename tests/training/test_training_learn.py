@@ -16,7 +16,7 @@ from synthetic_training import HELD, recipe_text
 
 from nvcodec.datasets.training_cache import cached_files
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.frame_coder import HEADER_NBYTES, FrameCoder, FrameHeader
+from nvcodec.models.conditional.frame_coder import MAX_UNIT_FRAMES, FrameCoder, FrameHeader
 from nvcodec.models.conditional.weights import Learned, Weights, load_weights, nothing_learned
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.export import count_parameters, export
@@ -73,16 +73,18 @@ def test_validation_teaches_nothing(sequences: list[Sequence], learned: Learned)
 def test_bits_are_those_that_the_codec_writes(encoded: Path, sequences: list[Sequence], learned: Learned) -> None:
     weights = Weights("w", b"", learned, load_bases(encoded / FILTERED))
     for sequence in (sequences[0], sequences[-1]):
-        coder, nbytes = FrameCoder(weights, *sequence[0].shape), 0
+        coder, kept, frames = FrameCoder(weights, *sequence[0].shape), [], []
         for frame in sequence:
-            numbers = [known.number for known in coder.window.kept]
-            slots = tuple(numbers.index(sequence[r].number) for r in frame.references)
+            slots = tuple(kept.index(sequence[r].number) for r in frame.references)
             symbols = np.zeros((*frame.shape, 384), np.int16)
             symbols[frame.arrays["coded"] > 0] = frame.symbols
-            header = FrameHeader(frame.level, 1, frame.kept, 0, slots)
-            nbytes += len(coder.encode(header, frame.number, frame.blocks(), symbols)) - HEADER_NBYTES
+            frames.append((FrameHeader(frame.level, 1, frame.kept, 0, slots), frame.number, frame.blocks(), symbols))
+            kept = [frame.number, *kept] if frame.kept else kept
+        assert len(frames) <= MAX_UNIT_FRAMES
+        nbytes = len(coder.encode(frames)) - 1
         counted = sum(validate([sequence], learned)) // 8
-        assert counted <= nbytes <= counted + 6 * len(sequence)  # what the range coder holds back at the end of a frame
+        # what the range coder holds back at the end of a frame, and headers
+        assert counted <= nbytes <= counted + (6 + 4) * len(sequence)
 
 
 def test_held_out_pieces_come_from_a_source_of_their_own(cache: Path) -> None:

@@ -44,27 +44,32 @@ def pool():
 
 @pytest.fixture(scope="module")
 def sequences(encoded: Path, pool: ThreadPoolExecutor) -> list[Sequence]:
-    """Both profiles, and one with a cut."""
+    """Both profiles, and one with a cut; groups that are short since much moves, and long ones, after which the
+    keyframe is no longer among the frames that are kept."""
     bases, video = load_bases(encoded / FILTERED), panned(96, 112, 11, (4, 2))
     other = panned(96, 112, 3, (0, 2), seed=5, detail=4)
     cut = tuple(np.concatenate([a[:3], b]) for a, b in zip(video, other, strict=True))
-    pieces = [Piece(video, 30, "ra"), Piece(video, 20, "ld"), Piece(cut, 50, "ld")]
+    still = panned(96, 112, 34, (0, 0))
+    pieces = [Piece(video, 30, "ra"), Piece(video, 20, "ld"), Piece(cut, 50, "ld"), Piece(still, 30, "ra")]
     return [sequence for piece in pieces for sequence in record_piece(piece, bases, pool)]
 
 
 def test_sequences_begin_with_keyframes_and_refer_to_kept_frames(sequences: list[Sequence]) -> None:
-    assert [len(sequence) for sequence in sequences] == [11, 11, 3, 3]
+    assert [len(sequence) for sequence in sequences] == [11, 11, 3, 3, 34]
     for sequence in sequences:
         assert [bool(frame.references) for frame in sequence] == [False] + [True] * (len(sequence) - 1)
         assert sorted(frame.number for frame in sequence) == list(range(len(sequence)))
         for place, frame in enumerate(sequence):
             assert all(r < place and sequence[r].kept for r in frame.references)
             assert frame.symbols.shape == (np.count_nonzero(frame.arrays["coded"]), 384)
-    group, low_delay = sequences[:2]
+    group, low_delay, *_, long = sequences
     assert [frame.number for frame in group] == [0, 8, 4, 2, 6, 1, 3, 5, 7, 10, 9]
     assert [group[r].number for r in group[5].references] == [0, 2]
     assert not group[5].kept
     assert all(frame.kept for frame in low_delay)
+    order = [16, 8, 4, 12, 2, 6, 1, 3, 5, 7, 10, 14, 9, 11, 13, 15]
+    assert [frame.number for frame in long] == [0, *order, *(16 + number for number in order), 33]
+    assert [[long[r].number for r in long[place].references] for place in (1, 17, 33)] == [[0], [16, 0], [32, 0]]
 
 
 def test_records_hold_all_that_rebuilds_the_pictures(encoded: Path, pool: ThreadPoolExecutor) -> None:
