@@ -47,8 +47,8 @@ def start_reading(payload: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def finish_writing(coder: np.ndarray, buffer: np.ndarray) -> bytes:
-    """Everything written but the first byte, which is always zero; trailing zero bytes are left out, too, since a reader
-    finds zeros there anyway.
+    """Everything written but the first byte, which is always zero; trailing zero bytes are left out, too, since a
+    reader finds zeros there anyway.
 
     Raises ValueError when the buffer was too small.
     """

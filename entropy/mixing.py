@@ -63,8 +63,9 @@ def new_weights(rows: int, inputs: int) -> np.ndarray:
 def code_mixed(coder, buffer, slots, chosen, count, weights, first, second, limit, speed, bit):
     """Write or read one bit and learn from it; returns it.
 
-    slots: (S, 2) int32; chosen: the ``count`` (up to MOST_INPUTS) slots to ask; weights: (W, >= POINTS + count) int32, of
-    which rows ``first`` and ``second`` mix; limit: how often a slot learns before its rate stays; speed: of the weights.
+    slots: (S, 2) int32; chosen: the ``count`` (up to MOST_INPUTS) slots to ask; weights: (W, >= POINTS + count) int32,
+    of which rows ``first`` and ``second`` mix; limit: how often a slot learns before its rate stays; speed: of the
+    weights.
     """
     inputs = scratch(MOST_INPUTS, np.int64)
     a, b = np.int64(0), np.int64(0)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 import nvcodec
+from nvcodec.codec.conditional import SIZES
 from nvcodec.media import open_source
 from nvcodec.media.test_pattern import moving_pattern, pattern_format
 from nvcodec.media.types import Frame
@@ -55,8 +56,9 @@ def encode(
     frames_per_record: int = 32,
     profile: str = "ra",
     preset: str = "medium",
+    size: str = SIZES[-1],
 ) -> bytes:
-    """A whole stream of the default model, coded in one thread."""
+    """A whole stream of the default model, for a size of decoder, coded in one thread."""
     frames = list(frames)
     height, width = frames[0].y.shape
     encoder = nvcodec.Encoder(
@@ -66,7 +68,7 @@ def encode(
         preset=preset,
         threads=1,
         frames_per_record=frames_per_record,
-        options={"profile": profile},
+        options={"profile": profile} | ({"model": size} if size != SIZES[-1] else {}),
     )
     return b"".join([encoder.encode(*frame.planes) for frame in frames]) + encoder.finish()
 
@@ -96,8 +98,10 @@ def with_header(reader: StreamReader, **changes: object) -> bytes:
     writer = StreamWriter(header)
     pieces = [writer.start()]
     for record in reader.records():
+        begin = 0
         for place, unit in enumerate(record.units):
-            times = slice(place, place + 1)
+            times = slice(begin, begin + unit.frame_count)
+            begin += unit.frame_count
             pieces.append(
                 writer.add(
                     unit.payload,

@@ -200,7 +200,8 @@ def main(seed: int, paths: list[Path]) -> dict[str, object]:
             payload = bytearray(units[int(random.integers(1, len(units)))][0])
             for _ in range(int(random.integers(3))):
                 payload[int(random.integers(len(payload)))] ^= 1 << int(random.integers(8))
-            payload[2] ^= DROPPED_FLAG * int(random.integers(2))  # the byte before it is always 0
+            if len(payload) > 1:  # after how many frames there are, the first of whose headers begins
+                payload[1] ^= DROPPED_FLAG * int(random.integers(2))
             decoder.decode(bytes(payload), False)
             if not random.integers(12):
                 decoder.planes_sha256(units[:1])

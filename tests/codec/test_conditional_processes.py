@@ -15,7 +15,7 @@ from typing import Any
 import conditional_clips as clips
 import pytest
 
-from nvcodec.codec.conditional import SYNTAX_VERSION
+from nvcodec.codec.conditional import SIZES, SYNTAX_VERSION
 from nvcodec.media.sink import open_sink
 from nvcodec.media.test_pattern import pattern_format
 from nvcodec.media.types import Frame
@@ -127,8 +127,9 @@ def test_the_command_line(real_frames: list[Frame], tmp_path: Path) -> None:
     [
         ({"model_sha256": b"\7" * 32}, "SHA-256 0707"),
         ({"config": bytes([SYNTAX_VERSION + 1])}, f"syntax {SYNTAX_VERSION + 1:02x}"),
+        ({"config": bytes([SYNTAX_VERSION, len(SIZES)])}, f"with a size of 00 to {len(SIZES) - 1:02x}"),
     ],
-    ids=["model", "config"],
+    ids=["model", "syntax", "size"],
 )
 def test_streams_of_another_model_or_syntax(tmp_path: Path, change: dict[str, bytes], words: str) -> None:
     with (GOLDEN / "low.nvc").open("rb") as file:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import conditional_clips as clips
 import numpy as np
@@ -19,6 +20,7 @@ from nvcodec.codec.registry import get_codec
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media.test_pattern import pattern_format
 from nvcodec.media.types import Frame
+from nvcodec.models.conditional.frame_coder import DecidedFrame, Window, is_midway
 from nvcodec.stream import StreamReader
 
 CODEC = get_codec("conditional")
@@ -265,22 +267,121 @@ def test_threads_do_not_change_the_stream(make: Callable[[int, int, int], list[F
     assert len(streams) == 1
 
 
-@both_profiles
-def test_sizes_are_each_decoded_by_their_own(profile: str) -> None:
-    """All of them from the same weights; by another than their own, frames that lie midway are others."""
-    frames, streams, planes = clips.pattern(64, 48, 13), {}, {}
+# --- sizes of decoders
+
+
+class Sized:
+    """One clip for each size of decoder: units, and what their own decoder makes of them."""
+
+    def __init__(self, profile: str) -> None:
+        self.profile, self.frames = profile, clips.pattern(64, 48, 13)
+        self.units = {size: units_of(self.frames, profile, size, quality=30) for size in SIZES}
+        self.planes = {size: decoded(self.units[size], 64, 48, size) for size in SIZES}
+
+    def decoder(self, size: str) -> Any:
+        config = bytes([SYNTAX_VERSION, SIZES.index(size)])
+        return CODEC.decoder(pattern_format(64, 48), CODEC.model_identity(EncodeSettings()), config, threads=1)
+
+    def decided_units(self, size: str) -> list[list[DecidedFrame]]:
+        """Frames of each unit in coding order."""
+        decoder = self.decoder(size)
+        return [decoder.read(unit.payload, unit.keyframe) for unit in self.units[size]]
+
+    def decided(self, size: str) -> list[DecidedFrame]:
+        """Of all units."""
+        return [frame for unit in self.decided_units(size) for frame in unit]
+
+    def touched(self, size: str) -> list[bool]:
+        """Whether each frame lies midway between two others, or was predicted from one that does."""
+        window, touched = Window(), {}
+        for header, number, *_ in self.decided(size):
+            references = [window.at(slot) for slot in header.references]
+            midway = is_midway(tuple(number - other for other in references))
+            touched[number] = midway or any(touched[other] for other in references)
+            window.add(number, header.kept)
+        return [touched[number] for number in sorted(touched)]
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def sized(request: pytest.FixtureRequest) -> Sized:
+    return Sized(request.param)
+
+
+def test_sizes_are_each_decoded_by_their_own(sized: Sized) -> None:
+    """All of them from the same weights to good pictures (and to what the encoder saw, see `decoded`)."""
     for size in SIZES:
-        units = units_of(frames, profile, size, quality=30)
-        streams[size] = b"".join(unit.payload for unit in units)
-        planes[size] = decoded(units, 64, 48, size)
-        assert min(clips.psnr_db(d, f) for d, f in zip(planes[size], frames, strict=True)) > 30
-    assert len(set(streams.values())) == (3 if profile == "ra" else 2)
-    units, video = units_of(frames, profile, "m", quality=30), pattern_format(64, 48)
-    decoder = CODEC.decoder(video, CODEC.model_identity(EncodeSettings()), bytes([SYNTAX_VERSION, 1]), threads=1)
-    shown = [frame for unit in units for frame in decoder.decode(unit.payload, unit.keyframe)]
-    as_they_were = [clips.same(a, b) for a, b in zip(shown, planes["m"], strict=True)]
-    assert as_they_were[0]
-    assert all(as_they_were) == (profile == "ld")
+        planes = zip(sized.planes[size], sized.frames, strict=True)
+        assert min(clips.psnr_db(found, frame) for found, frame in planes) > 30
+    payloads = {b"".join(unit.payload for unit in sized.units[size]) for size in SIZES}
+    assert len(payloads) == (3 if sized.profile == "ra" else 2)
+
+
+def test_only_the_least_size_restores_nothing(sized: Sized) -> None:
+    restored = {size: sum(int((f[2].banks > 0).sum()) for f in sized.decided(size)) for size in SIZES}
+    assert restored["xs"] == 0
+    assert restored["s"] > 0
+    assert restored["m"] > 0
+
+
+@pytest.mark.parametrize(("coded", "said"), [("m", "s"), ("s", "m"), ("xs", "m"), ("xs", "s")])
+def test_only_the_greatest_size_moves_predictions_of_frames_midway(sized: Sized, coded: str, said: str) -> None:
+    """Decoded as another size, a stream without restoration or with it is the same but for them and what follows."""
+    decoder = sized.decoder(said)
+    shown = [frame for unit in sized.units[coded] for frame in decoder.decode(unit.payload, unit.keyframe)]
+    as_they_were = [clips.same(a, b) for a, b in zip(shown, sized.planes[coded], strict=True)]
+    touched = sized.touched(coded)
+    assert any(touched) == (sized.profile == "ra")
+    if "m" in (coded, said):
+        assert all(was or may_be for was, may_be in zip(as_they_were, touched, strict=True))
+        assert all(as_they_were) == (not any(touched))
+    else:
+        assert all(as_they_were)
+
+
+@pytest.mark.parametrize("coded", ["s", "m"])
+def test_restored_frames_in_a_stream_of_the_least_size_are_damage(sized: Sized, coded: str) -> None:
+    """Of which nothing is shown, nor anything after it until a keyframe."""
+    restored = [any(frame[2].banks.any() for frame in unit) for unit in sized.decided_units(coded)]
+    first_restored = restored.index(True)
+    assert first_restored < len(restored) - 1
+    decoder = sized.decoder("xs")
+    for number, unit in enumerate(sized.units[coded]):
+        if number < first_restored:
+            decoder.decode(unit.payload, unit.keyframe)
+            continue
+        words = "restored in a stream of a size without" if number == first_restored else "damaged: .* keyframe"
+        with pytest.raises(DamagedStreamError, match=words):
+            decoder.decode(unit.payload, unit.keyframe)
+    (first, *_), own = sized.units["xs"], sized.planes["xs"][0]
+    (shown,) = decoder.decode(first.payload, True)
+    assert clips.same(shown, own)
+
+
+@both_profiles
+def test_streams_whose_header_says_another_size(profile: str) -> None:
+    """Damage, other pixels, or the same ones: never anything but frames or a word of it."""
+    frames = clips.pattern(64, 48, 13)
+    streams = {size: clips.encode(frames, 30, profile=profile, size=size) for size in SIZES}
+    planes = {size: clips.decode(stream) for size, stream in streams.items()}
+    for coded, stream in streams.items():
+        header = StreamReader(io.BytesIO(stream)).header
+        assert header.config == bytes([SYNTAX_VERSION, SIZES.index(coded)])
+        for said in SIZES:
+            reader = StreamReader(io.BytesIO(stream))
+            changed = clips.with_header(reader, config=bytes([SYNTAX_VERSION, SIZES.index(said)]))
+            decoder = nvcodec.Decoder(threads=1)
+            if said == "xs" and coded != "xs":
+                with pytest.raises(DamagedStreamError, match="a frame is restored in a stream of a size without"):
+                    decoder.decode(changed)
+                continue
+            found = decoder.decode(changed)
+            decoder.finish()
+            as_they_were = all(clips.same(a, b) for a, b in zip(found, planes[coded], strict=True))
+            assert as_they_were == (profile == "ld" or (coded == "m") == (said == "m"))
+        for config in (bytes([SYNTAX_VERSION, len(SIZES)]), bytes([SYNTAX_VERSION, 255])):
+            changed = clips.with_header(StreamReader(io.BytesIO(stream)), config=config)
+            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 09 with a size"):
+                nvcodec.Decoder().decode(changed)
 
 
 def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]]) -> None:
@@ -315,6 +416,7 @@ def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]
         ({"options": {"depth": 3}}, "no option 'depth'"),
         ({"options": {"profile": "ai"}}, "profile is 'ai': ra, ld"),
         ({"options": {"model": "conditional-xl"}}, "'conditional-xl' is not installed"),
+        ({"options": {"model": "l"}}, "'l' is not installed"),
     ],
 )
 def test_settings_it_does_not_have(settings: dict[str, object], match: str) -> None:

@@ -276,6 +276,17 @@ def test_low_delay_refers_to_frames_that_are_there() -> None:
         window.add(number, plan.kept)
 
 
+def test_low_delay_refers_to_the_frame_before_and_to_a_finer_one_or_the_keyframe() -> None:
+    """Every second frame may choose, as soon as the finer one is not the keyframe itself."""
+    plans = [plan_low_delay(number, 30) for number in range(1, 14)]
+    assert [(*plan.references, *plan.seconds) for plan in plans] == [
+        *[(0,), (1, 0), (2, 0), (3, 0), (4, 0), (5, 4, 0), (6, 4), (7, 4, 0)],
+        *[(8, 4), (9, 8, 0), (10, 8), (11, 8, 0), (12, 8)],
+    ]
+    assert [plan.number for plan in plans if plan.seconds] == [6, 8, 10, 12]
+    assert all(plan.kept for plan in plans)
+
+
 @pytest.mark.parametrize("quality", [0, 1, 31, 62, 63])
 def test_levels_are_those_of_the_quality_or_a_little_lower(quality: int) -> None:
     """The last frame of a group, and every fourth with low delay, are of the quality asked for; some levels are below
@@ -370,6 +381,30 @@ def test_both_sides_know_the_same_after_every_unit(weights: Weights, profile: st
         assert np.array_equal(a.symbols, b.symbols)
         for name, array in vars(a.blocks).items():
             assert np.array_equal(array, getattr(b.blocks, name)), name
+
+
+@pytest.mark.parametrize(("back", "slot"), [(8, 7), (20, KEYFRAME_SLOT)])
+def test_low_delay_goes_back_to_the_keyframe_for_what_comes_back(weights: Weights, back: int, slot: int) -> None:
+    """Half of the picture is another until then. The frame that shows it again refers to the keyframe, by its place
+    among those kept or, long after it, by a number of its own."""
+    first, other = (next(iter(moving_pattern(64, 96, 1, seed=seed))).planes for seed in (1, 5))
+    mixed = tuple(np.concatenate([a[: len(a) // 2], b[len(b) // 2 :]]) for a, b in zip(first, other, strict=True))
+    frames = [first if number in (0, back) else mixed for number in range(back + 3)]
+    units = coded(VideoEncoder(weights, 96, 64, 30, profile="ld", threads=1), frames)
+    assert [unit.keyframe for unit in units] == [True] + [False] * (back + 2)
+    decoder, references = VideoDecoder(weights, 96, 64, threads=1), {}
+    for unit in units:
+        ((header, number, *rest),) = decoder.read(unit.payload, unit.keyframe)
+        references[number] = header.references
+        for found, wanted in zip(decoder.rebuild([(header, number, *rest)]), unit.planes, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert references[back] == (0, slot)
+    for number in range(1, back + 3):
+        if number != back:
+            plan = plan_low_delay(number, 30)
+            choices = [(*plan.references, second) for second in plan.seconds] or [plan.references]
+            places = [tuple(number - 1 - n if n or number <= WINDOW else KEYFRAME_SLOT for n in c) for c in choices]
+            assert references[number] in places, number
 
 
 def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> None:

@@ -16,6 +16,7 @@ from nvcodec.models.conditional.frame_coder import NOT_ASKED
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights, nothing_learned
 from nvcodec.models.kernels import latents
+from nvcodec.models.kernels.density import BIN, BINS, COARSE, FINE, LARGE, TINY, add_density, no_densities
 from nvcodec.models.kernels.latents import COMPONENT, MAX_SYMBOL, NEAR, SAME, band_of, code_latents
 from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, energies, rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
@@ -41,13 +42,31 @@ def code(
     last: State,
     spent: np.ndarray = NOT_ASKED,
 ) -> None:
-    """`code_latents`, arguments by name."""
+    """`code_latents`, arguments by name; it must note the densities of what it wrote or read."""
+    density = no_densities(blocks.rows, blocks.columns)
     values = {"coder": state, "buffer": buffer, "level": level, "symbols": symbols, "last_symbols": last[1]}
-    values["spent"] = spent
+    values |= {"spent": spent, "density": density, "last_density": density_of(*last)}
     values |= {name: getattr(learned, name) for name in ("slots", "weights", "plain")}
     values |= {name: getattr(blocks, name) for name in FIELDS}
     values |= {f"last_{name}": getattr(last[0], name) for name in FIELDS}
     code_latents(*(values[name] for name in inspect.signature(code_latents).parameters))
+    assert np.array_equal(density, density_of(blocks, symbols))
+
+
+def density_of(blocks: Blocks, symbols: np.ndarray) -> np.ndarray:
+    """Of a whole frame."""
+    density = no_densities(blocks.rows, blocks.columns)
+    for r, c in np.argwhere(blocks.coded):
+        if blocks.large[r, c] == WHOLE:
+            if not (r % 2 or c % 2):
+                add_density(density, LARGE, symbols, r, c, 0)
+        elif not blocks.fine[r, c]:
+            add_density(density, COARSE, symbols, r, c, 0)
+        else:
+            for q in range(4):
+                tiny = blocks.tiny[2 * r + (q >> 1), 2 * c + (q & 1)]
+                add_density(density, TINY if tiny else FINE, symbols, r, c, q)
+    return density
 
 
 def write(
@@ -153,7 +172,7 @@ def test_magnitudes_at_every_change_of_length() -> None:
 @settings(max_examples=100)
 @given(st.binary(max_size=600), st.integers(0, 2**32 - 1), st.integers(0, LEVELS - 1))
 @example(b"", 0, 0)
-@example(b"\0" + b"\xff" * 600, 1, LEVELS - 1)
+@example(b"\xff" * 600, 1, LEVELS - 1)
 @example(b"\0\x7f" * 300, 2, 30)
 def test_any_bytes_give_symbols_in_bounds(payload: bytes, seed: int, level: int) -> None:
     random, learned = np.random.default_rng(seed), fresh()
@@ -239,6 +258,10 @@ def test_classes_of_sums_rise_to_the_last_one() -> None:
         assert classes[0] == 0
         assert classes[-1] == count - 1
         assert set(np.diff(classes).tolist()) == {0, 1}
+    most = 4 * 15 + 4 * 15 + 12 * 15 * 7  # two before, and of the lower ones two that count twice
+    assert most > len(latents.SCALE) - 1 == 1000
+    assert (latents.SCALE[0], latents.SCALE[-1]) == (0, latents.SCALES - 1)
+    assert set(np.diff(latents.SCALE).tolist()) == {0, 1}
 
 
 def test_frequencies_are_those_of_the_cosines() -> None:
@@ -354,6 +377,45 @@ def coded_nbytes(make: Callable[[np.random.Generator], np.ndarray], large: int =
         energies(blocks.coded, blocks.large, symbols, blocks.energy)
         total += len(write(learned, 50, blocks, symbols, nothing))
     return total
+
+
+BIN_COUNTS = {COARSE: 384, FINE: 96}
+
+
+def in_bins(bins: np.ndarray, transform: int, random: np.random.Generator) -> np.ndarray:
+    """(SAMPLES,) latents of a coarse block, or of the four fine squares of one, most of them where bins say so."""
+    count = BIN_COUNTS[transform]
+    likely = np.where(bins, 0.7, 0.03)[BIN[transform, :count]].repeat(SAMPLES // count)
+    return (random.random(SAMPLES) < likely).astype(np.int16)
+
+
+@pytest.mark.parametrize("where", ["in the last frame", "around"])
+def test_densities_are_told_from_one_transform_to_another(where: str) -> None:
+    """Blocks that nothing alike is beside, nor was there before: coarse and fine take turns."""
+
+    def nbytes(told: bool) -> int:
+        random, learned, total = np.random.default_rng(3), fresh(), 0
+        chosen = random.random((6, 6, BINS)) < 0.4
+        last: State = Blocks(6, 6), np.zeros((6, 6, SAMPLES), np.int16)
+        for n in range(16):
+            blocks, symbols = Blocks(6, 6), np.zeros((6, 6, SAMPLES), np.int16)
+            blocks.pred[:], blocks.coded[:] = 1, 1
+            if where == "around":
+                chosen = (random.random((6, 1, BINS) if told else (6, 6, BINS)) < 0.4) | np.zeros((6, 6, 1), bool)
+                blocks.fine[:] = np.indices((6, 6)).sum(0) % 2
+                last = Blocks(6, 6), np.zeros((6, 6, SAMPLES), np.int16)
+            else:
+                blocks.fine[:] = n % 2
+                chosen = chosen if told else random.random((6, 6, BINS)) < 0.4
+            for r, c in np.ndindex(6, 6):
+                symbols[r, c] = in_bins(chosen[r, c], FINE if blocks.fine[r, c] else COARSE, random)
+            energies(blocks.coded, blocks.large, symbols, blocks.energy)
+            total += len(write(learned, 40, blocks, symbols, last))
+            last = blocks, symbols
+        return total
+
+    told, free = nbytes(True), nbytes(False)
+    assert told < 0.95 * free
 
 
 def signs_of_neighbours(signs: np.ndarray) -> np.ndarray:

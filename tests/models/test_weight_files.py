@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load, save_file
 
 from nvcodec.codec.conditional import DEFAULT_MODEL
+from nvcodec.entropy.mixing import ONE, POINTS, new_weights
 from nvcodec.errors import UnsupportedError
 from nvcodec.models import zoo
 from nvcodec.models.conditional.weights import (
@@ -60,7 +61,19 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-7"
+    assert metadata["format"] == FORMAT == "nvc-conditional-8"
+
+
+@pytest.mark.parametrize("name", ["weights", "decision_weights"])
+def test_rows_of_weights_begin_with_curves(weights: Weights, name: str) -> None:
+    """Of probabilities, straight where nothing was learned; what was learned bends them."""
+    rows, nothing = getattr(weights.start, name), getattr(nothing_learned(), name)
+    assert np.array_equal(nothing, new_weights(len(nothing), nothing.shape[1] - POINTS))
+    curves, straight = rows[:, :POINTS], nothing[:, :POINTS]
+    assert 0 <= curves.min() <= curves.max() < ONE
+    bent = (curves != straight).any(1)
+    assert bent.mean() > 0.5
+    assert np.array_equal(curves[~bent], straight[~bent])
 
 
 def test_coding_leaves_the_model_as_it_was(weights: Weights) -> None:
@@ -117,6 +130,13 @@ CHANGES = {
     "fewer weights": _of("start.weights", lambda a: a[:-1]),
     "fewer weights of decisions": _of("start.decision_weights", lambda a: a[:-1]),
     "weights of decisions of fewer inputs": _of("start.decision_weights", lambda a: a[:, :-1]),
+    "weights without curves": _of("start.weights", lambda a: a[:, POINTS:]),
+    "weights of decisions without curves": _of("start.decision_weights", lambda a: a[:, POINTS:]),
+    "curves of fewer points": _of("start.weights", lambda a: a[:, 1:]),
+    "huge points of curves": _of("start.weights", lambda a: np.where(np.arange(a.shape[1]) == 2, np.int32(1 << 25), a)),
+    "points of curves far below 0": _of(
+        "start.decision_weights", lambda a: np.where(np.arange(a.shape[1]) == 0, np.int32(-(1 << 25)), a)
+    ),
     "fewer plain contexts": _of("start.plain", lambda a: a[:-1]),
     "weights of another type": _of("start.weights", lambda a: a.astype(np.float32)),
     "weights of decisions of another type": _of("start.decision_weights", lambda a: a.astype(np.int64)),
@@ -178,8 +198,8 @@ def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path
             load_weights(path)
     with pytest.raises(UnsupportedError):
         load_weights(tmp_path / "absent.safetensors")
-    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-6"})
-    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-6'"):
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-7"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-7'"):
         load_weights(path)
 
 
