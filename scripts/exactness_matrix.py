@@ -23,7 +23,7 @@ from pathlib import Path
 import nvcodec
 from nvcodec.media.test_pattern import moving_pattern, pattern_format
 
-FRAMES, WIDTH, HEIGHT = 9, 72, 56
+FRAMES, WIDTH, HEIGHT = 20, 72, 56
 # name, threads, environment
 ROWS: list[tuple[str, int, dict[str, str]]] = [
     ("this processor, 1 thread", 1, {}),

@@ -36,6 +36,8 @@ class Clip:
     quality: int
     intra_period: int = 0
     cut: int | None = None
+    profile: str = "ra"
+    model: str = "m"
 
     def frames(self) -> list[Frame]:
         frames = list(moving_pattern(self.width, self.height, self.frame_count))
@@ -50,13 +52,18 @@ CLIPS = {
     "high": Clip(64, 48, 4, quality=60, intra_period=2),
     "odd": Clip(19, 33, 5, quality=45),
     "pixel": Clip(1, 1, 4, quality=20),
+    "long": Clip(48, 32, 40, quality=25),
+    "delay": Clip(48, 32, 24, quality=30, profile="ld"),
+    "least": Clip(48, 32, 12, quality=35, model="xs"),
+    "less": Clip(48, 32, 12, quality=35, model="s"),
 }
 
 
 def encode(clip: Clip) -> bytes:
     """The stream of a clip, in one thread."""
     video = pattern_format(clip.width, clip.height)
-    encoder = nvcodec.Encoder(video, quality=clip.quality, intra_period=clip.intra_period, threads=1)
+    options = {"profile": clip.profile, "model": clip.model}
+    encoder = nvcodec.Encoder(video, quality=clip.quality, intra_period=clip.intra_period, threads=1, options=options)
     return b"".join([encoder.encode(*frame.planes) for frame in clip.frames()]) + encoder.finish()
 
 

@@ -39,8 +39,8 @@ class RecordCounts:
 
     clips: int = 320
     stills: int = 140
-    held_out: int = 16
-    frames: int = 12  # of a clip
+    held_out: int = 40
+    frames: int = 33  # of a clip
 
 
 @dataclass
