@@ -2,12 +2,14 @@
 """Quality against speed: BD-rate of every codec in a results folder over the frames per second it needs.
 
 python scripts/speed_chart.py RESULTS -o chart.png [--direction decode] [--anchor x265:medium:ld] [--metric vmaf]
+    [--only CODEC...]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from nvcodec.errors import NvcError, UsageError
@@ -25,10 +27,17 @@ def main() -> int:
     parser.add_argument("--anchor")
     parser.add_argument("--metric")
     parser.add_argument("--conditions")
+    parser.add_argument("--only", nargs="+", metavar="CODEC", help="show these alone; they were measured side by side")
     args = parser.parse_args()
     try:
         metrics = [args.metric] if args.metric else []
         report = gather(args.results, conditions=args.conditions, anchor=args.anchor, metrics=metrics)
+        if args.only:
+            shown = [codec for codec in report.codecs if codec.label in (*args.only, report.anchor)]
+            missing = set(args.only) - {codec.label for codec in shown}
+            if missing:
+                raise UsageError(f"--only {sorted(missing)[0]}: {args.results} has no such codec")
+            report = replace(report, codecs=shown)
         stem = Path(args.output).with_suffix("")
         written = draw_speed(report, DifferenceTable(report), report.sets[0], report.metric, args.direction, stem)
         if not written:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chart of quality against speed, drawn from the points that are committed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SIZES = ("ours:conditional:ra", "ours:conditional@s:ra", "ours:conditional@xs:ra")
+
+
+def draw(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "speed_chart.py"), str(ROOT / "results" / "public-clips")]
+    return subprocess.run([*command, "-o", str(output), *arguments], capture_output=True, text=True)
+
+
+def test_some_codecs_alone(tmp_path: Path) -> None:
+    done = draw(tmp_path / "chart.png", "--anchor", "x265:medium:ra:psnr", "--only", *SIZES)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "chart.svg").read_text()
+    assert all(f">{name}<" in text for name in (*SIZES, "x265:medium:ra:psnr"))
+    assert "svtav1" not in text
+
+
+@pytest.mark.parametrize("name", ["ours:nothing", "x265"])
+def test_codecs_that_are_not_there(tmp_path: Path, name: str) -> None:
+    done = draw(tmp_path / "chart.png", "--only", SIZES[0], name)
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert not list(tmp_path.iterdir())
