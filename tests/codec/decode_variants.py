@@ -17,6 +17,7 @@ from pathlib import Path
 import numba
 
 import nvcodec
+from nvcodec.codec.conditional import SIZES, _tools
 from nvcodec.models import zoo
 from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
@@ -28,7 +29,8 @@ def unit_by_unit(path: Path, weights: Weights, threads: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         reader = StreamReader(file, path.name)
-        decoder = VideoDecoder(weights, reader.header.height, reader.header.width, threads=threads)
+        header, tools = reader.header, _tools(SIZES[reader.header.config[1]])
+        decoder = VideoDecoder(weights, header.height, header.width, tools=tools, threads=threads)
         for record in reader.records():
             for place, unit in enumerate(record.units):
                 for planes in decoder.decode(unit.payload, record.keyframe and place == 0):
