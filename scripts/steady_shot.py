@@ -23,6 +23,7 @@ from nvcodec.cli.values import picture_size
 from nvcodec.errors import NvcError
 from nvcodec.media import open_source
 from nvcodec.media.types import Frame
+from nvcodec.metrics import mse, psnr_db, psnr_yuv_db
 from nvcodec.rd.ours import unit_nbytes
 
 WINDOW = 8
@@ -84,26 +85,24 @@ def scores(source: Path, decoded: Path) -> np.ndarray:
     found = []
     with open_source(source) as a, open_source(decoded) as b:
         for one, other in zip(a, b, strict=True):
-            found.append(psnr_yuv_db(one, other))
+            found.append(frame_psnr_db(one, other))
     return np.array(found)
 
 
-def psnr_yuv_db(one: Frame, other: Frame) -> float:
-    """Of a frame."""
-    errors = [float(np.mean(np.square(p.astype(np.int32) - q))) for p, q in zip(one.planes, other.planes, strict=True)]
-    y, u, v = (10 * np.log10(255**2 / max(error, 1e-9)) for error in errors)
-    return float(6 * y + u + v) / 8
+def frame_psnr_db(one: Frame, other: Frame) -> float:
+    """PSNR-YUV of a frame."""
+    return psnr_yuv_db(*(psnr_db(mse(p, q)) for p, q in zip(one.planes, other.planes, strict=True)))
 
 
-def report(psnr_db: np.ndarray, nbytes: list[int]) -> str:
+def report(found_db: np.ndarray, nbytes: list[int]) -> str:
     """What the script prints."""
-    windows = np.convolve(psnr_db, np.full(WINDOW, 1 / WINDOW), "valid")
-    mean, worst, tenth = psnr_db.mean(), int(np.abs(windows - psnr_db.mean()).argmax()), max(1, len(psnr_db) // 10)
+    windows = np.convolve(found_db, np.full(WINDOW, 1 / WINDOW), "valid")
+    mean, worst, tenth = found_db.mean(), int(np.abs(windows - found_db.mean()).argmax()), max(1, len(found_db) // 10)
     rest = nbytes[1:] or [0]
     return (
-        f"{len(psnr_db)} frames, {sum(nbytes)} bytes, PSNR-YUV {mean:.2f} dB; frames {worst} to {worst + WINDOW - 1} "
-        f"{windows[worst] - mean:+.2f} dB; first tenth {psnr_db[:tenth].mean() - mean:+.2f} dB, last "
-        f"{psnr_db[-tenth:].mean() - mean:+.2f} dB\n"
+        f"{len(found_db)} frames, {sum(nbytes)} bytes, PSNR-YUV {mean:.2f} dB; frames {worst} to {worst + WINDOW - 1} "
+        f"{windows[worst] - mean:+.2f} dB; first tenth {found_db[:tenth].mean() - mean:+.2f} dB, last "
+        f"{found_db[-tenth:].mean() - mean:+.2f} dB\n"
         f"keyframe {nbytes[0]} bytes, others {np.mean(rest):.0f} in the mean, {max(rest)} at most"
     )
 

@@ -14,7 +14,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts" / "steady_shot.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from steady_shot import picture, psnr_yuv_db, report  # noqa: E402
+from steady_shot import frame_psnr_db, picture, report  # noqa: E402
 
 from nvcodec.media.types import Frame  # noqa: E402
 
@@ -36,7 +36,7 @@ def test_psnr_weighs_luma_six_times() -> None:
     planes = [np.full(shape, 100, np.uint8) for shape in ((4, 4), (2, 2), (2, 2))]
     other = [planes[0] + 1, planes[1] + 10, planes[2] + 1]
     expected = 20 * np.log10(255) - 20 / 8
-    assert psnr_yuv_db(Frame(*planes), Frame(*[p.astype(np.uint8) for p in other])) == pytest.approx(expected)
+    assert frame_psnr_db(Frame(*planes), Frame(*[p.astype(np.uint8) for p in other])) == pytest.approx(expected)
 
 
 def test_a_pan_moves_the_picture() -> None:
