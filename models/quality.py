@@ -19,6 +19,7 @@ STEPS = np.array([
     163, 155, 147, 140, 134, 127, 121, 115, 110, 105, 100, 95, 90, 86, 82, 78,
     74, 71, 67, 64, 61, 58, 55, 53, 50, 48, 45, 43, 41, 39, 37, 36,
 ], np.int32)  # fmt: skip
+LUMA_SHARE = 6 / 8  # of PSNR-YUV; U and V share the rest
 PRICE_AT_0, PRICE_AT_63 = 0.085, 0.06
 # what the residual of chroma is multiplied with, 256ths, in the ways that a frame can weigh it: 576 * 0.297^(n / 15)
 CHROMA_SCALES = np.array([576, 531, 490, 452, 417, 384, 354, 327, 301, 278, 256, 236, 218, 201, 185, 171], np.int64)
@@ -37,6 +38,12 @@ def quantisation_step(quality: float) -> float:
 def bit_price(level: int) -> float:
     """Squared steps that a bit is worth at the encoder (theory for high rates says 0.1155; measured)."""
     return PRICE_AT_0 + (PRICE_AT_63 - PRICE_AT_0) * quality_of(level) / (QUALITIES - 1)
+
+
+def mean_squared_error(a: np.ndarray, b: np.ndarray) -> float:
+    """Of two uint8 planes."""
+    difference = a.astype(np.int32) - b
+    return float(np.mean(difference * difference))
 
 
 def deblocking_qp(level: int) -> int:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from nvcodec.models.kernels import restore
+from nvcodec.models.network import Network, no_network
 from nvcodec.models.quality import CHROMA_SCALES
 
 # of a chroma sample's error's root, as luma's is 1, where its residual is not scaled
@@ -58,7 +59,7 @@ def check_filters(filters: Filters) -> None:
 class BlockBases:
     """Basis pictures of all classes, and what the encoder needs beside them; five arrays each, for the coarse, fine and
     tiny transform, the tiny one of chroma, and the large one (sizes n = 384, 96, 16, 32, 384), whose "samples" are the
-    lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters of restoration.
+    lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters and the network of restoration.
 
     pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (CLASSES, n, n) float32,
     coefficients = analysis @ weighted samples; rates: (2, RATE_CLASSES, n, 3) float32, bits of
@@ -69,6 +70,7 @@ class BlockBases:
     analysis: tuple[np.ndarray, ...]
     rates: tuple[np.ndarray, ...]
     filters: Filters = field(default_factory=no_filters)
+    network: Network = field(default_factory=no_network)
 
     @cached_property
     def summed_rates(self) -> tuple[np.ndarray, ...]:
@@ -134,7 +136,10 @@ def turned(transform: int) -> np.ndarray:
 
 
 def bases_of(
-    learned: tuple[np.ndarray, ...], rates: tuple[np.ndarray, ...], filters: Filters | None = None
+    learned: tuple[np.ndarray, ...],
+    rates: tuple[np.ndarray, ...],
+    filters: Filters | None = None,
+    network: Network | None = None,
 ) -> BlockBases:
     """Bases from the pictures (LEARNED_CLASSES, n, n) of the learned classes, whose columns are orthonormal in the
     weighted domain but for rounding."""
@@ -145,4 +150,4 @@ def bases_of(
     analysis = tuple(
         np.ascontiguousarray(p * (sample_weights(kind) / (1 << 14)), np.float32) for kind, p in enumerate(pictures)
     )
-    return BlockBases(pictures, analysis, rates, filters or no_filters())
+    return BlockBases(pictures, analysis, rates, filters or no_filters(), network or no_network())

@@ -56,6 +56,7 @@ CLIPS = {
     "delay": Clip(48, 32, 24, quality=30, profile="ld"),
     "least": Clip(48, 32, 12, quality=35, model="xs"),
     "less": Clip(48, 32, 12, quality=35, model="s"),
+    "most": Clip(48, 32, 12, quality=35, model="l"),
 }
 
 

@@ -159,11 +159,18 @@ class FrameCoder:
         self.window = Window()
         self.timings: defaultdict[str, float] = defaultdict(float)
         self.learned: Learned | None = None
-        self._headers: dict[
-            tuple[int, int], bytes
-        ] = {}  # last ones, by frames of the unit and place in it; (0, 0): chroma
+        self._headers: dict[tuple[int, int], bytes] = {}  # last ones, by frames of the unit and place in it
+        self._chroma = 0  # of the frame before
         self._contexts = binary.new_contexts(2)
         self._nothing = Known(0, Blocks(rows, columns), np.zeros((rows, columns, SAMPLES), np.int16), ())
+
+    def copy(self) -> FrameCoder:
+        """One that goes on from here on its own."""
+        other = FrameCoder(self.weights, self.rows, self.columns)
+        other.learned = self.learned.copy() if self.learned is not None else None
+        other.window.kept, other.window.keyframe, other.window.last = vars(self.window).values()
+        other._headers, other._chroma, other._contexts = dict(self._headers), self._chroma, self._contexts.copy()
+        return other
 
     def encode(self, frames: list[DecidedFrame]) -> bytes:
         """The payload of a unit, from its frames in coding order (whose energies are filled in here)."""
@@ -209,20 +216,18 @@ class FrameCoder:
         """Write or read a header: whether it is as that of the same place in the unit before of as many frames, but for
         chroma, and whether chroma is as in the frame before; else what they are. Returns it."""
         if intra:
-            self._headers, self._contexts = {}, binary.new_contexts(2)
+            self._headers, self._chroma, self._contexts = {}, 0, binary.new_contexts(2)
         chroma, rest = header[1] >> CHROMA_SHIFT, bytes([header[0], header[1] & PLACE_MASK, header[2]])
-        before, chroma_before = self._headers.get((count, index)), self._headers.get((0, 0), bytes(1))[0]
+        before = self._headers.get((count, index))
         if before is None or not binary.code_bit(coder, buffer, self._contexts, 0, int(rest == before)):
             values = zip(rest, (8, 4, 8), strict=True)
             rest = bytes(binary.code_plain(coder, buffer, value, width) for value, width in values)
         else:
             rest = before
-        if binary.code_bit(coder, buffer, self._contexts, 1, int(chroma != chroma_before)):
-            chroma = binary.code_plain(coder, buffer, chroma, 4)
-        else:
-            chroma = chroma_before
-        self._headers |= {(count, index): rest, (0, 0): bytes([chroma])}
-        return bytes([rest[0], rest[1] | chroma << CHROMA_SHIFT, rest[2]])
+        if binary.code_bit(coder, buffer, self._contexts, 1, int(chroma != self._chroma)):
+            self._chroma = binary.code_plain(coder, buffer, chroma, 4)
+        self._headers[count, index] = rest
+        return bytes([rest[0], rest[1] | self._chroma << CHROMA_SHIFT, rest[2]])
 
     def _code(
         self,

@@ -15,9 +15,20 @@ from functools import cached_property
 import numpy as np
 
 from nvcodec.models.conditional.threads import by_rows, in_waves
-from nvcodec.models.kernels import choice, compensation, deblock, frame_intra, inter, residual, restore, search
+from nvcodec.models.kernels import (
+    choice,
+    compensation,
+    deblock,
+    frame_intra,
+    inter,
+    network,
+    residual,
+    restore,
+    search,
+)
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.syntax import WHOLE
+from nvcodec.models.network import Network, bounds_of
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, QUALITIES, STEPS, bit_price, deblocking_qp, quality_of
 from nvcodec.models.transform import CLASSES, BlockBases, chroma_weight
 
@@ -102,7 +113,7 @@ def rebuild(
         blocks.modes, symbols, steps, CHROMA_SCALES[chroma], bases.pictures,
     )  # fmt: skip
     _deblock(planes, blocks, level)
-    return _restore(planes, blocks, level, bases, pool)
+    return _restore(planes, blocks, level, not references, bases, pool)
 
 
 def _steps(level: int, blocks: Blocks) -> np.ndarray:
@@ -177,16 +188,34 @@ def _deblock(planes: Planes, blocks: Blocks, level: int) -> None:
         compensation.extend_edges(plane, pad)
 
 
+@dataclass
+class Tried:
+    """What an encoder knows already of a frame's restoration: classes of squares, and what the network makes of it."""
+
+    classes: np.ndarray
+    by_network: Planes | None = None
+
+
 def _restore(
-    planes: Planes, blocks: Blocks, level: int, bases: BlockBases, pool: Executor, classes: np.ndarray | None = None
+    planes: Planes,
+    blocks: Blocks,
+    level: int,
+    intra: bool,
+    bases: BlockBases,
+    pool: Executor,
+    tried: Tried | None = None,
 ) -> Planes:
-    """Planes filtered by the banks that the blocks say, with borders; classes: of `_classify`, where they are known."""
+    """Planes restored as the blocks say, with borders."""
     if not blocks.banks.any():
         return planes
     restored = planes[0].copy(), planes[1].copy(), planes[2].copy()
     taps, clip = _filters(bases, level)
-    if classes is None:
-        classes = _classify(planes, blocks, level, blocks.banks > 0, pool)
+    of_network = blocks.banks == restore.NETWORK
+    if of_network.any():
+        made = tried.by_network if tried else None
+        made = made or apply_network(planes, level, intra, of_network, bases.network, pool)
+        network.copy_units(blocks.banks, restore.NETWORK, *made, *restored)
+    classes = tried.classes if tried else _classify(planes, blocks, level, (blocks.banks > 0) & ~of_network, pool)
     by_rows(
         pool,
         len(blocks.banks),
@@ -196,6 +225,35 @@ def _restore(
     for plane, pad in zip(restored, (PAD, PAD // 2, PAD // 2), strict=True):
         compensation.extend_edges(plane, pad)
     return restored
+
+
+def apply_network(
+    planes: Planes, level: int, intra: bool, asked: np.ndarray, weights: Network, pool: Executor
+) -> Planes:
+    """What the network makes of a frame, at least in the units that are asked for: planes with borders that are not
+    filled in."""
+    made = planes[0].copy(), planes[1].copy(), planes[2].copy()
+    rows, columns = (planes[0].shape[0] - 2 * PAD) // 2, (planes[0].shape[1] - 2 * PAD) // 2
+    step, kind, unit = int(STEPS[level]), int(intra), restore.UNIT // 2
+
+    def band(begin: int) -> None:
+        end, halo = min(begin + NETWORK_ROWS, rows), weights.halo
+        if not asked[begin // unit : -(-end // unit)].any():
+            return
+        x = np.empty((network.CHANNELS, end - begin + 2 * halo, columns + 2 * halo), np.float32)
+        sums = np.empty((3, columns + 2 * (halo + network.AROUND)), np.int32)
+        network.fill_inputs(*planes, step, begin, end, halo, sums, x)
+        for n in range(halo):
+            out = np.empty((len(weights.factors[n]), x.shape[1] - 2, x.shape[2] - 2), np.float32)
+            network.convolve(
+                x, weights.weights[n], weights.bias[n][kind, level], weights.factors[n], *bounds_of(weights, n), out
+            )
+            x = out
+        network.add_outputs(x, step, begin, *made)
+
+    for job in [pool.submit(band, begin) for begin in range(0, rows, NETWORK_ROWS)]:
+        job.result()
+    return made
 
 
 def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
@@ -219,13 +277,14 @@ def _choose_banks(
     blocks: Blocks,
     level: int,
     chroma: int,
+    intra: bool,
     bases: BlockBases,
+    by_network: bool,
     pool: Executor,
-) -> np.ndarray:
-    """For each unit the bank after which error and price of bits are least; returns classes of units that may have
-    one."""
+) -> Tried:
+    """For each unit the bank, or the network if that may be, after which error and price of bits are least."""
     step = float(STEPS[level]) / residual.STEP_SCALE
-    costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS))
+    costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS + int(by_network)))
     taps, clip = _filters(bases, level)
     trial = empty_planes(blocks.rows, blocks.columns)
     weight = float(chroma_weight(chroma) ** 2)
@@ -242,9 +301,18 @@ def _choose_banks(
         ),
         1,
     )
+    made = None
+    if by_network:
+        made = apply_network(planes, level, intra, asked, bases.network, pool)
+        by_rows(
+            pool,
+            len(blocks.banks),
+            lambda begin, end: restore.errors_left(*picture, *made, weight, asked, begin, end, restore.NETWORK, costs),
+            1,
+        )
     costs[:, :, 1:] += bit_price(level) * step * step * BANK_BITS
     blocks.banks[:] = costs.argmin(2)
-    return classes
+    return Tried(classes, made)
 
 
 @dataclass(frozen=True)
@@ -257,16 +325,17 @@ class Effort:
     exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
     others: int = 4  # frames on each side that a picture is filtered with
     filters: bool = True  # of restoration
+    network: bool = False  # in restoration
 
 
 @dataclass
 class Statistics:
-    """What is kept for `nvc train`: frames before restoration (level, picture, planes), and residuals, weighted, with
-    the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma, large)."""
+    """What is kept for `nvc train`: frames before restoration (level, whether intra, picture, planes), and residuals,
+    weighted, with the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma, large)."""
 
     keep_residuals: bool = True
     keep_frames: bool = False
-    frames: list[tuple[int, Planes, Planes]] = field(default_factory=list)
+    frames: list[tuple[int, bool, Planes, Planes]] = field(default_factory=list)
     residuals: list[np.ndarray] = field(default_factory=list)
     classes: list[np.ndarray] = field(default_factory=list)
 
@@ -281,6 +350,7 @@ class Statistics:
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
+NETWORK_ROWS = 64  # at half size, that the network works on at a time
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
@@ -334,9 +404,11 @@ def choose(
     residual.energies(blocks.coded, blocks.large, symbols, blocks.energy)
     _deblock(planes, blocks, level)
     if statistics is not None and statistics.keep_frames:
-        statistics.frames.append((level, picture, planes))
-    classes = _choose_banks(picture, planes, blocks, level, chroma, bases, pool) if effort.filters else None
-    return blocks, symbols, _restore(planes, blocks, level, bases, pool, classes)
+        statistics.frames.append((level, not references, picture, planes))
+    intra, tried = not references, None
+    if effort.filters:
+        tried = _choose_banks(picture, planes, blocks, level, chroma, intra, bases, effort.network, pool)
+    return blocks, symbols, _restore(planes, blocks, level, intra, bases, pool, tried)
 
 
 def _choose_intra(

@@ -13,7 +13,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +32,7 @@ from nvcodec.models.conditional.frame_coder import (
     stretch,
     timed,
 )
+from nvcodec.models.conditional.group_trials import GroupTrials, Units
 from nvcodec.models.conditional.picture import (
     Effort,
     Planes,
@@ -43,8 +47,9 @@ from nvcodec.models.conditional.picture import (
 from nvcodec.models.conditional.temporal_filter import filtered
 from nvcodec.models.conditional.threads import INLINE, by_rows, new_pool
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 from nvcodec.models.kernels.search import coarse_search, quarter_size
-from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST
+from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, mean_squared_error
 from nvcodec.models.transform import BlockBases, chroma_weight
 
 LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
@@ -54,6 +59,7 @@ AHEAD = 4  # frames beyond a group that are looked at
 # levels by which frames differ from the quality asked for (a level is 0.42 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 15, 10
+FALLS_FROM = QUALITIES // 2  # quality
 KEYFRAME_RISE, KEYFRAME_FALL = 0.4, 0.35  # levels for each quality, from the lowest up and beyond the middle
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
 KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
@@ -62,41 +68,53 @@ LONG_EVERY = 2  # frames in low delay of which one may be predicted from the key
 GROUP_OFFSETS = (0, -9, -14, -18, -21)  # by depth in the group
 CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
+NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the network where not all are
 LEAST_ERROR = 0.05  # mean squared
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
-EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 4), "slow": Effort(10, True, True, 8)}
-KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16)}  # few frames, which many depend on
+EFFORTS = {
+    "fast": Effort(1, False, False, 1, 2),
+    "medium": Effort(5, True, True, 4),
+    "slow": Effort(10, True, True, 8),
+    "placebo": Effort(16, True, True, 8),
+}
+KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16), "placebo": Effort(24)}  # few frames
+TRY_GROUPS = ("placebo",)  # presets that try group sizes in full
 
 
 @dataclass(frozen=True)
 class Tools:
     """What makes decoding slower and streams smaller. flow: predictions of frames midway are moved towards each other;
-    filters: frames are restored (which their decisions say, too: only an encoder asks for it)."""
+    filters: frames are restored; network: by the network, too, in a group those up to so deep (0: its last one only;
+    less: none). Decisions say what is restored how: an encoder asks for it, a decoder sees that there is no more."""
 
     flow: bool = True
     filters: bool = True
+    network: int = 0
 
 
-ALL_TOOLS = Tools()
+ALL_DEPTHS = 99
+ALL_TOOLS = Tools()  # of the default size
 
 
 @dataclass(frozen=True)
 class Plan:
     """One frame to code: its number, level, numbers of its references, and whether others need it. seconds: frames one
-    of which may be a second reference."""
+    of which may be a second reference; depth: in its group, 0 of what others are predicted from most."""
 
     number: int
     level: int
     references: tuple[int, ...]
     kept: bool
     seconds: tuple[int, ...] = ()
+    depth: int = 0
 
 
 def keyframe_level(quality: int, worth: int = 0) -> int:
     """Level of a keyframe, which is ``worth`` levels finer than usual; never falls from one quality to the next."""
     offset, least = INTRA_OFFSET + worth, INTRA_OFFSET_AT_0 + worth
-    return _level(quality, round(min(least + KEYFRAME_RISE * quality, offset, offset - KEYFRAME_FALL * (quality - 32))))
+    falling = offset - KEYFRAME_FALL * (quality - FALLS_FROM)
+    return _level(quality, round(min(least + KEYFRAME_RISE * quality, offset, falling)))
 
 
 def plan_low_delay(number: int, quality: int) -> Plan:
@@ -105,11 +123,10 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     finer = number - (number % period or period)
     if finer == number - 1:
         finer -= period
-    level = _level(quality, LOW_DELAY_OFFSETS[number % period])
+    level, depth = _level(quality, LOW_DELAY_OFFSETS[number % period]), int(number % NETWORK_EVERY > 0)
     if finer > 0 and number % LONG_EVERY == 0:
-        return Plan(number, level, (number - 1,), True, (finer, 0))
-    references = (number - 1, finer) if finer >= 0 else (number - 1,) if number < 3 else (number - 1, number - 2)
-    return Plan(number, level, references, True)
+        return Plan(number, level, (number - 1,), True, (finer, 0), depth)
+    return Plan(number, level, (number - 1, finer) if finer >= 0 else (number - 1,), True, depth=depth)
 
 
 def plan_group(begin: int, end: int, seconds: tuple[int, ...], quality: int) -> list[list[Plan]]:
@@ -140,7 +157,7 @@ def _middles(spans: list[tuple[int, int]], depth: int, quality: int) -> tuple[li
     for low, high in spans:
         if high - low > 1:
             middle = low + _half(high - low)
-            wave.append(Plan(middle, level, (low, high), high - low > 2))
+            wave.append(Plan(middle, level, (low, high), high - low > 2, depth=depth))
             halves += [(low, middle), (middle, high)]
     return wave, halves
 
@@ -186,6 +203,10 @@ class _Group:
     end: Chosen | None = None
 
 
+# what deciding on a group changes of a `VideoAnalyser`
+_CHANGED_BY_GROUPS = ("_window", "_known", "_order", "_waiting", "_end", "_number", "_begin", "_kept", "_chroma")
+
+
 @dataclass
 class DecidedUnit:
     """A unit before it is written: its frames in coding order, and their planes in display order."""
@@ -198,7 +219,7 @@ class VideoAnalyser:
     """Decides how the frames of one video are coded: everything of an encoder but the bytes.
 
     `push` and `flush` return units as they are decided. pool: threads for pictures; timings: seconds by stage are added
-    there; statistics: of residuals, for training.
+    there; statistics: of residuals, for training; trials: of group sizes.
     """
 
     def __init__(
@@ -215,7 +236,9 @@ class VideoAnalyser:
         tools: Tools = ALL_TOOLS,
         timings: defaultdict[str, float] | None = None,
         statistics: Statistics | None = None,
+        trials: GroupTrials | None = None,
     ):
+        self._trials = trials if profile == RANDOM_ACCESS else None
         self.quality, self.profile, self.intra_period, self.tools = quality, profile, intra_period, tools
         self.effort, self.keyframe_effort = (
             replace(efforts[preset], filters=tools.filters) for efforts in (EFFORTS, KEYFRAME_EFFORTS)
@@ -235,7 +258,7 @@ class VideoAnalyser:
         self._end: Planes | None = None  # the picture before the ones that wait
         self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
         self._number = 0  # of the last frame coded, counted from its keyframe
-        self._begins: list[int] = []  # where groups began, since the keyframe
+        self._begin: int | None = None  # where the last group began, since the keyframe
         self._kept: list[int] = []  # frames that will be in the window, newest first
         self._since_keyframe = 0
         self._chroma = CHROMA_AT_FIRST  # how much chroma counts in the next frame
@@ -247,7 +270,7 @@ class VideoAnalyser:
         if self._begins_anew(picture):
             units += self.flush()
             self._keyframe, self._number, self._since_keyframe = picture, 0, 1
-            self._known, self._order, self._begins, self._kept = {}, {0: 0}, [], [0]
+            self._known, self._order, self._begin, self._kept = {}, {0: 0}, None, [0]
             self._differences, self._end = (0.0, 0.0), picture
         else:
             self._since_keyframe += 1
@@ -256,7 +279,9 @@ class VideoAnalyser:
             units += self._keyframe_unit() if self._keyframe is not None else [self._frame_in_order()]
         elif self._is_complete():
             units += self._keyframe_unit()
-            if self._group is None:
+            if self._trials is not None:
+                units += self._tried_groups()
+            elif self._group is None:
                 self._group = self._collect()  # decided on beside the one before it, or with the next one
             else:
                 units += self._finish_group()
@@ -265,6 +290,8 @@ class VideoAnalyser:
     def flush(self) -> list[DecidedUnit]:
         """What is left."""
         units = self._keyframe_unit()
+        while self._trials is not None and self._waiting:
+            units += self._tried_groups()
         while self._waiting or self._group is not None:
             units += self._finish_group(last=True)
         return units
@@ -299,7 +326,45 @@ class VideoAnalyser:
             self._chroma = chosen.wanted
         self._window.clear()
         self._keyframe = None
-        return [self._unit([chosen])]
+        unit = self._unit([chosen])
+        if self._trials is not None:
+            self._trials.add(unit.frames)
+        return [unit]
+
+    def _tried_groups(self) -> list[DecidedUnit]:
+        """Some of the frames that wait as one group or as short ones, whichever costs least."""
+        assert self._trials is not None
+        count, before, found = min(GROUP, len(self._waiting)), self._state(), []
+        pictures = self._waiting[:count]
+
+        def units_of(size: int) -> Units:
+            self._go_back(before)
+            units, left = [], count
+            while left:
+                group = self._collect(min(size, left))
+                assert group is not None
+                with timed(self.timings, "analysis"):
+                    end = self._choose_end(group, self._pool)
+                    units.append(self._unit([end, *self._choose_rest(group, end)]))
+                left -= len(group.pictures)
+            found.append((units, self._state()))
+            return [(unit.frames, unit.planes) for unit in units]
+
+        sizes = [count, SHORT_GROUP] if self._group_size() > SHORT_GROUP else [SHORT_GROUP, count]
+        if count <= SHORT_GROUP:
+            sizes = [count]
+        tries = [partial(units_of, size) for size in sizes]
+        units, after = found[self._trials.cheapest(tries, pictures, _level(self.quality, 0))]
+        self._go_back(after)
+        return units
+
+    def _state(self) -> dict[str, Any]:
+        """What deciding on a group changes."""
+        return {name: copy(getattr(self, name)) for name in _CHANGED_BY_GROUPS}
+
+    def _go_back(self, state: dict[str, Any]) -> None:
+        """To what was true then."""
+        vars(self).update({name: copy(value) for name, value in state.items()})
 
     def _finish_group(self, *, last: bool = False) -> list[DecidedUnit]:
         """Decide on the group that was collected, and on the end of the next one; last: no more frames will come."""
@@ -327,22 +392,21 @@ class VideoAnalyser:
             self._chroma = chosen.wanted
         return self._unit([chosen])
 
-    def _collect(self) -> _Group | None:
-        """A group of the frames that wait."""
+    def _collect(self, size: int = 0) -> _Group | None:
+        """A group of the frames that wait; size: 0 for what seems best."""
         if not self._waiting:
             return None
-        size = self._group_size()
+        size = size or self._group_size()
         pictures, self._waiting = self._waiting[:size], self._waiting[size:]
         self._end = pictures[-1]
         begin, end = self._number, self._number + len(pictures)
-        seconds = [n for n in self._begins[-1:] if n in self._kept[:WINDOW]]
+        seconds = [self._begin] if self._begin in self._kept else []
         waves = plan_group(begin, end, tuple(dict.fromkeys([*seconds, 0] if begin else [])), self.quality)
-        self._begins.append(begin)
-        self._number = end
+        self._begin, self._number = begin, end
         for plan in (plan for wave in waves for plan in wave):
             self._order[plan.number] = len(self._order)
             if plan.kept:
-                self._kept.insert(0, plan.number)
+                self._kept = [plan.number, *self._kept[: WINDOW - 1]]
         return _Group(begin, pictures, self._waiting[:AHEAD], waves)
 
     def _group_size(self) -> int:
@@ -465,7 +529,7 @@ class VideoAnalyser:
             newest,
             scale,
             self.bases,
-            effort or self.effort,
+            replace(effort or self.effort, network=plan.depth <= self.tools.network),
             pool,
             self.statistics,
             finer,
@@ -507,6 +571,7 @@ class VideoEncoder:
         self._analyser = VideoAnalyser(
             weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
             preset=preset, tools=tools, timings=self.timings,
+            trials=GroupTrials(self._coder.copy()) if preset in TRY_GROUPS else None,
         )  # fmt: skip
         self._writer = ThreadPoolExecutor(1, "entropy")
         self._pending: deque[Future[Unit]] = deque()
@@ -565,6 +630,8 @@ class VideoDecoder:
             raise DamagedStreamError("two frames of a unit stand at the same place")
         if not self._tools.filters and any(blocks.banks.any() for _, _, blocks, _ in frames):
             raise DamagedStreamError("a frame is restored in a stream of a size without")
+        if self._tools.network < 0 and any((blocks.banks == BY_NETWORK).any() for _, _, blocks, _ in frames):
+            raise DamagedStreamError("a frame is restored by the network in a stream of a size without")
         self._next += len(frames)
         self._broken = False
         return frames
@@ -609,12 +676,6 @@ def wanted_chroma(source: Planes, decoded: Planes) -> int:
     y, u, v = (max(mean_squared_error(a, b), LEAST_ERROR) for a, b in zip(source, decoded, strict=True))
     weight = math.sqrt(y / 3 * (1 / u + 1 / v)) * CHROMA_FACTOR
     return min(range(len(CHROMA_SCALES)), key=lambda chroma: abs(math.log(weight / chroma_weight(chroma))))
-
-
-def mean_squared_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two uint8 planes."""
-    difference = a.astype(np.int32) - b
-    return float(np.mean(difference * difference))
 
 
 def cut(planes: Planes, height: int, width: int) -> Planes:

@@ -18,9 +18,10 @@ from nvcodec.models.kernels.decisions import DECISION_ROWS, DECISION_SLOTS
 from nvcodec.models.kernels.decisions import INPUTS as DECISION_INPUTS
 from nvcodec.models.kernels.latents import INPUTS, PLAIN_CONTEXTS, SLOTS, WEIGHT_ROWS
 from nvcodec.models.kernels.residual import RATE_CLASSES
+from nvcodec.models.network import from_tensors, to_tensors
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-8"
+FORMAT = "nvc-conditional-9"
 MAX_NBYTES = 64 << 20
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
 # types as stored: they bound what compiled code indexes by
@@ -97,6 +98,7 @@ def save_weights(path: Path, name: str, start: Learned, bases: BlockBases) -> No
         tensors[f"bases.{kind}"] = np.ascontiguousarray(pictures[:LEARNED_CLASSES])  # written as memory lies
         tensors[f"rates.{kind}"] = np.ascontiguousarray(rates, np.float32)
     tensors |= {f"filters.{name}": np.ascontiguousarray(taps) for name, taps in vars(bases.filters).items()}
+    tensors |= to_tensors(bases.network)
     save_file(tensors, path, metadata={"format": FORMAT, "name": name})
     _sort_header(Path(path))
 
@@ -136,7 +138,7 @@ def load_weights(path: Path) -> Weights:
         pictures, rates = (tuple(tensors[f"{part}.{kind}"] for kind in _TRANSFORMS) for part in ("bases", "rates"))
         filters = Filters(tensors["filters.luma"], tensors["filters.chroma"])
         _check(start, pictures, rates, filters)
-        bases = bases_of(pictures, rates, filters)
+        bases = bases_of(pictures, rates, filters, from_tensors(tensors))
         return Weights(metadata["name"], hashlib.sha256(content).digest(), start, bases)
     except OSError as error:
         raise UnsupportedError(f"weights {path}: {error.strerror}") from error

@@ -38,7 +38,9 @@ IS_FINER = BANK + 8  # 1: whether any unit is
 FINER = IS_FINER + 1  # 7: magnitudes of differences of levels
 SIGN = FINER + 7  # 2 (blocks, parts) x 2 components: of vector differences
 MODE_REST = SIGN + 4  # 4 sizes x 32 nodes of a tree: intra modes that are not likely
-CONTEXTS = MODE_REST + 128
+IS_NETWORK = MODE_REST + 128  # 1: whether the network restores any unit
+NETWORK = IS_NETWORK + 1  # 3 x 3: neighbours that it does, coded blocks in the unit
+CONTEXTS = NETWORK + 9
 
 LEVEL_BANDS = 4  # of quality levels
 ASPECTS = 64  # different surroundings of a decision, and as many pasts

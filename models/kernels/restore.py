@@ -18,6 +18,7 @@ from nvcodec.models.kernels.compensation import PAD
 UNIT = 32  # luma samples of a side of what is switched as one
 SQUARES = UNIT // 4
 BANKS, RANGES = 3, 4  # banks to choose from, in ranges of quality levels
+NETWORK = BANKS + 1  # in place of a bank: what the network makes of a unit
 ACTIVITIES, DIRECTIONS = 5, 9
 CLASSES = ACTIVITIES * DIRECTIONS
 TAP_BITS = 8
@@ -191,14 +192,14 @@ def filter_chroma(plane, y, classes, taps, clip, row, column, height, width, out
 def restore(y, u, v, classes, banks, luma_taps, chroma_taps, clip, begin, end, out_y, out_u, out_v):
     """Filter units of rows begin..end-1 of units: y, u, v to out_*, planes with borders.
 
-    banks: (units down, units across) uint8, 0 leaves a unit of out_* as it is; luma_taps: (BANKS, CLASSES, LUMA_TAPS),
-    chroma_taps: (BANKS, 2, CLASSES, CHROMA_TAPS) int16.
+    banks: (units down, units across) uint8, 0 and NETWORK leave a unit of out_* as it is; luma_taps: (BANKS, CLASSES,
+    LUMA_TAPS), chroma_taps: (BANKS, 2, CLASSES, CHROMA_TAPS) int16.
     """
     height, width = y.shape[0] - 2 * PAD, y.shape[1] - 2 * PAD
     for r in range(begin, end):
         for c in range(banks.shape[1]):
             bank = np.int64(banks[r, c]) - 1
-            if bank < 0:
+            if bank < 0 or bank >= BANKS:
                 continue
             top, left = UNIT * r, UNIT * c
             down, across = min(UNIT, height - top), min(UNIT, width - left)
@@ -242,6 +243,21 @@ def trial_errors(
                     chroma += _squared_error(picture_u, out_u if bank else u, PAD // 2, top, left // 2, 2, half)
                     chroma += _squared_error(picture_v, out_v if bank else v, PAD // 2, top, left // 2, 2, half)
                 errors[r, c, bank] = 2 * (total + weight * chroma)
+
+
+@compiled
+def errors_left(picture_y, picture_u, picture_v, y, u, v, weight, asked, begin, end, which, errors):
+    """As `trial_errors`, of planes that are restored already, into errors[:, :, which]."""
+    for r in range(begin, end):
+        for c in range(errors.shape[1]):
+            left, total, chroma = UNIT * c, np.int64(0), np.int64(0)
+            across = min(UNIT, picture_y.shape[1] - left)
+            for top in range(UNIT * r, min(UNIT * (r + 1), picture_y.shape[0]), 8) if asked[r, c] else range(0):
+                total += _squared_error(picture_y, y, PAD, top, left, 4, across)
+                row, half = top // 2, across // 2
+                chroma += _squared_error(picture_u, u, PAD // 2, row, left // 2, 2, half)
+                chroma += _squared_error(picture_v, v, PAD // 2, row, left // 2, 2, half)
+            errors[r, c, which] = 2 * (total + weight * chroma)
 
 
 @compiled

@@ -34,17 +34,20 @@ from nvcodec.models.kernels.decisions import (
     FINER,
     IS_FINER,
     IS_LARGE,
+    IS_NETWORK,
     IS_TINY,
     IS_WHOLE,
     MODE_INDEX,
     MODE_KNOWN,
     MODE_REST,
+    NETWORK,
     decide,
     decide_by,
     decide_magnitude,
 )
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL
 from nvcodec.models.kernels.motion import MERGE, ONE_PART, code_motion, fill, set_intra
+from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 
 MAX_FINER = 16  # levels
 ENERGIES = 10  # classes of how many latents of a block are not zero
@@ -142,9 +145,15 @@ def _code_mode(coder, buffer, learned, modes, pred, mr, mc, units):
 
 @compiled
 def code_banks(coder, buffer, learned, coded, energy, last_banks, banks):
-    """Write or read the bank of each unit of 2 x 2 blocks, 0 for none (see nvcodec.models.kernels.restore); last_*: of
-    the frame coded last."""
+    """Write or read how each unit of 2 x 2 blocks is restored, by a bank, the network, or not at all, 0 (see
+    nvcodec.models.kernels.restore); last_*: of the frame coded last."""
     rows, columns = coded.shape
+    some = some_before = 0
+    for r in range(banks.shape[0]):
+        for c in range(banks.shape[1]):
+            some |= 1 if banks[r, c] == BY_NETWORK else 0
+            some_before |= 1 if last_banks[r, c] == BY_NETWORK else 0
+    some = decide_by(coder, buffer, learned, IS_NETWORK, some_before, 0, some)
     for r in range(banks.shape[0]):
         for c in range(banks.shape[1]):
             count = most = 0
@@ -153,9 +162,16 @@ def code_banks(coder, buffer, learned, coded, energy, last_banks, banks):
                     count += 1 if coded[i, j] else 0
                     most = max(most, np.int64(energy[i, j]))
             left, above = np.int64(banks[r, c - 1]) if c > 0 else 0, np.int64(banks[r - 1, c]) if r > 0 else 0
-            n = (1 if left else 0) + (1 if above else 0)
-            bank = np.int64(banks[r, c])
-            around, before = 16 * left + 4 * above + np.int64(last_banks[r, c]), 10 * count + most
+            last, bank, before = np.int64(last_banks[r, c]), np.int64(banks[r, c]), 10 * count + most
+            if some:
+                n = (1 if left == BY_NETWORK else 0) + (1 if above == BY_NETWORK else 0)
+                around = 9 * _restored(left) + 3 * _restored(above) + _restored(last)
+                context = NETWORK + 3 * n + ((count + 1) >> 1)
+                if decide_by(coder, buffer, learned, context, around, before, 1 if bank == BY_NETWORK else 0):
+                    banks[r, c] = BY_NETWORK
+                    continue
+            left, above, last = left % BY_NETWORK, above % BY_NETWORK, last % BY_NETWORK
+            n, around = (1 if left else 0) + (1 if above else 0), 16 * left + 4 * above + last
             context = FILTERED + 3 * n + ((count + 1) >> 1)
             if decide_by(coder, buffer, learned, context, around, before, 1 if bank else 0):
                 near, which = left if left else above, 0
@@ -165,6 +181,12 @@ def code_banks(coder, buffer, learned, coded, energy, last_banks, banks):
                 banks[r, c] = 1 + which
             else:
                 banks[r, c] = 0
+
+
+@compiled
+def _restored(bank):
+    """How a unit is restored: not, by a bank, by the network."""
+    return 2 if bank == BY_NETWORK else 1 if bank else 0
 
 
 @compiled

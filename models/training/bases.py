@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
 from nvcodec.models.kernels.residual import RATE_CLASSES
+from nvcodec.models.network import from_tensors, to_tensors
 from nvcodec.models.transform import LEARNED_CLASSES, BlockBases, Filters, bases_of, check_filters, integer_basis
 
 COARSE, FINE, TINY, TINY_CHROMA, LARGE = range(5)  # the transforms
@@ -43,6 +44,7 @@ def save_bases(path: Path, bases: BlockBases) -> None:
     tensors = {f"bases.{t}": pictures[:LEARNED_CLASSES] for t, pictures in enumerate(bases.pictures)}
     tensors |= {f"rates.{t}": rates for t, rates in enumerate(bases.rates)}
     tensors |= {"filters.luma": bases.filters.luma, "filters.chroma": bases.filters.chroma}
+    tensors |= to_tensors(bases.network)
     partial = path.with_name(f".{path.name}.partial")
     # safetensors writes memory as it lies: rows first, or matrices come back transposed
     save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, partial)
@@ -56,6 +58,7 @@ def load_bases(path: Path) -> BlockBases:
         pictures, rates = (tuple(tensors[f"{kind}.{t}"] for t in range(len(SIZES))) for kind in ("bases", "rates"))
         filters = Filters(tensors["filters.luma"], tensors["filters.chroma"])
         check_filters(filters)
+        network = from_tensors(tensors)
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UsageError(f"{path}: not the transforms of a run ({str(error).splitlines()[0]}); remove it") from error
     for n, p, r in zip(SIZES, pictures, rates, strict=True):
@@ -64,4 +67,4 @@ def load_bases(path: Path) -> BlockBases:
             np.float32,
         ):
             raise UsageError(f"{path}: transforms of shape {p.shape} and rates of shape {r.shape}; remove it")
-    return bases_of(pictures, rates, filters)
+    return bases_of(pictures, rates, filters, network)

@@ -59,6 +59,7 @@ def count_parameters(weights: Weights) -> dict[str, int]:
         "mixing weights": weights.start.weights.size + weights.start.decision_weights.size,
         "basis entries": sum(pictures[:LEARNED_CLASSES].size for pictures in weights.bases.pictures),
         "filter taps": weights.bases.filters.luma.size + weights.bases.filters.chroma.size,
+        "network weights": sum(layer.weights.size + layer.bias.size for layer in weights.bases.network.layers),
     }
 
 

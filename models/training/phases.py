@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a cache of clips to what a weight file holds: transforms, filters, records, contexts. Each keeps its result in
-the run's folder, and what is there is not done again.
+"""From a cache of clips to what a weight file holds: transforms, filters, network, records, contexts. Each keeps its
+result in the run's folder, and what is there is not done again.
 
-    CACHE ─► bases.safetensors ─► filtered.safetensors (both) ─► records/*.npz ─► learned.safetensors
-      ─► calibrated.safetensors (transforms and filters with the rates that were learned)
+    CACHE ─► bases.safetensors ─► filtered.safetensors (both) ─► frames.npz ─► network.safetensors (as training left
+      it) ─► restored.safetensors (all three) ─► records/*.npz ─► learned.safetensors
+      ─► calibrated.safetensors (transforms, filters and network with the rates that were learned)
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from nvcodec.models.training.pieces import Pieces
 
 BASES, FILTERED, RECORDS, LEARNED = "bases.safetensors", "filtered.safetensors", "records", "learned.safetensors"
+FRAMES, NETWORK, RESTORED = "frames.npz", "network.safetensors", "restored.safetensors"
 CALIBRATED = "calibrated.safetensors"
 CALIBRATION_SHARE = 3  # one record in so many
-_FOR_BASES, _FOR_RECORDS, _FOR_FILTERS = 1, 2, 3  # purposes of pieces
+_FOR_BASES, _FOR_RECORDS, _FOR_FILTERS, _FOR_NETWORK = 1, 2, 3, 4  # purposes of pieces
 
 
 def missing(recipe: Recipe, run: Path) -> str:
@@ -46,6 +48,8 @@ def missing(recipe: Recipe, run: Path) -> str:
         return "transforms"
     if not (run / FILTERED).exists():
         return "filters"
+    if not (run / RESTORED).exists():
+        return "the network"
     if not complete(recipe.records, run / RECORDS):
         return "records"
     if not result(recipe, run):
@@ -67,10 +71,12 @@ def train(
     """
     run.mkdir(parents=True, exist_ok=True)
     with Workers(processes) as workers:
-        job = _Job(recipe, cache, run, workers, stop, say)
+        job = _Job(recipe, cache, run, workers, max(1, processes), stop, say)
         bases = _bases(job)
         if bases is not None:
             bases = _filters(job, bases)
+        if bases is not None:
+            bases = _network(job, bases)
         if bases is None or not _record(job, bases):
             return
     if result(recipe, run) is None:
@@ -86,6 +92,7 @@ class _Job:
     cache: Path
     run: Path
     workers: Workers
+    threads: int
     stop: Callable[[], bool]
     say: Callable[[str], None]
 
@@ -128,6 +135,38 @@ def _filters(job: _Job, bases: BlockBases) -> BlockBases | None:
     if filtered is not None:
         save_bases(path, filtered)
     return filtered
+
+
+def _network(job: _Job, bases: BlockBases) -> BlockBases | None:
+    """The same with a network; None when stopped on the way."""
+    path, counts = job.run / RESTORED, job.recipe.network
+    if path.exists():
+        return load_bases(path)
+    if not counts.steps and job.recipe.start_from:
+        network = load_weights(zoo.find(job.recipe.start_from).path).bases.network
+    elif not counts.steps:
+        network = bases.network
+    else:
+        from nvcodec.models.training.network import Trainer, collect, gains, load_examples, save_examples
+
+        if not (job.run / FRAMES).exists():
+            job.say("frames of clips ...")
+            examples = collect(job.pieces(_FOR_NETWORK), counts, bases, job.workers, job.stop, job.say)
+            if examples is None:
+                return None
+            save_examples(job.run / FRAMES, examples, counts)
+        examples, trainer = load_examples(job.run / FRAMES, counts), Trainer(counts, job.recipe.seed, job.threads)
+        if (job.run / NETWORK).exists():
+            trainer.load(job.run / NETWORK)
+        job.say(f"network from {len(examples)} frames ...")
+        if not trainer.train(examples, job.stop, job.run / NETWORK, job.say):
+            return None
+        network, held = trainer.network(), [e for e in examples if e.held_out]
+        if held:
+            job.say(f"network, held out: {np.mean(list(gains(trainer, held))):+.3f} dB in {len(held)} frames")
+    bases = replace(bases, network=network)
+    save_bases(path, bases)
+    return bases
 
 
 def _record(job: _Job, bases: BlockBases) -> bool:
@@ -174,7 +213,7 @@ def _calibrate(recipe: Recipe, run: Path, stop: Callable[[], bool], say: Callabl
     say("rates ...")
     paths = recorded(recipe.records, run / RECORDS, (CLIPS, STILLS))
     sequences = [sequence for path in paths for sequence in load_records(path)][::CALIBRATION_SHARE]
-    bases = load_bases(run / FILTERED)
+    bases = load_bases(run / RESTORED)
     rates = calibrated(bases.rates, sequences, found[0], stop)
     if rates is not None:
         save_bases(run / CALIBRATED, replace(bases, rates=rates))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nvcodec.errors import UsageError
+from nvcodec.models.kernels.network import TOGETHER
+from nvcodec.models.network import MAX_CHANNELS, MAX_LAYERS
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 MAX_NBYTES = 1 << 20
@@ -34,6 +36,19 @@ class FiltersCounts:
 
 
 @dataclass
+class NetworkCounts:
+    """What the network in the loop is trained on, and how: keyframes and last frames of groups of so many pieces."""
+
+    clips: int = 260
+    stills: int = 700
+    held_out: int = 36
+    frames: int = 33  # of a clip
+    steps: int = 36000  # 0: the network of ``start_from``
+    channels: int = 32
+    layers: int = 5
+
+
+@dataclass
 class RecordCounts:
     """Pieces encoded for the entropy coder to learn from: cut from clips, from stills, and from clips held out."""
 
@@ -51,10 +66,10 @@ class Recipe:
     seed: int = 1
     bases: BasesCounts = field(default_factory=BasesCounts)
     filters: FiltersCounts = field(default_factory=FiltersCounts)
+    network: NetworkCounts = field(default_factory=NetworkCounts)
     records: RecordCounts = field(default_factory=RecordCounts)
-    start_from: str = (
-        ""  # a weight file or the name of installed weights, whose transforms and filters are used; empty: none
-    )
+    # a weight file or the name of installed weights, whose transforms and filters are used; empty: none
+    start_from: str = ""
 
 
 # key -> (lowest, highest, what is allowed); checked after the type
@@ -66,6 +81,13 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "filters.clips": (1, 10**6, "1 to 1000000"),
     "filters.stills": (0, 10**6, "0 to 1000000"),
     "filters.frames": (2, 64, "2 to 64"),
+    "network.clips": (1, 10**6, "1 to 1000000"),
+    "network.stills": (0, 10**6, "0 to 1000000"),
+    "network.held_out": (0, 10**6, "0 to 1000000"),
+    "network.frames": (2, 64, "2 to 64"),
+    "network.steps": (0, 10**7, "0 to 10000000"),
+    "network.channels": (4, MAX_CHANNELS, f"4 to {MAX_CHANNELS}, a multiple of 4"),
+    "network.layers": (1, MAX_LAYERS, f"1 to {MAX_LAYERS}"),
     "records.clips": (1, 10**6, "1 to 1000000"),
     "records.stills": (0, 10**6, "0 to 1000000"),
     "records.held_out": (0, 10**6, "0 to 1000000"),
@@ -87,7 +109,7 @@ def find_recipe(name: str) -> Path:
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises UsageError naming the key that is wrong."""
     table = _read(path)
-    parts = {"bases": BasesCounts, "filters": FiltersCounts, "records": RecordCounts}
+    parts = {"bases": BasesCounts, "filters": FiltersCounts, "network": NetworkCounts, "records": RecordCounts}
     tables = {name: table.pop(name, {}) for name in parts}
     _check(path, "", table, Recipe, {"name"}, frozenset(parts))
     for name, kind in parts.items():
@@ -95,6 +117,10 @@ def load_recipe(path: Path) -> Recipe:
             raise UsageError(f"recipe {path}: {name} is {tables[name]!r}: a table wanted")
         _check(path, f"{name}.", tables[name], kind, set())
     recipe = Recipe(**{name: kind(**tables[name]) for name, kind in parts.items()}, **table)
+    if recipe.network.channels % TOGETHER:
+        raise UsageError(
+            f"recipe {path}: network.channels is {recipe.network.channels}: {_RANGES['network.channels'][2]}"
+        )
     if not recipe.name:
         raise UsageError(f"recipe {path}: name is empty")
     return recipe

@@ -33,7 +33,7 @@ def add_codec_arguments(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--model",
         metavar="NAME",
-        help="weights, see 'nvc models', or, of the conditional codec, a size: xs, s, m (default: the codec's choice)",
+        help="weights, see 'nvc models', or the conditional codec's size: xs, s, m, l (default: the codec's choice)",
     )
     group.add_argument(
         "-q",

@@ -16,10 +16,13 @@ from nvcodec.models import zoo
 if TYPE_CHECKING:
     from nvcodec.models.conditional.sequence import Tools, Unit
 
-SYNTAX_VERSION = 9
+SYNTAX_VERSION = 10
 DEFAULT_MODEL = "conditional-s"
-SIZES = ("xs", "s", "m")  # what a decoder does with the weights: the least; restoration, too; everything (the default)
-PRESETS = ("fast", "medium", "slow")
+# what a decoder does with the weights: the least; restoration by filters, too; flow and the network for frames that
+# many are predicted from, too; the network for all
+SIZES = ("xs", "s", "m", "l")
+DEFAULT_SIZE = "m"
+PRESETS = ("fast", "medium", "slow", "placebo")
 PROFILES = ("ra", "ld")
 _OPTIONS = ("model", "profile")
 
@@ -58,8 +61,8 @@ class ConditionalCodec:
         profile = settings.options.get("profile", PROFILES[0])
         if profile not in PROFILES:
             raise UsageError(f"profile is {profile!r}: {', '.join(PROFILES)}")
-        asked = str(settings.options.get("model", SIZES[-1]))
-        size = asked if asked in SIZES else SIZES[-1]
+        asked = str(settings.options.get("model", DEFAULT_SIZE))
+        size = asked if asked in SIZES else DEFAULT_SIZE
         return ConditionalEncoder(video, settings, str(profile), self.model_identity(settings), size)
 
     def decoder(
@@ -93,7 +96,7 @@ class ConditionalEncoder:
             profile=profile,
             intra_period=settings.intra_period,
             preset=settings.preset,
-            tools=_tools(size),
+            tools=tools_of(size),
             threads=settings.threads,
         )
         self.timings = self._encoder.timings
@@ -107,11 +110,11 @@ class ConditionalEncoder:
         return [_coded(unit) for unit in self._encoder.flush()]
 
 
-def _tools(size: str) -> Tools:
+def tools_of(size: str) -> Tools:
     """What a decoder of a size does."""
-    from nvcodec.models.conditional.sequence import Tools
+    from nvcodec.models.conditional.sequence import ALL_DEPTHS, Tools
 
-    return Tools(flow=size == "m", filters=size != "xs")
+    return Tools(flow=size in ("m", "l"), filters=size != "xs", network={"m": 0, "l": ALL_DEPTHS}.get(size, -1))
 
 
 def _coded(unit: Unit) -> CodedUnit:
@@ -128,7 +131,7 @@ class ConditionalDecoder:
 
         announce()
         weights = zoo.load(model.name, model.sha256)
-        self._decoder = VideoDecoder(weights, video.height, video.width, tools=_tools(size), threads=threads)
+        self._decoder = VideoDecoder(weights, video.height, video.width, tools=tools_of(size), threads=threads)
         self.timings = self._decoder.timings
 
     def read(self, payload: bytes, keyframe: bool) -> Any:

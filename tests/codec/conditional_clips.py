@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 import nvcodec
-from nvcodec.codec.conditional import SIZES
+from nvcodec.codec.conditional import DEFAULT_SIZE
 from nvcodec.media import open_source
 from nvcodec.media.test_pattern import moving_pattern, pattern_format
 from nvcodec.media.types import Frame
@@ -56,7 +56,7 @@ def encode(
     frames_per_record: int = 32,
     profile: str = "ra",
     preset: str = "medium",
-    size: str = SIZES[-1],
+    size: str = DEFAULT_SIZE,
 ) -> bytes:
     """A whole stream of the default model, for a size of decoder, coded in one thread."""
     frames = list(frames)
@@ -68,7 +68,7 @@ def encode(
         preset=preset,
         threads=1,
         frames_per_record=frames_per_record,
-        options={"profile": profile} | ({"model": size} if size != SIZES[-1] else {}),
+        options={"profile": profile} | ({"model": size} if size != DEFAULT_SIZE else {}),
     )
     return b"".join([encoder.encode(*frame.planes) for frame in frames]) + encoder.finish()
 

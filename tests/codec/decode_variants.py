@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 
 import nvcodec
-from nvcodec.codec.conditional import SIZES, _tools
+from nvcodec.codec.conditional import SIZES, tools_of
 from nvcodec.models import zoo
 from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
@@ -29,7 +29,7 @@ def unit_by_unit(path: Path, weights: Weights, threads: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         reader = StreamReader(file, path.name)
-        header, tools = reader.header, _tools(SIZES[reader.header.config[1]])
+        header, tools = reader.header, tools_of(SIZES[reader.header.config[1]])
         decoder = VideoDecoder(weights, header.height, header.width, tools=tools, threads=threads)
         for record in reader.records():
             for place, unit in enumerate(record.units):

@@ -15,7 +15,7 @@ from typing import Any
 import conditional_clips as clips
 import pytest
 
-from nvcodec.codec.conditional import SIZES, SYNTAX_VERSION
+from nvcodec.codec.conditional import DEFAULT_SIZE, SIZES, SYNTAX_VERSION
 from nvcodec.media.sink import open_sink
 from nvcodec.media.test_pattern import pattern_format
 from nvcodec.media.types import Frame
@@ -68,14 +68,15 @@ def streams(real_frames: list[Frame], tmp_path_factory: pytest.TempPathFactory) 
     """Streams of this process, and what it decodes them to; the committed ones, and what they must decode to."""
     folder = tmp_path_factory.mktemp("streams")
     result = {GOLDEN / name: facts["planes_sha256"] for name, facts in FACTS.items()}
-    for name, frames, quality, profile in (
-        ("real", real_frames, 36, "ra"),
-        ("delayless", real_frames, 36, "ld"),
-        ("rough", real_frames[:5], 3, "ra"),
-        ("odd", clips.pattern(33, 17, 5), 63, "ld"),
+    for name, frames, quality, profile, size in (
+        ("real", real_frames, 36, "ra", DEFAULT_SIZE),
+        ("delayless", real_frames, 36, "ld", DEFAULT_SIZE),
+        ("rough", real_frames[:5], 3, "ra", DEFAULT_SIZE),
+        ("odd", clips.pattern(33, 17, 5), 63, "ld", DEFAULT_SIZE),
+        ("greatest", real_frames, 36, "ra", "l"),
     ):
         path = folder / f"{name}-here.nvc"
-        path.write_bytes(clips.encode(frames, quality, profile=profile))
+        path.write_bytes(clips.encode(frames, quality, profile=profile, size=size))
         result[path] = planes_sha256(clips.decode(path.read_bytes()))
     return result
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import pytest
 
 import nvcodec
 from nvcodec.codec.checksum import planes_crc32
-from nvcodec.codec.conditional import PROFILES, SIZES, SYNTAX_VERSION
+from nvcodec.codec.conditional import DEFAULT_SIZE, PROFILES, SIZES, SYNTAX_VERSION, tools_of
 from nvcodec.codec.protocol import CodedUnit, EncodeSettings, ModelIdentity
 from nvcodec.codec.registry import get_codec
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media.test_pattern import pattern_format
 from nvcodec.media.types import Frame
 from nvcodec.models.conditional.frame_coder import DecidedFrame, Window, is_midway
+from nvcodec.models.conditional.sequence import ALL_DEPTHS, NETWORK_EVERY, Tools
+from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 from nvcodec.stream import StreamReader
 
 CODEC = get_codec("conditional")
@@ -29,9 +32,9 @@ LONG, SHORT = 16, 8  # frames of a whole unit in random access, where little mov
 both_profiles = pytest.mark.parametrize("profile", PROFILES)
 
 
-def units_of(frames: list[Frame], profile: str = "ra", size: str = SIZES[-1], **settings: object) -> list[CodedUnit]:
+def units_of(frames: list[Frame], profile: str = "ra", size: str = DEFAULT_SIZE, **settings: object) -> list[CodedUnit]:
     height, width = frames[0].y.shape
-    options = {"profile": profile} | ({"model": size} if size != SIZES[-1] else {})
+    options = {"profile": profile} | ({"model": size} if size != DEFAULT_SIZE else {})
     asked = EncodeSettings(threads=1, options=options, **settings)  # type: ignore[arg-type]
     encoder = CODEC.encoder(pattern_format(width, height), asked)
     units = [unit for frame in frames for unit in encoder.encode(frame)] + encoder.flush()
@@ -39,7 +42,7 @@ def units_of(frames: list[Frame], profile: str = "ra", size: str = SIZES[-1], **
     return units
 
 
-def decoded(units: list[CodedUnit], width: int, height: int, size: str = SIZES[-1]) -> list[Frame]:
+def decoded(units: list[CodedUnit], width: int, height: int, size: str = DEFAULT_SIZE) -> list[Frame]:
     """All frames, of each unit what the encoder saw, of the shapes that are due."""
     model = CODEC.model_identity(EncodeSettings())
     config = bytes([SYNTAX_VERSION, SIZES.index(size)])
@@ -313,7 +316,7 @@ def test_sizes_are_each_decoded_by_their_own(sized: Sized) -> None:
         planes = zip(sized.planes[size], sized.frames, strict=True)
         assert min(clips.psnr_db(found, frame) for found, frame in planes) > 30
     payloads = {b"".join(unit.payload for unit in sized.units[size]) for size in SIZES}
-    assert len(payloads) == (3 if sized.profile == "ra" else 2)
+    assert len(payloads) == len(SIZES)
 
 
 def test_only_the_least_size_restores_nothing(sized: Sized) -> None:
@@ -321,38 +324,72 @@ def test_only_the_least_size_restores_nothing(sized: Sized) -> None:
     assert restored["xs"] == 0
     assert restored["s"] > 0
     assert restored["m"] > 0
+    assert restored["l"] > 0
 
 
-@pytest.mark.parametrize(("coded", "said"), [("m", "s"), ("s", "m"), ("xs", "m"), ("xs", "s")])
-def test_only_the_greatest_size_moves_predictions_of_frames_midway(sized: Sized, coded: str, said: str) -> None:
-    """Decoded as another size, a stream without restoration or with it is the same but for them and what follows."""
+def test_what_decoders_of_each_size_do() -> None:
+    """The second byte of the configuration is the size."""
+    assert [tools_of(size) for size in SIZES] == [
+        Tools(flow=False, filters=False, network=-1),
+        Tools(flow=False, filters=True, network=-1),
+        Tools(flow=True, filters=True, network=0),
+        Tools(flow=True, filters=True, network=ALL_DEPTHS),
+    ]
+    assert tools_of(DEFAULT_SIZE) == Tools()
+    for options, config in (({}, "0a02"), *(({"model": size}, f"0a0{n}") for n, size in enumerate(SIZES))):
+        settings = EncodeSettings(threads=1, options=options)
+        assert CODEC.encoder(pattern_format(16, 16), settings).config.hex() == config
+        assert CODEC.model_identity(settings) == CODEC.model_identity(EncodeSettings())
+
+
+def test_sizes_restore_by_the_network_what_they_may(sized: Sized) -> None:
+    """The default only keyframes, last frames of groups, and one in eight in low delay; the greatest others, too."""
+    by_network = {
+        size: {number for _, number, blocks, _ in sized.decided(size) if (blocks.banks == BY_NETWORK).any()}
+        for size in SIZES
+    }
+    assert by_network["xs"] == by_network["s"] == set()
+    for size in ("m", "l"):
+        ends = set(itertools.accumulate(unit.frame_count for unit in sized.units[size]))
+        first = {end - 1 for end in ends} if sized.profile == "ra" else {0, NETWORK_EVERY}
+        assert by_network[size] & first
+        assert bool(by_network[size] - first) == (size == "l")
+
+
+@pytest.mark.parametrize(
+    ("coded", "said"), [("s", "m"), ("xs", "m"), ("s", "l"), ("xs", "l"), ("xs", "s"), ("m", "l"), ("l", "m")]
+)
+def test_sizes_without_flow_do_not_move_predictions_of_frames_midway(sized: Sized, coded: str, said: str) -> None:
+    """Decoded as another size, a stream without restoration or with it is the same but for them and what follows.
+    Which frames the network restores their decisions say, whatever the size, if it has the network at all."""
     decoder = sized.decoder(said)
     shown = [frame for unit in sized.units[coded] for frame in decoder.decode(unit.payload, unit.keyframe)]
     as_they_were = [clips.same(a, b) for a, b in zip(shown, sized.planes[coded], strict=True)]
     touched = sized.touched(coded)
     assert any(touched) == (sized.profile == "ra")
-    if "m" in (coded, said):
+    if tools_of(coded).flow != tools_of(said).flow:
         assert all(was or may_be for was, may_be in zip(as_they_were, touched, strict=True))
         assert all(as_they_were) == (not any(touched))
     else:
         assert all(as_they_were)
 
 
-@pytest.mark.parametrize("coded", ["s", "m"])
-def test_restored_frames_in_a_stream_of_the_least_size_are_damage(sized: Sized, coded: str) -> None:
+@pytest.mark.parametrize(("coded", "said"), [("s", "xs"), ("m", "xs"), ("l", "xs"), ("m", "s"), ("l", "s")])
+def test_restored_frames_in_a_stream_of_a_size_without_are_damage(sized: Sized, coded: str, said: str) -> None:
     """Of which nothing is shown, nor anything after it until a keyframe."""
-    restored = [any(frame[2].banks.any() for frame in unit) for unit in sized.decided_units(coded)]
+    first_bank = 1 if said == "xs" else BY_NETWORK
+    restored = [any((f[2].banks >= first_bank).any() for f in unit) for unit in sized.decided_units(coded)]
     first_restored = restored.index(True)
     assert first_restored < len(restored) - 1
-    decoder = sized.decoder("xs")
+    decoder, by = sized.decoder(said), " by the network" if said == "s" else ""
     for number, unit in enumerate(sized.units[coded]):
         if number < first_restored:
             decoder.decode(unit.payload, unit.keyframe)
             continue
-        words = "restored in a stream of a size without" if number == first_restored else "damaged: .* keyframe"
+        words = f"restored{by} in a stream of a size without" if number == first_restored else "damaged: .* keyframe"
         with pytest.raises(DamagedStreamError, match=words):
             decoder.decode(unit.payload, unit.keyframe)
-    (first, *_), own = sized.units["xs"], sized.planes["xs"][0]
+    (first, *_), own = sized.units[said], sized.planes[said][0]
     (shown,) = decoder.decode(first.payload, True)
     assert clips.same(shown, own)
 
@@ -370,17 +407,18 @@ def test_streams_whose_header_says_another_size(profile: str) -> None:
             reader = StreamReader(io.BytesIO(stream))
             changed = clips.with_header(reader, config=bytes([SYNTAX_VERSION, SIZES.index(said)]))
             decoder = nvcodec.Decoder(threads=1)
-            if said == "xs" and coded != "xs":
-                with pytest.raises(DamagedStreamError, match="a frame is restored in a stream of a size without"):
+            if said in ("xs", "s") and SIZES.index(said) < SIZES.index(coded):
+                by = " by the network" if said == "s" else ""
+                with pytest.raises(DamagedStreamError, match=f"a frame is restored{by} in a stream of a size without"):
                     decoder.decode(changed)
                 continue
             found = decoder.decode(changed)
             decoder.finish()
             as_they_were = all(clips.same(a, b) for a, b in zip(found, planes[coded], strict=True))
-            assert as_they_were == (profile == "ld" or (coded == "m") == (said == "m"))
+            assert as_they_were == (profile == "ld" or tools_of(coded).flow == tools_of(said).flow)
         for config in (bytes([SYNTAX_VERSION, len(SIZES)]), bytes([SYNTAX_VERSION, 255])):
             changed = clips.with_header(StreamReader(io.BytesIO(stream)), config=config)
-            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 09 with a size"):
+            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 0a with a size"):
                 nvcodec.Decoder().decode(changed)
 
 
@@ -390,7 +428,7 @@ def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]
     assert model is not None
     with pytest.raises(UnsupportedError, match="SHA-256 0101"):
         CODEC.decoder(video, ModelIdentity(model.name, b"\1" * 32), bytes([SYNTAX_VERSION, 0]))
-    others = (b"", b"\0", b"\x08", b"\x08\2", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION + 1, 0]))
+    others = (b"", b"\0", b"\x09", b"\x09\2", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION + 1, 0]))
     for config in (
         *others,
         bytes([SYNTAX_VERSION]),
@@ -412,11 +450,12 @@ def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]
         ({"quality": 64}, "quality is 64: 0 to 63"),
         ({"quality": -1}, "quality is -1"),
         ({"intra_period": -1}, "intra period is -1"),
-        ({"preset": "placebo"}, "preset is 'placebo'"),
+        ({"preset": "slowest"}, "preset is 'slowest'"),
         ({"options": {"depth": 3}}, "no option 'depth'"),
         ({"options": {"profile": "ai"}}, "profile is 'ai': ra, ld"),
         ({"options": {"model": "conditional-xl"}}, "'conditional-xl' is not installed"),
-        ({"options": {"model": "l"}}, "'l' is not installed"),
+        ({"options": {"model": "xl"}}, "'xl' is not installed"),
+        ({"options": {"model": "L"}}, "'L' is not installed"),
     ],
 )
 def test_settings_it_does_not_have(settings: dict[str, object], match: str) -> None:

@@ -251,7 +251,7 @@ def test_damage_is_an_error_and_nothing_else(fitted: Path) -> None:
 
 def test_a_stream_of_other_syntax_or_without_model_is_refused() -> None:
     codec = get_codec("pyramid")
-    for config in (b"", b"\1", b"\2", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION, 0])):
+    for config in (b"", b"\1", b"\2", b"\3", bytes([SYNTAX_VERSION + 1]), bytes([SYNTAX_VERSION, 0])):
         with pytest.raises(UnsupportedError, match=f"syntax {config.hex() or 'none'}"):
             codec.decoder(VideoFormat(WIDTH, HEIGHT), codec.model_identity(EncodeSettings()), config)
     with pytest.raises(DamagedStreamError, match="no model"):

@@ -118,7 +118,7 @@ def gathered(count: int, filters: Filters) -> FilterSums:
     sums = FilterSums(filters)
     for seed in range(count):
         planes = decoded_planes(seed)
-        sums.append((LEVEL, restored(planes, true_filters()), planes))
+        sums.append((LEVEL, seed % 2 == 0, restored(planes, true_filters()), planes))
     return sums
 
 

@@ -36,10 +36,11 @@ from nvcodec.models.conditional.frame_coder import MAX_SCALE, stretch
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels import syntax
 from nvcodec.models.kernels.compensation import BOTH, FIRST, SECOND
-from nvcodec.models.kernels.decisions import LEVEL_BANDS
+from nvcodec.models.kernels.decisions import CONTEXTS, FILTERED, IS_FINER, IS_NETWORK, LEVEL_BANDS
+from nvcodec.models.kernels.decisions import NETWORK as NETWORK_CONTEXT
 from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, ONE_PART, TWO_COLUMNS, TWO_ROWS
 from nvcodec.models.kernels.residual import RATE_CLASSES
-from nvcodec.models.kernels.restore import BANKS
+from nvcodec.models.kernels.restore import BANKS, NETWORK
 from nvcodec.models.kernels.syntax import (
     ALONE,
     MAX_FINER,
@@ -195,7 +196,7 @@ def test_any_bytes_are_levels_within_their_range(payload: bytes) -> None:
     assert np.abs(finer.astype(int)).max() <= MAX_FINER
 
 
-# --- banks of filters
+# --- banks of filters, and the network
 
 
 def code_all_banks(payload: bytes | None, blocks: Blocks, last: Blocks, decisions: Decisions) -> bytes:
@@ -213,7 +214,9 @@ def with_banks(random: np.random.Generator, rows: int, columns: int) -> Blocks:
     blocks.coded[:] = random.random((rows, columns)) < random.random()
     blocks.energy[:] = random.integers(0, ENERGIES, (rows, columns)) * blocks.coded
     blocks.banks[:] = random.integers(0, BANKS + 1, blocks.banks.shape)
-    blocks.banks *= random.random(blocks.banks.shape) < random.random()
+    share = random.choice([0.0, random.random(), 1.0])  # of units that the network restores
+    blocks.banks[random.random(blocks.banks.shape) < share] = NETWORK
+    blocks.banks *= random.random(blocks.banks.shape) < random.choice([random.random(), 1.0])
     return blocks
 
 
@@ -250,14 +253,14 @@ def test_any_bytes_give_banks_that_are_there(payload: bytes, seed: int) -> None:
     decisions = confused(random)
     kept = decisions[0].copy()
     blocks.banks[:] = read_banks(payload, blocks, last, decisions)
-    assert blocks.banks.max() <= BANKS
+    assert blocks.banks.max() <= NETWORK
     assert (decisions[0] != kept).any()
     check_knowledge(decisions)
     again = read_banks(code_all_banks(None, blocks, last, new_decisions()), blocks, last, new_decisions())
     assert np.array_equal(again, blocks.banks)
 
 
-@pytest.mark.parametrize("bank", range(BANKS + 1))
+@pytest.mark.parametrize("bank", range(NETWORK + 1))
 def test_the_same_bank_everywhere_costs_next_to_nothing(bank: int) -> None:
     decisions, nbytes, last = new_decisions(), [], Blocks(20, 30)
     for _ in range(6):
@@ -268,6 +271,45 @@ def test_the_same_bank_everywhere_costs_next_to_nothing(bank: int) -> None:
     assert nbytes[-1] < 8
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_units_of_the_network_come_back_whether_none_some_or_all_are(seed: int) -> None:
+    """In frames that follow one another in any order."""
+    random, last, kinds = np.random.default_rng(seed), Blocks(7, 9), set()
+    writing, reading = new_decisions(), new_decisions()
+    for share in random.permutation([0.0, 0.0, 0.1, 0.1, 0.5, 0.5, 0.9, 1.0, 1.0]).tolist():
+        blocks = with_banks(random, 7, 9)
+        blocks.banks[blocks.banks == NETWORK] = 0
+        by_network = random.random(blocks.banks.shape) < share
+        blocks.banks[by_network] = NETWORK
+        before = blocks.banks.copy()
+        payload = code_all_banks(None, blocks, last, writing)
+        assert np.array_equal(blocks.banks, before)
+        assert np.array_equal(read_banks(payload, blocks, last, reading, seed), before)
+        assert know_the_same(writing, reading)
+        kinds.add((by_network.any(), by_network.all()))
+        last = blocks
+    assert kinds == {(False, False), (True, False), (True, True)}
+
+
+def test_frames_without_the_network_cost_one_decision_more() -> None:
+    """Contexts of units are those of banks alone; units of the network teach nothing about banks."""
+    random, decisions = np.random.default_rng(1), new_decisions()
+    blocks, last = Blocks(8, 8), Blocks(8, 8)
+    blocks.coded[:], blocks.banks[:] = 1, random.integers(0, BANKS + 1, blocks.banks.shape)
+    nothing, of_network, of_banks = decisions[1].copy(), range(NETWORK_CONTEXT, CONTEXTS), range(FILTERED, IS_FINER)
+    code_all_banks(None, blocks, last, decisions)
+    taught = {int(n) for n in np.flatnonzero((decisions[1] != nothing).any(1)) if n < CONTEXTS}
+    assert IS_NETWORK in taught
+    assert taught - {IS_NETWORK} <= set(of_banks)
+    assert len(taught) > 3
+    blocks.banks[:], decisions = NETWORK, new_decisions()
+    code_all_banks(None, blocks, last, decisions)
+    taught = {int(n) for n in np.flatnonzero((decisions[1] != nothing).any(1)) if n < CONTEXTS}
+    assert IS_NETWORK in taught
+    assert taught - {IS_NETWORK} <= set(of_network)
+    assert len(taught) > 3
+
+
 def test_banks_of_the_last_frame_are_a_context() -> None:
     """Banks without order cost less once they are those of the frame before."""
     nbytes = []
@@ -276,7 +318,7 @@ def test_banks_of_the_last_frame_are_a_context() -> None:
         for number in range(12):
             blocks = Blocks(20, 20)
             blocks.coded[:] = 1
-            blocks.banks[:] = random.integers(0, BANKS + 1, (10, 10))
+            blocks.banks[:] = random.integers(0, NETWORK + 1, (10, 10))
             if again and number:
                 blocks.banks[:] = last.banks
             total += len(code_all_banks(None, blocks, last, decisions))

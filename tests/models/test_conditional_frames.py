@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
-from nvcodec.models.conditional import sequence
+from nvcodec.models.conditional import picture, sequence
 from nvcodec.models.conditional.frame_coder import (
     KEYFRAME_SLOT,
     MAX_UNIT_FRAMES,
@@ -28,6 +29,7 @@ from nvcodec.models.conditional.frame_coder import (
 from nvcodec.models.conditional.picture import Blocks, Planes, Reference, Statistics, rebuild, sample_keyframe
 from nvcodec.models.conditional.sequence import (
     AHEAD,
+    ALL_DEPTHS,
     CHROMA_AT_FIRST,
     CHROMA_FACTOR,
     GROUP,
@@ -36,6 +38,7 @@ from nvcodec.models.conditional.sequence import (
     SHORT_GROUP,
     DecidedUnit,
     Plan,
+    Tools,
     Unit,
     VideoAnalyser,
     VideoDecoder,
@@ -48,8 +51,11 @@ from nvcodec.models.conditional.sequence import (
     wanted_chroma,
 )
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.network import CHANNELS, TAPS
+from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
+from nvcodec.models.network import network_of, no_network
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES
-from nvcodec.models.transform import chroma_weight
+from nvcodec.models.transform import chroma_weight, no_filters
 
 HEADERS = st.builds(
     FrameHeader,
@@ -287,6 +293,30 @@ def test_low_delay_refers_to_the_frame_before_and_to_a_finer_one_or_the_keyframe
     assert all(plan.kept for plan in plans)
 
 
+def test_last_frames_of_groups_and_every_eighth_in_low_delay_are_of_depth_0() -> None:
+    """All others of a group are one deeper than the deeper of the two that they are between."""
+    for count in range(1, GROUP + 1):
+        waves = plan_group(40, 40 + count, (0,), 30)
+        depths = {40: 0, 40 + count: 0}
+        assert [plan.number for wave in waves for plan in wave if plan.depth == 0] == [40 + count]
+        for plan in (plan for wave in waves[1:] for plan in wave):
+            depths[plan.number] = plan.depth
+            assert plan.depth == 1 + max(depths[number] for number in plan.references)
+        assert max(depths.values()) < ALL_DEPTHS
+    assert [plan.depth for wave in plan_group(0, 16, (), 30) for plan in wave] == [
+        0,
+        1,
+        *[2] * 2,
+        *[3] * 2,
+        *[4] * 4,
+        *[3] * 2,
+        *[4] * 4,
+    ]
+    plans = [plan_low_delay(number, 30) for number in range(1, 50)]
+    assert {plan.depth for plan in plans} == {0, 1}
+    assert [plan.number for plan in plans if plan.depth == 0] == [8, 16, 24, 32, 40, 48]
+
+
 @pytest.mark.parametrize("quality", [0, 1, 31, 62, 63])
 def test_levels_are_those_of_the_quality_or_a_little_lower(quality: int) -> None:
     """The last frame of a group, and every fourth with low delay, are of the quality asked for; some levels are below
@@ -425,6 +455,136 @@ def test_planes_do_not_depend_on_how_rows_are_shared_out(weights: Weights) -> No
     assert results[0] == results[1]
 
 
+# --- the network
+
+
+def smoothed(weights: Weights) -> Weights:
+    """Without filters, and with a network that moves all samples a little towards the mean around them."""
+    layer = no_network().layers[0]
+    towards = np.zeros_like(layer.weights)
+    towards[range(CHANNELS), range(CHANNELS), TAPS // 2] = -1
+    network = network_of((replace(layer, weights=towards),))
+    return replace(weights, bases=replace(weights.bases, filters=no_filters(), network=network))
+
+
+def foggy(count: int) -> list[Planes]:
+    """A moving picture without anything sharp, for which low qualities make steps."""
+    frames = []
+    for frame in moving_pattern(64, 48, count, seed=3):
+        planes = []
+        for plane in frame.planes:
+            wide = plane.astype(float)
+            for axis in (0, 1) * 6:
+                wide = (np.roll(wide, 1, axis) + 2 * wide + np.roll(wide, -1, axis)) / 4
+            planes.append(wide.astype(np.uint8))
+        frames.append((planes[0], planes[1], planes[2]))
+    return frames
+
+
+def with_network(weights: Weights, profile: str, depth: int) -> list[Unit]:
+    """Units of a video whose frames may be restored by the network up to a depth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture, "BANK_BITS", 0.0)  # whatever little it is worth
+        encoder = VideoEncoder(weights, 48, 64, 4, profile=profile, tools=Tools(network=depth), threads=1)
+        return coded(encoder, foggy(18))
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def by_network(request: pytest.FixtureRequest, weights: Weights) -> tuple[str, Weights, list[Unit]]:
+    """Profile, weights, and units of which some are restored by the network."""
+    changed = smoothed(weights)
+    return request.param, changed, with_network(changed, request.param, 0)
+
+
+def restored(weights: Weights, units: list[Unit]) -> list[int]:
+    """Numbers of frames that the network restores somewhere."""
+    decoder = VideoDecoder(weights, 48, 64, threads=1)
+    frames = [frame for unit in units for frame in decoder.read(unit.payload, unit.keyframe)]
+    assert not any(((blocks.banks > 0) & (blocks.banks < BY_NETWORK)).any() for _, _, blocks, _ in frames)
+    return [number for _, number, blocks, _ in frames if blocks.banks.any()]
+
+
+def test_the_network_restores_frames_of_which_it_is_said(by_network: tuple[str, Weights, list[Unit]]) -> None:
+    """Keyframes, and as they are planned; what it makes others are predicted from."""
+    profile, weights, units = by_network
+    found = restored(weights, units)
+    ends = set(itertools.accumulate((len(unit.planes) for unit in units[1:]), initial=0))
+    assert 0 in found
+    assert set(found) <= (ends if profile == "ra" else {0, 8, 16})
+    decoder = VideoDecoder(weights, 48, 64, threads=1)
+    for unit in units:
+        for planes, wanted in zip(decoder.decode(unit.payload, unit.keyframe), unit.planes, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(planes, wanted, strict=True))
+
+
+@pytest.mark.parametrize("depth", [-1, 1, 2, ALL_DEPTHS])
+def test_the_network_restores_frames_up_to_a_depth(by_network: tuple[str, Weights, list[Unit]], depth: int) -> None:
+    """And no decoder that has it needs to know to which."""
+    profile, weights, first = by_network
+    units = with_network(weights, profile, depth)
+    depths = {0: 0}
+    if profile == "ld":
+        depths |= {number: plan_low_delay(number, 4).depth for number in range(1, 18)}
+    else:
+        ends = list(itertools.accumulate(len(unit.planes) for unit in units))
+        assert ends[-1] == 18
+        for begin, end in itertools.pairwise(ends):
+            depths |= {plan.number: plan.depth for wave in plan_group(begin - 1, end - 1, (), 4) for plan in wave}
+    found = {depths[number] for number in restored(weights, units)}
+    assert len(depths) == 18
+    if depth < 0:
+        assert not found
+    else:
+        assert 0 in found
+        assert max(found) <= depth
+        assert len(found) > 1
+        assert [unit.payload for unit in units] != [unit.payload for unit in first]
+    for tools in (Tools(network=0), Tools(network=1), Tools(network=ALL_DEPTHS)):
+        decoder = VideoDecoder(weights, 48, 64, tools=tools, threads=1)
+        for unit in units:
+            for planes, wanted in zip(decoder.decode(unit.payload, unit.keyframe), unit.planes, strict=True):
+                assert all(np.array_equal(a, b) for a, b in zip(planes, wanted, strict=True))
+
+
+def test_sizes_without_the_network_neither_use_it_nor_decode_what_does(
+    by_network: tuple[str, Weights, list[Unit]],
+) -> None:
+    profile, weights, units = by_network
+    without = Tools(flow=False, network=-1)
+    decoder = VideoDecoder(weights, 48, 64, tools=without, threads=1)
+    with pytest.raises(DamagedStreamError, match="a frame is restored by the network in a stream of a size without"):
+        decoder.decode(units[0].payload, True)
+    with pytest.raises(DamagedStreamError, match="keyframe"):
+        decoder.decode(units[1].payload, False)
+    own = coded(VideoEncoder(weights, 48, 64, 4, profile=profile, tools=without, threads=1), foggy(18))
+    assert restored(weights, own) == []
+    for unit in own:
+        for planes, wanted in zip(decoder.decode(unit.payload, unit.keyframe), unit.planes, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(planes, wanted, strict=True))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_unit_of_the_network_anywhere_is_damage_to_sizes_without(
+    by_network: tuple[str, Weights, list[Unit]], threads: int
+) -> None:
+    """In the last frame of a unit, too."""
+    _, weights, _ = by_network
+    first = coded(VideoEncoder(weights, 48, 64, 40, tools=Tools(network=-1), threads=1), foggy(1))[0]
+    depths = (-1, 0, ALL_DEPTHS)
+    decoders = [VideoDecoder(weights, 48, 64, tools=Tools(network=n), threads=threads) for n in depths]
+    writer, frames = FrameCoder(weights, 3, 4), [frame_after(1, 0, (0,)), frame_after(1, 1, (0,))]
+    writer.decode(first.payload, True, 0)
+    frames[1][2].banks[1, 1] = BY_NETWORK
+    payload = writer.encode(frames)
+    for decoder, depth in zip(decoders, depths, strict=True):
+        decoder.decode(first.payload, True)
+        if depth >= 0:
+            assert len(decoder.decode(payload, False)) == 2
+        else:
+            with pytest.raises(DamagedStreamError, match="restored by the network"):
+                decoder.decode(payload, False)
+
+
 # --- how much chroma counts
 
 
@@ -539,14 +699,14 @@ def test_keyframes_are_coded_as_a_sample_of_them_says_that_chroma_counts(
 def test_every_third_row_of_units_is_a_sample_of_a_keyframe(weights: Weights) -> None:
     """Each as if it were alone."""
     random = np.random.default_rng(3)
-    picture = tuple(random.integers(0, 256, (16 * 13 // s, 16 * 4 // s)).astype(np.uint8) for s in (1, 2, 2))
+    source = tuple(random.integers(0, 256, (16 * 13 // s, 16 * 4 // s)).astype(np.uint8) for s in (1, 2, 2))
     finer = np.zeros((7, 2), np.int8)
     with ThreadPoolExecutor(2) as pool:
-        planes, rows = sample_keyframe(picture, LOWEST + 60, 10, finer, weights.bases, pool)
+        planes, rows = sample_keyframe(source, LOWEST + 60, 10, finer, weights.bases, pool)
     assert [rows[32 * n : 32 * (n + 1)].all() for n in range(7)] == [n % 3 == 0 for n in range(7)]
     assert len(rows) == 16 * 13
-    for plane, source, seen in zip(planes, picture, (rows, rows[::2], rows[::2]), strict=True):
-        assert mean_squared_error(plane[seen], source[seen]) < 100
+    for plane, wanted, seen in zip(planes, source, (rows, rows[::2], rows[::2]), strict=True):
+        assert mean_squared_error(plane[seen], wanted[seen]) < 100
 
 
 # --- damage

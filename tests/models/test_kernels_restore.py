@@ -19,6 +19,7 @@ from nvcodec.models.kernels.restore import (
     LUMA,
     LUMA_TAPS,
     MAX_TAP,
+    NETWORK,
     UNIT,
     classify,
     clip_of,
@@ -292,6 +293,16 @@ def test_each_unit_is_filtered_by_its_bank_or_left_as_it_is(seed: int) -> None:
             differs = of_units(plane != by_bank[bank][part])
             assert not differs[banks == bank].any()
             assert differs[banks != bank].any()
+
+
+def test_units_of_the_network_are_left_as_they_are() -> None:
+    random = np.random.default_rng(11)
+    planes, taps = with_borders(pictures(1)), random_taps(random)
+    banks = random.integers(0, BANKS + 1, UNITS).astype(np.uint8)
+    banks[0, 0], banks[1, 1], banks[0, 1] = 0, 0, 1
+    wanted = restored(planes, banks, *taps)
+    banks[banks == 0] = NETWORK
+    assert all(np.array_equal(a, b) for a, b in zip(restored(planes, banks, *taps), wanted, strict=True))
 
 
 def test_planes_do_not_depend_on_how_rows_are_shared_out() -> None:

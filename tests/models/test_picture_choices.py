@@ -12,6 +12,7 @@ import block_samples as syntax
 import numpy as np
 import pytest
 
+from nvcodec.models.conditional import picture as module
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
 from nvcodec.models.conditional.picture import (
     BANK_BITS,
@@ -30,8 +31,10 @@ from nvcodec.models.kernels.choice import choose_blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
 from nvcodec.models.kernels.frame_intra import price_curve
 from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, TWO_COLUMNS, TWO_ROWS
-from nvcodec.models.kernels.restore import BANKS, RANGES
+from nvcodec.models.kernels.network import CHANNELS, TAPS
+from nvcodec.models.kernels.restore import BANKS, NETWORK, RANGES
 from nvcodec.models.kernels.syntax import ALONE, WHOLE
+from nvcodec.models.network import Network, network_of, no_network
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, STEPS, bit_price
 from nvcodec.models.transform import CLASSES, Filters, chroma_weight, no_filters
 
@@ -102,6 +105,22 @@ def smoothing(banks: int = BANKS, only_range: int | None = None) -> Filters:
         if only_range not in (None, quality_range):
             filters.luma[quality_range], filters.chroma[quality_range] = 0, 0
     return filters
+
+
+def waves(seed: int) -> Planes:
+    """A picture without anything sharp."""
+    y, x = np.mgrid[: 16 * ROWS, : 16 * COLUMNS]
+    luma = (128 + 60 * np.sin((x + 0.7 * y + 9 * seed) / 7)).astype(np.uint8)
+    chroma = np.ascontiguousarray(luma[::2, ::2])
+    return luma, chroma, 255 - chroma
+
+
+def towards_means() -> Network:
+    """One that moves all samples a little towards the mean around them."""
+    layer = no_network().layers[0]
+    weights = np.zeros_like(layer.weights)
+    weights[range(CHANNELS), range(CHANNELS), TAPS // 2] = -1
+    return network_of((replace(layer, weights=weights),))
 
 
 @pytest.mark.parametrize("preset", EFFORTS)
@@ -352,24 +371,30 @@ def weighted_error(picture: Planes, planes: Planes, chroma: int, r: int, c: int)
     return total
 
 
+@pytest.mark.parametrize("by_network", [False, True])
 @pytest.mark.parametrize("level", [LOWEST + 5, LOWEST + 40])
 @pytest.mark.parametrize(("seed", "chroma"), [(0, 10), (1, 0), (2, 15), (3, 5)])
 def test_the_bank_of_each_unit_is_the_cheapest(
-    weights: Weights, pool: ThreadPoolExecutor, level: int, seed: int, chroma: int
+    weights: Weights, pool: ThreadPoolExecutor, level: int, seed: int, chroma: int, by_network: bool
 ) -> None:
-    bases, picture = replace(weights.bases, filters=smoothing()), texture(seed, 0.2 + seed)
-    arguments = (level, chroma, [], False, None, np.zeros(2, np.int64), bases, EFFORTS["fast"], pool)
+    """Or the network, where it may be."""
+    filters = smoothing(1 if by_network else BANKS)
+    bases = replace(weights.bases, filters=filters, network=towards_means())
+    picture = waves(seed) if by_network else texture(seed, 0.2 + seed)
+    effort = replace(EFFORTS["fast"], network=by_network)
+    arguments = (level, chroma, [], False, None, np.zeros(2, np.int64), bases, effort, pool)
     blocks, symbols, planes = choose(picture, *arguments)
     shape = blocks.banks.shape
     assert shape == ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
     price = bit_price(level) * (float(STEPS[level]) / 16) ** 2
-    chosen, costs = blocks.banks.copy(), np.zeros((BANKS + 1, *shape))
-    for bank in range(BANKS + 1):
+    chosen, costs = blocks.banks.copy(), np.zeros((BANKS + 1 + by_network, *shape))
+    for bank in range(len(costs)):
         blocks.banks[:] = bank
         tried = rebuild(blocks, symbols, level, chroma, [], False, bases, pool)
         for r, c in np.ndindex(*shape):
             costs[bank, r, c] = weighted_error(picture, tried, chroma, r, c) + (price * BANK_BITS if bank else 0)
     assert np.array_equal(chosen, costs.argmin(0))
+    assert (NETWORK in chosen) or not by_network or level > LOWEST + 5
     blocks.banks[:] = chosen
     again = rebuild(blocks, symbols, level, chroma, [], False, bases, pool)
     assert all(np.array_equal(a, b) for a, b in zip(again, planes, strict=True))
@@ -395,6 +420,44 @@ def test_what_is_only_predicted_is_not_filtered_again(weights: Weights, pool: Th
     assert units[0, 0]
     assert not units.all()
     assert not blocks.banks[~units].any()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_the_network_restores_some_units_and_filters_others(
+    weights: Weights, pool: ThreadPoolExecutor, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where neither is asked for none does; what is chosen comes back from any number of threads."""
+    monkeypatch.setattr(module, "BANK_BITS", 0.0)
+    a, seen = texture(5, 0.5), set()
+    for seed in range(4):
+        filters = smoothing(1) if seed % 2 else no_filters()
+        bases = replace(weights.bases, filters=filters, network=towards_means())
+        picture, references = waves(seed), [reference(a, 0)][:count]
+        rest = (LOWEST + 4 * seed, CHROMA, references, False, None, np.zeros(2, np.int64), bases)
+        for network in (False, True):
+            blocks, symbols, planes = choose(picture, *rest, replace(EFFORTS["fast"], network=network), pool)
+            assert network or blocks.banks.max() <= BANKS
+            seen |= set(blocks.banks.ravel().tolist())
+            for threads in (1, 2):
+                with ThreadPoolExecutor(threads) as other:
+                    again = rebuild(blocks, symbols, rest[0], CHROMA, references, False, bases, other)
+                assert all(np.array_equal(x, y) for x, y in zip(again, planes, strict=True))
+        none = replace(EFFORTS["fast"], network=True, filters=False)
+        assert not choose(picture, *rest, none, pool)[0].banks.any()
+    assert NETWORK in seen
+    assert len(seen) > 1
+
+
+def test_planes_of_the_network_have_borders_of_their_own(weights: Weights, pool: ThreadPoolExecutor) -> None:
+    bases = replace(weights.bases, network=towards_means())
+    blocks, symbols = Blocks(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS, 384), np.int16)
+    blocks.coded[:], blocks.banks[:] = 1, NETWORK
+    symbols[..., :50] = np.random.default_rng(1).integers(-2, 3, (ROWS, COLUMNS, 50))
+    planes = rebuild(blocks, symbols, LOWEST + 5, CHROMA, [], False, bases, pool)
+    for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
+        assert np.array_equal(plane, padded(np.ascontiguousarray(plane[pad:-pad, pad:-pad]), pad))
+    blocks.banks[:] = 0
+    assert not np.array_equal(rebuild(blocks, symbols, LOWEST + 5, CHROMA, [], False, bases, pool)[0], planes[0])
 
 
 def test_banks_are_those_of_the_range_of_the_level(weights: Weights, pool: ThreadPoolExecutor) -> None:
@@ -452,8 +515,8 @@ def test_frames_are_kept_as_they_are_before_restoration(weights: Weights, pool: 
     without, _, expected = choose(picture, *rest)
     assert all(np.array_equal(x, y) for x, y in zip(planes, expected, strict=True))
     assert not statistics.residuals
-    ((level, kept, before),) = statistics.frames
-    assert level == LOWEST + 20
+    ((level, intra, kept, before),) = statistics.frames
+    assert (level, intra) == (LOWEST + 20, count == 0)
     assert all(np.array_equal(x, y) for x, y in zip(kept, picture, strict=True))
     without.banks[:] = 0
     plain = rebuild(without, symbols, LOWEST + 20, CHROMA, references, False, bases, pool)

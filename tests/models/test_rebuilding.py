@@ -17,7 +17,7 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.compensation import PAD, extend_edges
 from nvcodec.models.kernels.frame_intra import ready_map, rebuild_intra
 from nvcodec.models.kernels.residual import SAMPLES, synthesise, synthesise_large
-from nvcodec.models.kernels.restore import BANKS
+from nvcodec.models.kernels.restore import NETWORK
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST
 from nvcodec.models.transform import Filters, no_filters
@@ -152,7 +152,7 @@ def test_threads_do_not_change_the_planes(
     for seed in range(4):
         random = np.random.default_rng(seed)
         bases, blocks = replace(weights.bases, filters=random_filters(random)), decisions(random, rows, columns, 2)
-        blocks.banks[:] = random.integers(0, BANKS + 1, blocks.banks.shape)
+        blocks.banks[:] = random.integers(0, NETWORK + 1, blocks.banks.shape)
         kinds |= set(blocks.large.ravel().tolist())
         references = [Reference(noise(random, rows, columns), blocks, 30, n) for n in range(2)]
         arguments = (blocks, random_symbols(random, blocks), 5 + 30 * seed, seed, references, seed % 2 == 0, bases)

@@ -27,8 +27,10 @@ from nvcodec.models.conditional.weights import (
 )
 from nvcodec.models.kernels.decisions import DECISION_SLOTS
 from nvcodec.models.kernels.latents import SLOTS
+from nvcodec.models.kernels.network import EXACT
 from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.kernels.restore import MAX_TAP
+from nvcodec.models.network import MAX_PART
 from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, Filters, check_filters, no_filters
 
 Tensors = dict[str, np.ndarray]
@@ -54,6 +56,8 @@ def test_equal_weights_are_equal_files_and_come_back(weights: Weights, tmp_path:
             assert np.array_equal(a, b)
     for part in ("luma", "chroma"):
         assert np.array_equal(getattr(again.bases.filters, part), getattr(weights.bases.filters, part))
+    for mine, theirs in zip(again.bases.network.layers, weights.bases.network.layers, strict=True):
+        assert all(np.array_equal(array, getattr(theirs, name)) for name, array in vars(mine).items())
 
 
 def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors, dict[str, str]]) -> None:
@@ -61,7 +65,7 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-8"
+    assert metadata["format"] == FORMAT == "nvc-conditional-9"
 
 
 @pytest.mark.parametrize("name", ["weights", "decision_weights"])
@@ -110,6 +114,11 @@ def _first(value: int) -> Callable[[np.ndarray], np.ndarray]:
         return wide
 
     return change
+
+
+def _last(tensors: Tensors) -> int:
+    """The number of the network's last layer."""
+    return sum(name.startswith("network.") for name in tensors) // 3 - 1
 
 
 CHANGES = {
@@ -172,6 +181,37 @@ CHANGES = {
     "fewer taps": _of("filters.luma", lambda a: a[..., 1:]),
     "large taps": _of("filters.luma", lambda a: np.where(np.arange(a.shape[-1]) == 3, MAX_TAP + 1, a).astype(a.dtype)),
     "the least taps": _of("filters.chroma", lambda a: np.full_like(a, -(1 << 15))),
+    "no network": lambda tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("network.")],
+    "a network without its first layer": lambda tensors: [
+        tensors.pop(f"network.0.{n}") for n in ("weights", "bias", "parts")
+    ],
+    "a network without its last layer": lambda tensors: [
+        tensors.pop(f"network.{_last(tensors)}.{n}") for n in ("weights", "bias", "parts")
+    ],
+    "a network without its last weights": lambda tensors: tensors.pop(f"network.{_last(tensors)}.weights"),
+    "a layer without bias": lambda tensors: tensors.pop("network.0.bias"),
+    "a layer without parts": lambda tensors: tensors.pop("network.1.parts"),
+    "a network that sees less": _of("network.0.weights", lambda a: a[:, 1:]),
+    "a network that sees more": _of("network.0.weights", lambda a: np.concatenate([a, a], 1)),
+    "layers of fewer outputs": _of("network.0.weights", lambda a: a[4:]),
+    "layers of fewer inputs": _of("network.1.weights", lambda a: a[:, 1:]),
+    "layers of fewer taps": _of("network.1.weights", lambda a: a[..., 1:]),
+    "layers of one channel more": _of("network.1.weights", lambda a: np.concatenate([a, a[:1]])),
+    "weights of layers of another type": _of("network.1.weights", lambda a: a.astype(np.int32)),
+    "weights of layers of floating point": _of("network.0.weights", lambda a: a.astype(np.float32)),
+    "bias of layers of another type": _of("network.0.bias", lambda a: a.astype(np.int64)),
+    "bias of layers of one kind": _of("network.0.bias", lambda a: a[:1]),
+    "bias of layers of fewer levels": _of("network.0.bias", lambda a: a[:, 1:]),
+    "bias of layers of fewer channels": _of("network.1.bias", lambda a: a[..., 1:]),
+    "parts of layers of another type": _of("network.0.parts", lambda a: a.astype(np.int8)),
+    "fewer parts of layers": _of("network.1.parts", lambda a: a[1:]),
+    "large parts of layers": _of("network.0.parts", lambda a: np.full_like(a, MAX_PART + 1)),
+    "the least weights of layers": _of("network.0.weights", lambda a: np.full_like(a, -(1 << 15))),
+    "large weights of one layer's channel": _of(
+        "network.1.weights", lambda a: np.where(np.arange(len(a))[:, None, None] == 3, 3000, a).astype(a.dtype)
+    ),
+    "a large bias of layers": _of("network.0.bias", lambda a: np.full_like(a, EXACT)),
+    "the least bias of layers": _of("network.1.bias", lambda a: np.full_like(a, -(1 << 31))),
 }
 
 
@@ -198,8 +238,8 @@ def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path
             load_weights(path)
     with pytest.raises(UnsupportedError):
         load_weights(tmp_path / "absent.safetensors")
-    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-7"})
-    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-7'"):
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-8"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-8'"):
         load_weights(path)
 
 

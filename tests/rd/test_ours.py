@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nvcodec.codec.conditional import SIZES
 from nvcodec.errors import UsageError
 from nvcodec.rd.ffmpeg import find_ffmpeg
 from nvcodec.rd.ours import code_digest, our_codec
@@ -70,6 +71,21 @@ def test_names_are_checked(name):
 def test_an_unknown_codec_is_named():
     with pytest.raises(UsageError, match="'nothing' is not known"):
         our_codec("ours:nothing", Conditions())
+
+
+def test_sizes_of_decoders_are_models_of_the_same_weights():
+    """Streams of each are asked for by name; decoding needs no name."""
+    default = our_codec("ours:conditional:ra", Conditions()).make(32)
+    assert "--model" not in default.encode
+    for size in SIZES:
+        trial = our_codec(f"ours:conditional@{size}:ra", Conditions()).make(32)
+        at = trial.encode.index("--model")
+        assert trial.encode[at + 1] == size
+        assert trial.encode[:at] + trial.encode[at + 2 :] == default.encode
+        assert trial.decode == default.decode
+        assert trial.codec.weights_sha256 == default.codec.weights_sha256
+    with pytest.raises(UsageError, match="'conditional' has no model 'xl'"):
+        our_codec("ours:conditional@xl:ra", Conditions())
 
 
 def test_the_digest_follows_the_sources(tmp_path):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from synthetic_training import recipe_text, write_cache
 
 from nvcodec.models.training.bases import save_bases
 from nvcodec.models.training.components import learn_bases
-from nvcodec.models.training.phases import BASES, FILTERED, RECORDS
+from nvcodec.models.training.network import Trainer, collect
+from nvcodec.models.training.phases import BASES, FILTERED, RECORDS, RESTORED
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import load_recipe
 from nvcodec.models.training.recording import record
@@ -35,7 +37,7 @@ def recipe_path(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with transforms, filters and records from which nothing was learned yet."""
+    """A run's folder with transforms, filters, a network and records from which nothing was learned yet."""
     run = tmp_path_factory.mktemp("encoded")
     (run / "tiny.toml").write_text(recipe_text())
     recipe = load_recipe(run / "tiny.toml")
@@ -47,7 +49,14 @@ def encoded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         filtered = learn_filters(Pieces(cache, 1, 3), recipe.filters, bases, *rest)
         assert filtered is not None
         save_bases(run / FILTERED, filtered)
-        assert record(Pieces(cache, 1, 2), filtered, recipe.records, run / RECORDS, *rest)
+        examples = collect(Pieces(cache, 1, 4), recipe.network, filtered, *rest)
+        assert examples is not None
+        trainer = Trainer(recipe.network, 1, 1)
+        assert trainer.train(examples, lambda: False, run / "n", lambda line: None)
+        (run / "n").unlink()
+        restored = replace(filtered, network=trainer.network())
+        save_bases(run / RESTORED, restored)
+        assert record(Pieces(cache, 1, 2), restored, recipe.records, run / RECORDS, *rest)
     return run
 
 

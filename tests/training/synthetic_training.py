@@ -14,6 +14,7 @@ from nvcodec.datasets.training_cache import CachedClip, save_clip
 TABLES = {
     "bases": {"clips": 2, "stills": 1, "frames": 3},
     "filters": {"clips": 3, "stills": 1, "frames": 3},
+    "network": {"clips": 2, "stills": 0, "held_out": 1, "frames": 3, "steps": 2, "channels": 4, "layers": 2},
     "records": {"clips": 6, "stills": 2, "held_out": 1, "frames": 4},
 }
 SPEEDS = {"a": (4, 2), "b": (-2, 0), "c": (0, 4), "d": (2, 2), "e": (0, 0), "f": (-4, 2), "g": (2, -2), "h": (6, 0)}

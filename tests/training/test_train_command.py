@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("place")
     (place / "data").mkdir()
     for name, speed in SPEEDS.items():
-        write_video(place / "data" / f"{name}.mkv", panned(80, 96, 4, speed))
+        write_video(place / "data" / f"{name}.mkv", panned(96, 112, 4, speed))
     (place / "tiny.toml").write_text(recipe_text())
     return place
 
@@ -43,6 +43,9 @@ def trained(place: Path) -> Path:
         "preparing 8 files",
         "transforms from clips",
         "filters from clips",
+        "frames of clips",
+        "network from ",
+        "network, held out: ",
         "records of clips",
         "contexts, pass 2 of 2",
         "held out: ",
@@ -69,7 +72,7 @@ def test_from_videos_to_a_weight_file_that_codes(trained: Path) -> None:
     assert nvc("encode", "data/a.mkv", "-o", "a.nvc", "--model", "my.safetensors", cwd=trained).returncode == 0
     decoded = nvc("decode", "a.nvc", "-o", "a.y4m", "--verify", "--model", "my.safetensors", cwd=trained)
     assert decoded.returncode == 0, decoded.stderr
-    assert "4 frames 96x80, every frame as the encoder made it" in decoded.stdout
+    assert "4 frames 112x96, every frame as the encoder made it" in decoded.stdout
     without = nvc("decode", "a.nvc", "-o", "b.y4m", cwd=trained)
     assert without.returncode == 4
     assert "which is not installed" in without.stderr
@@ -138,6 +141,7 @@ def test_interrupt_keeps_what_is_there_and_the_same_command_resumes(trained: Pat
     assert done.returncode == 0, done.stderr
     assert "transforms from clips" not in done.stderr
     assert "filters from clips" not in done.stderr
+    assert "network from" not in done.stderr
     after = {path.name: path.stat().st_mtime_ns for path in (run / "records").glob("clips-*.npz")}
     assert len(after) == len(before) + 1
     assert {name: after[name] for name in before} == before
@@ -148,7 +152,11 @@ def test_seconds_stop_a_run(trained: Path) -> None:
     recipe = trained / "late.toml"
     recipe.write_text(recipe_text(name="late").replace("clips = 6", "clips = 6000"))
     (trained / "runs" / "late").mkdir()
-    for name, lacking in (("bases.safetensors", "filters"), ("filtered.safetensors", "records")):
+    for name, lacking in (
+        ("bases.safetensors", "filters"),
+        ("filtered.safetensors", "the network"),
+        ("restored.safetensors", "records"),
+    ):
         shutil.copy(trained / "runs" / "tiny" / name, trained / "runs" / "late")
         done = nvc("train", "late.toml", "--seconds", "0.5", "--processes", "1", cwd=trained)
         assert done.returncode == 0, done.stderr
@@ -160,8 +168,11 @@ def test_nothing_is_left_in_the_folder_but_what_was_asked_for(trained: Path) -> 
         "bases.safetensors",
         "calibrated.safetensors",
         "filtered.safetensors",
+        "frames.npz",
         "learned.safetensors",
+        "network.safetensors",
         "recipe.toml",
         "records",
+        "restored.safetensors",
         "sessions.jsonl",
     }

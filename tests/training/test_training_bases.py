@@ -17,7 +17,7 @@ from nvcodec.models.quality import LOWEST, STEPS
 from nvcodec.models.training import components
 from nvcodec.models.training.bases import SIZES, load_bases, make_bases, save_bases, typical_rates
 from nvcodec.models.training.components import Tally, learn_bases, rates_of
-from nvcodec.models.training.phases import BASES, FILTERED
+from nvcodec.models.training.phases import BASES, FILTERED, RESTORED
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import BasesCounts
 from nvcodec.models.training.workers import Workers
@@ -173,7 +173,7 @@ def test_learned_transforms_are_nearly_orthonormal_and_survive_their_file(encode
     assert all(
         np.array_equal(a, b) for a, b in zip(load_bases(tmp_path / "strided").pictures, strided.pictures, strict=True)
     )
-    for name in (BASES, FILTERED):
+    for name in (BASES, FILTERED, RESTORED):
         bases = load_bases(encoded / name)
         save_bases(tmp_path / "again", bases)
         again = load_bases(tmp_path / "again")
@@ -181,7 +181,10 @@ def test_learned_transforms_are_nearly_orthonormal_and_survive_their_file(encode
             assert all(np.array_equal(a, b) for a, b in zip(getattr(again, kind), getattr(bases, kind), strict=True))
         for kind in ("luma", "chroma"):
             assert np.array_equal(getattr(again.filters, kind), getattr(bases.filters, kind))
-            assert getattr(bases.filters, kind).any() == (name == FILTERED)
+            assert getattr(bases.filters, kind).any() == (name != BASES)
+        for layer, other in zip(bases.network.layers, again.network.layers, strict=True):
+            assert all(np.array_equal(array, getattr(other, kind)) for kind, array in vars(layer).items())
+        assert any(layer.weights.any() for layer in bases.network.layers) == (name == RESTORED)
 
 
 def test_files_that_are_no_transforms(encoded: Path, tmp_path: Path) -> None:
@@ -190,7 +193,7 @@ def test_files_that_are_no_transforms(encoded: Path, tmp_path: Path) -> None:
         bad.write_bytes(content)
         with pytest.raises(UsageError, match="not the transforms of a run"):
             load_bases(bad)
-    good = load_file(encoded / FILTERED)
+    good = load_file(encoded / RESTORED)
     for name in good:
         save_file({other: tensor for other, tensor in good.items() if other != name}, bad)
         with pytest.raises(UsageError, match="not the transforms of a run"):

@@ -28,6 +28,7 @@ from nvcodec.models.training.phases import (
     FILTERED,
     LEARNED,
     RECORDS,
+    RESTORED,
     missing,
     result,
     train,
@@ -71,7 +72,7 @@ def test_validation_teaches_nothing(sequences: list[Sequence], learned: Learned)
 
 
 def test_bits_are_those_that_the_codec_writes(encoded: Path, sequences: list[Sequence], learned: Learned) -> None:
-    weights = Weights("w", b"", learned, load_bases(encoded / FILTERED))
+    weights = Weights("w", b"", learned, load_bases(encoded / RESTORED))
     for sequence in (sequences[0], sequences[-1]):
         coder, kept, frames = FrameCoder(weights, *sequence[0].shape), [], []
         for frame in sequence:
@@ -120,6 +121,7 @@ def test_learning_is_kept_and_not_repeated(recipe: Recipe, run_folder: Path, tmp
         "tiny.toml",
         BASES,
         FILTERED,
+        RESTORED,
         RECORDS,
         LEARNED,
         CALIBRATED,
@@ -206,6 +208,14 @@ def test_weight_file_holds_what_was_learned(
     counts = count_parameters(weights)
     assert counts["slots"] == len(found[0].slots) + len(found[0].decisions)
     assert counts["mixing weights"] == found[0].weights.size + found[0].decision_weights.size
+    layers = weights.bases.network.layers
+    assert all(
+        np.array_equal(array, getattr(theirs, name))
+        for layer, theirs in zip(layers, bases.network.layers, strict=True)
+        for name, array in vars(layer).items()
+    )
+    levels = layers[0].bias[..., 0].size
+    assert counts["network weights"] == 9 * (6 * 4 + 4 * 8) + levels * (4 + 8)
     assert counts["basis entries"] == LEARNED_CLASSES * sum(n * n for n in (384, 96, 16, 32, 384))
     assert facts["parameters"] == sum(counts.values())
     assert facts["training"]["held_out"]["records"] == 1

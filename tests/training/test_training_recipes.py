@@ -9,7 +9,7 @@ import pytest
 from synthetic_training import recipe_text
 
 from nvcodec.errors import UsageError
-from nvcodec.models.training.recipe import SHIPPED, FiltersCounts, Recipe, find_recipe, load_recipe
+from nvcodec.models.training.recipe import SHIPPED, FiltersCounts, NetworkCounts, Recipe, find_recipe, load_recipe
 
 
 def load(tmp_path: Path, text: str):
@@ -49,6 +49,19 @@ def test_the_default_model_is_made_of_the_defaults() -> None:
         ('name = "x"\n[filters]\nstills = -1\n', "filters.stills is -1: 0 to"),
         ('name = "x"\n[filters]\nframes = 65\n', "filters.frames is 65: 2 to 64"),
         ('name = "x"\n[filters]\ntaps = 12\n', "unknown key filters.taps"),
+        ('name = "x"\nnetwork = true\n', "network is True: a table wanted"),
+        ('name = "x"\n[network]\nclips = 0\n', "network.clips is 0: 1 to 1000000"),
+        ('name = "x"\n[network]\nstills = -1\n', "network.stills is -1: 0 to"),
+        ('name = "x"\n[network]\nheld_out = -1\n', "network.held_out is -1: 0 to"),
+        ('name = "x"\n[network]\nframes = 1\n', "network.frames is 1: 2 to 64"),
+        ('name = "x"\n[network]\nsteps = -1\n', "network.steps is -1: 0 to 10000000"),
+        ('name = "x"\n[network]\nsteps = 1e3\n', "network.steps is 1000.0: int wanted"),
+        ('name = "x"\n[network]\nchannels = 0\n', "network.channels is 0: 4 to 128, a multiple of 4"),
+        ('name = "x"\n[network]\nchannels = 132\n', "network.channels is 132: 4 to 128, a multiple of 4"),
+        ('name = "x"\n[network]\nchannels = 30\n', "network.channels is 30: 4 to 128, a multiple of 4"),
+        ('name = "x"\n[network]\nlayers = 0\n', "network.layers is 0: 1 to 12"),
+        ('name = "x"\n[network]\nlayers = 13\n', "network.layers is 13: 1 to 12"),
+        ('name = "x"\n[network]\nbatch = 8\n', "unknown key network.batch"),
         ('name = "x"\n[records]\nframes = 1\n', "records.frames is 1: 2 to 64"),
         ('name = "x"\n[records]\nclips = "all"\n', "records.clips is 'all': int wanted"),
         ('name = "x\n', "not TOML"),
@@ -72,8 +85,8 @@ def test_missing_and_binary_recipes(tmp_path: Path) -> None:
         find_recipe("no-such-recipe")
 
 
-@pytest.mark.parametrize("key", ["precision", "ema", "clip_norm", "processes", "network", "stage", "batch"])
-def test_settings_of_the_network_that_is_gone_are_unknown(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("key", ["precision", "ema", "clip_norm", "processes", "patch", "stage", "batch"])
+def test_settings_of_training_that_are_not_the_recipes_are_unknown(tmp_path: Path, key: str) -> None:
     with pytest.raises(UsageError, match=rf"unknown key {key} \(known: name, seed, start_from\)"):
         load(tmp_path, f'name = "x"\n{key} = 1\n')
 
@@ -82,3 +95,10 @@ def test_tiny_recipe_of_these_tests_loads(tmp_path: Path) -> None:
     recipe = load(tmp_path, recipe_text(seed=2))
     assert recipe.records.clips == 6
     assert recipe.filters == FiltersCounts(3, 1, 3)
+    assert recipe.network == NetworkCounts(2, 0, 1, 3, 2, 4, 2)
+
+
+def test_any_network_that_can_be_coded_with_may_be_asked_for(tmp_path: Path) -> None:
+    for channels, layers, steps in ((4, 1, 0), (128, 12, 10**7), (36, 2, 1)):
+        text = f'name = "x"\n[network]\nchannels = {channels}\nlayers = {layers}\nsteps = {steps}\n'
+        assert load(tmp_path, text).network == NetworkCounts(channels=channels, layers=layers, steps=steps)

@@ -18,7 +18,7 @@ from nvcodec.models.conditional.picture import Blocks, Reference, rebuild
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.training import records as module
 from nvcodec.models.training.bases import load_bases
-from nvcodec.models.training.phases import FILTERED, RECORDS
+from nvcodec.models.training.phases import RECORDS, RESTORED
 from nvcodec.models.training.pieces import Piece, Pieces, decide
 from nvcodec.models.training.recipe import RecordCounts
 from nvcodec.models.training.recording import record, record_piece
@@ -46,7 +46,7 @@ def pool():
 def sequences(encoded: Path, pool: ThreadPoolExecutor) -> list[Sequence]:
     """Both profiles, and one with a cut; groups that are short since much moves, and long ones, after which the
     keyframe is no longer among the frames that are kept."""
-    bases, video = load_bases(encoded / FILTERED), panned(96, 112, 11, (4, 2))
+    bases, video = load_bases(encoded / RESTORED), panned(96, 112, 11, (4, 2))
     other = panned(96, 112, 3, (0, 2), seed=5, detail=4)
     cut = tuple(np.concatenate([a[:3], b]) for a, b in zip(video, other, strict=True))
     still = panned(96, 112, 34, (0, 0))
@@ -74,7 +74,7 @@ def test_sequences_begin_with_keyframes_and_refer_to_kept_frames(sequences: list
 
 def test_records_hold_all_that_rebuilds_the_pictures(encoded: Path, pool: ThreadPoolExecutor) -> None:
     """But for how much chroma counts, which takes no bits."""
-    bases, piece = load_bases(encoded / FILTERED), Piece(panned(96, 112, 9, (4, 2)), 8, "ra")
+    bases, piece = load_bases(encoded / RESTORED), Piece(panned(96, 112, 9, (4, 2)), 8, "ra")
     units = list(decide(piece, bases, pool))
     shown = [planes for unit in units for planes in unit.planes]
     chroma = {number: header.chroma for unit in units for header, number, *_ in unit.frames}
@@ -110,7 +110,7 @@ def test_files_give_back_what_was_saved(sequences: list[Sequence], tmp_path: Pat
 def test_blocks_come_back_as_they_were_decided(encoded: Path, pool: ThreadPoolExecutor, tmp_path: Path) -> None:
     """All of their decisions, those of units among them; of 7 x 7 blocks, so that some units are not whole. Only very
     large symbols are made smaller."""
-    bases, piece = load_bases(encoded / FILTERED), Piece(panned(112, 112, 5, (4, 2), detail=30), 12, "ld")
+    bases, piece = load_bases(encoded / RESTORED), Piece(panned(112, 112, 5, (4, 2), detail=30), 12, "ld")
     save_records(tmp_path / "r.npz", record_piece(piece, bases, pool))
     (sequence,) = load_records(tmp_path / "r.npz")
     decided = [frame for unit in decide(piece, bases, pool) for frame in unit.frames]
@@ -159,7 +159,7 @@ def test_recording_stops_and_goes_on_where_it_was(
     cache: Path, encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHARD", 2)
-    bases, pieces, counts = load_bases(encoded / FILTERED), Pieces(cache, 1), RecordCounts(5, 0, 0, 2)
+    bases, pieces, counts = load_bases(encoded / RESTORED), Pieces(cache, 1), RecordCounts(5, 0, 0, 2)
     calls = iter(range(99))
     here = Workers(0)
     assert not record(pieces, bases, counts, tmp_path / "r", here, lambda: next(calls) == 3, lambda line: None)
@@ -175,7 +175,7 @@ def test_recording_stops_and_goes_on_where_it_was(
 
 
 def test_processes_record_what_one_records(cache: Path, encoded: Path, tmp_path: Path) -> None:
-    bases, pieces, counts = load_bases(encoded / FILTERED), Pieces(cache, 1, 2), RecordCounts(6, 2, 1, 4)
+    bases, pieces, counts = load_bases(encoded / RESTORED), Pieces(cache, 1, 2), RecordCounts(6, 2, 1, 4)
     with Workers(2) as workers:
         assert record(pieces, bases, counts, tmp_path / "r", workers, *QUIET)
     for path in recorded(counts, tmp_path / "r"):

@@ -35,9 +35,9 @@ class FilterSums:
         self.chroma = np.zeros((RANGES, BANKS, 2, CLASSES, CHROMA_FEATURES, CHROMA_FEATURES))
         self._price, self._frames = np.zeros(RANGES), np.zeros(RANGES)
 
-    def append(self, frame: tuple[int, Planes, Planes]) -> None:
-        """Level, picture, and planes with borders before restoration."""
-        level, picture, planes = frame
+    def append(self, frame: tuple[int, bool, Planes, Planes]) -> None:
+        """Level, whether it is intra, picture, and planes with borders before restoration."""
+        level, _, picture, planes = frame
         where = quality_of(level) * RANGES // QUALITIES
         step = int(STEPS[level])
         clip = restore.clip_of(step)

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network in the loop: trained on frames before restoration to raise PSNR-YUV, then rounded to whole numbers.
+
+While it trains, each layer is a product of two linear ones, one wide and 3x3, one narrow and 1x1, added to the
+identity, as in SESR (Bhardwaj et al., 2022, section 3): the same layer in the end, but it learns several times as fast.
+Deviations: no layer beside the last is residual in what ships, since the identity is part of its weights; biases are
+polynomials of the level.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from nvcodec.errors import UsageError
+from nvcodec.models.conditional.picture import Planes, Statistics, without_borders
+from nvcodec.models.conditional.sequence import RANDOM_ACCESS
+from nvcodec.models.kernels.network import (
+    AROUND,
+    CHANNELS,
+    EXACT,
+    INPUT_BITS,
+    LARGEST_INPUT,
+    LARGEST_VALUE,
+    OUTPUT_BITS,
+    TAPS,
+)
+from nvcodec.models.network import KINDS, OUTPUTS, Layer, Network, network_of
+from nvcodec.models.quality import LEVELS, LOWEST, LUMA_SHARE, STEPS
+from nvcodec.models.training.pieces import Pieces, decide
+from nvcodec.models.training.recipe import NetworkCounts
+from nvcodec.models.training.records import CLIPS, HELD_OUT, STILLS
+from nvcodec.models.training.workers import Workers
+from nvcodec.models.transform import BlockBases
+
+BATCH, PATCH = 20, 40  # patches of a step, samples of their sides at half size
+WIDE = 96  # channels between the two linear layers of one
+RATE, WARM_STEPS, DECAY = 2e-3, 300, (0.9, 0.98)
+LEAST_ERROR = 0.05  # mean squared
+POWERS = 3  # of the level, in biases
+LEVEL_MIDDLE, LEVEL_SPAN = 60, 30
+MAX_PARTS = 12  # weights are in units of at least 2^-12
+REPORT_SECONDS, KEEP_SECONDS = 60, 60
+SHARES = np.array([LUMA_SHARE / 4] * 4 + [(1 - LUMA_SHARE) / 2] * 2)  # of each channel
+
+
+@dataclass
+class Example:
+    """A frame at half size, (CHANNELS, rows, columns) uint8, as it was decoded and as it should be."""
+
+    decoded: np.ndarray
+    picture: np.ndarray
+    level: int
+    intra: bool
+    held_out: bool
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Mean squared errors of luma, U and V."""
+        return _errors(self.decoded, self.picture)
+
+
+def at_half_size(planes: Planes) -> np.ndarray:
+    """(CHANNELS, rows, columns) of planes with even sides."""
+    y, u, v = planes
+    return np.stack([y[::2, ::2], y[::2, 1::2], y[1::2, ::2], y[1::2, 1::2], u, v])
+
+
+def extended(frame: np.ndarray, edge: int) -> np.ndarray:
+    """A frame at half size with so many more samples on each side, made of its planes' outermost ones."""
+    y = np.empty((2 * frame.shape[1], 2 * frame.shape[2]), np.uint8)
+    for n in range(4):
+        y[n >> 1 :: 2, n & 1 :: 2] = frame[n]
+    y, u, v = (np.pad(plane, n * edge, mode="edge") for plane, n in ((y, 2), (frame[4], 1), (frame[5], 1)))
+    return at_half_size((y, u, v))
+
+
+def _errors(decoded: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    squared = (decoded.astype(np.float32) - picture) ** 2
+    return np.maximum([squared[:4].mean(), squared[4].mean(), squared[5].mean()], LEAST_ERROR)
+
+
+def collect(
+    pieces: Pieces,
+    counts: NetworkCounts,
+    bases: BlockBases,
+    workers: Workers,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> list[Example] | None:
+    """Keyframes and last frames of groups before restoration; None when stopped on the way."""
+    jobs = [(HELD_OUT, n) for n in range(counts.held_out) if pieces.has(HELD_OUT)]
+    jobs += [(STILLS, n) for n in range(counts.stills) if pieces.has(STILLS)]
+    jobs += [(CLIPS, n) for n in range(counts.clips)]
+    examples: list[Example] = []
+    done, last = 0, time.monotonic()
+    for some in workers.map(examples_of, ((pieces, k, n, counts.frames, bases) for k, n in jobs), stop):
+        examples += some
+        done += 1
+        if time.monotonic() - last > REPORT_SECONDS:
+            say(f"frames of {done} of {len(jobs)} pieces")
+            last = time.monotonic()
+    return examples if done == len(jobs) else None
+
+
+def examples_of(pieces: Pieces, kind: str, number: int, frames: int, bases: BlockBases) -> list[Example]:
+    """Of one piece."""
+    piece, statistics = pieces.draw(kind, number, frames), Statistics(keep_residuals=False, keep_frames=True)
+    piece.profile = RANDOM_ACCESS
+    with ThreadPoolExecutor(1) as pool:
+        for _ in decide(piece, bases, pool, statistics):
+            pass
+    return [
+        Example(at_half_size(without_borders(planes)), at_half_size(picture), level, intra, kind == HELD_OUT)
+        for level, intra, picture, planes in statistics.frames
+        if intra or level >= LOWEST + piece.quality  # others are coarser
+    ]
+
+
+def save_examples(path: Path, examples: list[Example], counts: NetworkCounts) -> None:
+    """Keep them in a file (whole or not at all), with the counts that they were collected by."""
+    if not examples:
+        raise UsageError("the network needs frames to learn from: there are none")
+    table = [(e.level, e.intra, e.held_out, *e.decoded.shape[1:]) for e in examples]
+    partial = path.with_name(f".{path.name}")
+    flat = {name: np.concatenate([getattr(e, name).ravel() for e in examples]) for name in ("decoded", "picture")}
+    np.savez(partial, counts=_collected(counts), table=np.array(table, np.int32), **flat)
+    os.replace(partial, path)
+
+
+def _collected(counts: NetworkCounts) -> np.ndarray:
+    """Those of a recipe's counts that decide which frames there are."""
+    return np.array([counts.clips, counts.stills, counts.held_out, counts.frames])
+
+
+# what NumPy raises for damaged files
+_UNREADABLE = (OSError, EOFError, BadZipFile, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError)
+
+
+def load_examples(path: Path, counts: NetworkCounts) -> list[Example]:
+    """What `save_examples` wrote. Raises UsageError for anything else, and for frames collected by other counts."""
+    try:
+        with np.load(path) as file:
+            table, decoded, picture = file["table"], file["decoded"], file["picture"]
+            if not np.array_equal(file["counts"], _collected(counts)):
+                raise UsageError(f"{path}: of other counts than the recipe's; remove it")
+        examples, at = [], 0
+        for level, intra, held_out, rows, columns in table.tolist():
+            end = at + CHANNELS * rows * columns
+            if not 0 <= level < LEVELS or end > min(len(decoded), len(picture)):
+                raise ValueError(f"a frame of level {level}, {rows} x {columns}")
+            one, other = (flat[at:end].reshape(CHANNELS, rows, columns) for flat in (decoded, picture))
+            examples.append(Example(one, other, level, bool(intra), bool(held_out)))
+            at = end
+    except _UNREADABLE as error:
+        raise UsageError(f"{path}: not the frames of a run ({str(error).splitlines()[0]}); remove it") from error
+    return examples
+
+
+class Trainer:
+    """Training of one network; with the same seed the same batches, wherever it was interrupted."""
+
+    def __init__(self, counts: NetworkCounts, seed: int, threads: int):
+        import torch
+
+        torch.set_num_threads(max(1, threads))
+        self.counts, self.seed, self.step = counts, seed, 0
+        random = torch.Generator().manual_seed(seed)
+        sides = [CHANNELS] + [counts.channels] * (counts.layers - 1) + [CHANNELS]
+        self.parameters: dict[str, torch.Tensor] = {}
+        self._identities = []
+        for n, (inputs, outputs) in enumerate(pairwise(sides)):
+            last = n == counts.layers - 1
+            wide = torch.randn((WIDE, inputs, 3, 3), generator=random) * (2 / (TAPS * inputs)) ** 0.5
+            narrow = torch.randn((outputs, WIDE), generator=random) * WIDE**-0.5 * (0.1 if last else 0.7)
+            bias = torch.zeros(POWERS + 1, outputs)
+            if not last:
+                bias[0] = torch.rand(outputs, generator=random) * 0.2 - 0.1
+            self.parameters |= {f"wide.{n}": wide, f"narrow.{n}": narrow, f"bias.{n}": bias}
+            identity = torch.zeros(outputs, inputs, 3, 3)
+            for k in range(0 if last else outputs):  # inputs and their opposites in turn, since layers keep one sign
+                identity[k, k % inputs, 1, 1] = -1.0 if (k // inputs) % 2 else 1.0
+            self._identities.append(identity)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_()
+        self._optimiser = torch.optim.Adam(self.parameters.values(), lr=RATE, betas=DECAY)
+
+    def train(self, examples: list[Example], stop: Callable[[], bool], keep: Path, say: Callable[[str], None]) -> bool:
+        """All steps that are left, kept every so often; False when stopped on the way."""
+        import torch
+
+        examples = [e for e in examples if not e.held_out and min(e.decoded.shape[1:]) >= self._side]
+        if not examples:
+            raise UsageError(f"the network needs pictures of {2 * self._side} samples a side: none is there")
+        areas = np.array([e.decoded[0].size for e in examples], float)
+        errors = [e.errors for e in examples]
+        kept = said = time.monotonic()
+        before = after = 0.0
+        while self.step < self.counts.steps:
+            if stop():
+                self.save(keep)
+                return False
+            random = np.random.default_rng([self.seed, self.step])
+            batch = [int(n) for n in random.choice(len(examples), BATCH, p=areas / areas.sum())]
+            pairs = [self._patch(examples[n], random) for n in batch]
+            x, wanted = (torch.from_numpy(np.stack(part)).float() for part in zip(*pairs, strict=True))
+            x = x.contiguous(memory_format=torch.channels_last)
+            weights = torch.from_numpy(np.stack([SHARES / errors[n][[0, 0, 0, 0, 1, 2]] for n in batch])).float()
+            levels = torch.tensor([examples[n].level for n in batch])
+            out, inside = self._run(x, levels, torch.tensor([examples[n].intra for n in batch]))
+            weights = weights[:, :, None, None]
+            loss = ((out - wanted) ** 2 * weights).sum((1, 2, 3)).mean() / PATCH**2
+            with torch.no_grad():
+                before += float(((inside - wanted) ** 2 * weights).sum((1, 2, 3)).mean() / PATCH**2)
+                after += float(loss)
+            share = min(self.step / self.counts.steps, 1)
+            rate = RATE * 0.5 * (1 + np.cos(np.pi * share)) * min(1, (self.step + 1) / WARM_STEPS) + 1e-5
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate
+            self._optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+            self._optimiser.step()
+            self.step += 1
+            if time.monotonic() - kept > KEEP_SECONDS:
+                self.save(keep)
+                kept = time.monotonic()
+            if time.monotonic() - said > REPORT_SECONDS:
+                say(f"network: {self.step} of {self.counts.steps} steps, errors left {after / before:.4f}")
+                said, before, after = time.monotonic(), 0.0, 0.0
+        self.save(keep)
+        return True
+
+    @property
+    def _side(self) -> int:
+        """Of a patch, with what is around it."""
+        return PATCH + 2 * (self.counts.layers + AROUND)
+
+    def _patch(self, example: Example, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A random patch, turned at random: with what is around it, and what it should be."""
+        side, edge = self._side, self.counts.layers + AROUND
+        row, column = (int(random.integers(n - side + 1)) for n in example.decoded.shape[1:])
+        x = example.decoded[:, row : row + side, column : column + side]
+        wanted = example.picture[:, row + edge : row + side - edge, column + edge : column + side - edge]
+        turn = int(random.integers(8))
+        return _turned(x, turn), _turned(wanted, turn)
+
+    def _layer(self, n: int) -> Any:
+        """Weights (outputs, inputs, 3, 3) of a layer."""
+        import torch
+
+        p = self.parameters
+        return torch.einsum("on,nihw->oihw", p[f"narrow.{n}"], p[f"wide.{n}"]) + self._identities[n]
+
+    def _run(self, x: Any, levels: Any, intra: Any) -> tuple[Any, Any]:
+        """Frames (N, CHANNELS, rows, columns), restored and as they were, without what was around them."""
+        import torch
+        from torch.nn import functional
+
+        t = (levels.float() - LEVEL_MIDDLE) / LEVEL_SPAN
+        terms = torch.stack([*(t**n for n in range(POWERS)), intra.float()], 1)
+        step = torch.from_numpy(STEPS / np.float32(16)).float()[levels][:, None, None, None]
+        size = 2 * AROUND + 1
+        mean = functional.avg_pool2d(x[:, :4].mean(1, keepdim=True), size, 1)
+        mean_chroma = functional.avg_pool2d(x[:, 4:], size, 1)
+        x = x[:, :, AROUND:-AROUND, AROUND:-AROUND]
+        bound = LARGEST_INPUT / (1 << INPUT_BITS)
+        h = (torch.cat([x[:, :4] - mean, x[:, 4:] - mean_chroma], 1) / step).clamp(-bound, bound)
+        for n in range(self.counts.layers):
+            h = functional.conv2d(h, self._layer(n)) + (terms @ self.parameters[f"bias.{n}"])[:, :, None, None]
+            if n < self.counts.layers - 1:
+                h = h.clamp(0, LARGEST_VALUE / (1 << INPUT_BITS))
+        edge = self.counts.layers
+        x = x[:, :, edge:-edge, edge:-edge]
+        return x + h * step / (1 << (OUTPUT_BITS - INPUT_BITS - 1)), x
+
+    def network(self) -> Network:
+        """It in whole numbers, values in units of 2^-INPUT_BITS, weights in units as fine as sums allow."""
+        t = (np.arange(LEVELS) - LEVEL_MIDDLE) / LEVEL_SPAN
+        terms = np.stack([np.stack([*(t**n for n in range(POWERS)), np.full(LEVELS, k)], 1) for k in range(KINDS)])
+        layers, largest = [], LARGEST_INPUT
+        for n in range(self.counts.layers):
+            weights = self._layer(n).detach().numpy().astype(np.float64)
+            bias = terms @ self.parameters[f"bias.{n}"].detach().numpy().astype(np.float64)
+            unit = float(1 << INPUT_BITS)
+            if n == self.counts.layers - 1:
+                room = OUTPUTS - len(weights)
+                weights = np.pad(weights, ((0, room), (0, 0), (0, 0), (0, 0))) * 2  # in units of 2^-(INPUT_BITS + 1)
+                bias = np.pad(bias, ((0, 0), (0, 0), (0, room))) * 2
+            sums = np.abs(weights).sum((1, 2, 3)) * largest + (np.abs(bias).max((0, 1)) + 1) * unit
+            parts = np.floor(np.log2(0.98 * EXACT / sums)).clip(0, MAX_PARTS).astype(np.int64)
+            scale = np.ldexp(1.0, parts)
+            whole = np.round(weights * scale[:, None, None, None]).astype(np.int16).reshape(len(weights), -1, TAPS)
+            # sums are rounded down: half a unit more rounds them to the nearest
+            offset = np.round(bias * unit * scale + scale / 2).astype(np.int32)
+            layers.append(Layer(whole, offset, parts.astype(np.uint8)))
+            largest = LARGEST_VALUE
+        return network_of(tuple(layers))
+
+    def save(self, path: Path) -> None:
+        """Keep where training stands."""
+        import torch
+
+        tensors = {f"parameter.{name}": p.detach() for name, p in self.parameters.items()}
+        for (name, _), state in zip(self.parameters.items(), self._optimiser.state.values(), strict=False):
+            tensors |= {f"{kind}.{name}": state[kind] for kind in ("exp_avg", "exp_avg_sq", "step")}
+        partial = path.with_name(f".{path.name}.partial")
+        tensors["done"] = torch.tensor([self.step, self.counts.steps, self.seed])
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from there. Raises UsageError for the state of other settings."""
+        import torch
+
+        try:
+            tensors = load_file(path)
+            step, steps, seed = tensors["done"].tolist()
+            if (steps, seed) != (self.counts.steps, self.seed):
+                raise UsageError(f"{path}: of {steps} steps and seed {seed}, not as the recipe says; remove it")
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(tensors[f"parameter.{name}"])
+                    if step:
+                        self._optimiser.state[parameter] = {
+                            kind: tensors[f"{kind}.{name}"] for kind in ("exp_avg", "exp_avg_sq", "step")
+                        }
+        except (SafetensorError, KeyError, OSError, RuntimeError, ValueError) as error:
+            raise UsageError(f"{path}: not the network of a run ({str(error).splitlines()[0]}); remove it") from error
+        self.step = step
+
+
+def _turned(x: np.ndarray, turn: int) -> np.ndarray:
+    """One of the eight ways to turn a patch over; luma's four channels change places."""
+    if turn & 1:
+        x = x[[1, 0, 3, 2, 4, 5], :, ::-1]
+    if turn & 2:
+        x = x[[2, 3, 0, 1, 4, 5], ::-1]
+    if turn & 4:
+        x = x[[0, 2, 1, 3, 4, 5]].transpose(0, 2, 1)
+    return np.ascontiguousarray(x)
+
+
+def gains(trainer: Trainer, examples: list[Example]) -> Iterator[float]:
+    """PSNR-YUV that each frame gains (dB), by the network before it is rounded."""
+    import torch
+
+    edge = trainer.counts.layers + AROUND
+    for e in examples:
+        x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
+        with torch.no_grad():
+            out, _ = trainer._run(x, torch.tensor([e.level]), torch.tensor([e.intra]))
+        found = 10 * np.log10(e.errors / _errors(out[0].round().clamp(0, 255).numpy(), e.picture))
+        yield float(LUMA_SHARE * found[0] + (1 - LUMA_SHARE) / 2 * (found[1] + found[2]))

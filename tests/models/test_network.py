@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network in the loop against sums of whole numbers written out: what it sees, its layers, what is added, and that
+nothing depends on how a frame is shared out."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nvcodec.models.conditional import picture as module
+from nvcodec.models.conditional.picture import Planes, apply_network, empty_planes, without_borders
+from nvcodec.models.conditional.threads import INLINE
+from nvcodec.models.kernels.compensation import PAD, extend_edges, padded
+from nvcodec.models.kernels.network import (
+    AROUND,
+    CHANNELS,
+    EXACT,
+    LARGEST_INPUT,
+    LARGEST_OUTPUT,
+    LARGEST_VALUE,
+    TAPS,
+    add_outputs,
+    convolve,
+    convolve_arrays,
+    copy_units,
+    fill_inputs,
+    scale_of,
+)
+from nvcodec.models.kernels.restore import NETWORK, UNIT, errors_left, trial_errors
+from nvcodec.models.network import (
+    KINDS,
+    MAX_CHANNELS,
+    MAX_LAYERS,
+    MAX_PART,
+    OUTPUTS,
+    Layer,
+    Network,
+    bounds_of,
+    check_layers,
+    from_tensors,
+    network_of,
+    no_network,
+    to_tensors,
+)
+from nvcodec.models.quality import LEVELS, LOWEST, STEPS
+from nvcodec.models.transform import no_filters
+
+ROWS, COLUMNS = 9, 5  # blocks: more rows than the network works on at a time, units that are not whole
+UNITS = ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
+PADS = (PAD, PAD // 2, PAD // 2)
+
+
+def noise(random: np.random.Generator, rows: int = ROWS, columns: int = COLUMNS, kind: str = "noise") -> Planes:
+    """Planes with borders: any samples, some of them, or only the least and the largest."""
+    planes = empty_planes(rows, columns)
+    for plane, pad in zip(planes, PADS, strict=True):
+        inside = plane[pad:-pad, pad:-pad]
+        inside[:] = (
+            random.integers(100, 141, inside.shape) if kind == "noise" else random.integers(0, 256, inside.shape)
+        )
+        if kind == "extremes":
+            inside[:] = np.where(inside < 100, 0, 255)
+        extend_edges(plane, pad)
+    return planes
+
+
+def random_layer(random: np.random.Generator, inputs: int, outputs: int, largest: int = LARGEST_VALUE) -> Layer:
+    """Of weights whose sums come close to the limit, now and then."""
+    weights = random.integers(-90, 91, (outputs, inputs, TAPS)).astype(np.int16)
+    room = EXACT - int(np.abs(weights.astype(int)).sum((1, 2)).max()) * largest
+    bias = random.integers(-min(room, 1 << 20), min(room, 1 << 20) + 1, (KINDS, LEVELS, outputs)).astype(np.int32)
+    return Layer(weights, bias, random.integers(8, 13, outputs).astype(np.uint8))
+
+
+def random_network(seed: int, *channels: int) -> Network:
+    """Of layers with so many channels between them."""
+    random, sides = np.random.default_rng(seed), (CHANNELS, *channels, OUTPUTS)
+    return network_of(
+        tuple(
+            random_layer(random, inputs, sides[n + 1], LARGEST_VALUE if n else LARGEST_INPUT)
+            for n, inputs in enumerate(sides[:-1])
+        )
+    )
+
+
+# --- one layer
+
+
+def reference_layer(x: np.ndarray, layer: Layer, bias: np.ndarray, low: int, high: int) -> np.ndarray:
+    """In whole numbers of 64 bits; x: (inputs, rows + 2, columns + 2)."""
+    rows, columns = x.shape[1] - 2, x.shape[2] - 2
+    x, weights = x.astype(np.int64), layer.weights.astype(np.int64)
+    total = np.repeat(bias.astype(np.int64), rows * columns).reshape(-1, rows, columns)
+    for k in range(TAPS):
+        total += np.einsum("oi,irc->orc", weights[:, :, k], x[:, k // 3 :, k % 3 :][:, :rows, :columns])
+    assert np.abs(total).max() <= EXACT
+    return (total >> layer.parts.astype(np.int64)[:, None, None]).clip(low, high)
+
+
+def outputs_of(network: Network, n: int, x: np.ndarray, kind: int, level: int) -> np.ndarray:
+    """Of one layer: both ways to reckon it, which must agree."""
+    arguments = (network.weights[n], network.bias[n][kind, level], network.factors[n], *bounds_of(network, n))
+    results = []
+    for way in (convolve, convolve_arrays):
+        out = np.full((len(network.factors[n]), x.shape[1] - 2, x.shape[2] - 2), np.nan, np.float32)
+        way(np.ascontiguousarray(x, np.float32), *arguments, out)
+        results.append(out)
+    assert np.array_equal(*results)
+    return results[0]
+
+
+@pytest.mark.parametrize("channels", [(), (4,), (12, 8), (16, 16)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 17), (10, 33)])
+def test_layers_are_sums_of_whole_numbers(channels: tuple[int, ...], rows: int, columns: int) -> None:
+    network, random = random_network(rows + len(channels), *channels), np.random.default_rng(columns)
+    for n, layer in enumerate(network.layers):
+        low, high = (int(bound) for bound in bounds_of(network, n))
+        last = n == len(channels)
+        assert (low, high) == ((-LARGEST_OUTPUT, LARGEST_OUTPUT) if last else (0, LARGEST_VALUE))
+        least = 0 if n else -LARGEST_INPUT
+        for k in range(3):
+            x = random.integers(least, LARGEST_VALUE + 1, (layer.weights.shape[1], rows + 2, columns + 2))
+            if k == 1:  # at the bounds
+                x = np.where(x < 300, least, LARGEST_VALUE)
+            kind, level = int(random.integers(KINDS)), int(random.integers(LEVELS))
+            wanted = reference_layer(x, layer, layer.bias[kind, level], low, high)
+            assert np.array_equal(outputs_of(network, n, x, kind, level), wanted)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_sums_are_exact(sign: int) -> None:
+    """Of inputs that all have the sign of their weights, to the last bit, however many there are of one sign."""
+    weights = np.zeros((OUTPUTS, CHANNELS, TAPS), np.int64)
+    weights[:] = EXACT // (LARGEST_INPUT * CHANNELS * TAPS)
+    weights[:, ::2, ::2] *= -1
+    rest = EXACT - int(np.abs(weights[0]).sum()) * LARGEST_INPUT
+    bias = sign * (rest - np.arange(OUTPUTS))
+    layer = Layer(
+        weights.astype(np.int16),
+        np.tile(bias.astype(np.int32), (KINDS, LEVELS, 1)),
+        np.arange(10, 10 + OUTPUTS).astype(np.uint8),
+    )
+    network = network_of((layer,))
+    x = (sign * LARGEST_INPUT * np.sign(weights[0])).reshape(CHANNELS, 3, 3)
+    found = outputs_of(network, 0, x, 0, 0)[:, 0, 0]
+    totals = [sign * (EXACT - k) >> 10 + k for k in range(OUTPUTS)]
+    assert found.tolist() == totals
+
+
+# --- what it sees, and what is added
+
+
+def reference_inputs(planes: Planes, step: int, begin: int, end: int, halo: int) -> np.ndarray:
+    """Each sample less the mean of 5x5 cells around it, in steps of 128 (cells of luma: 2x2 samples)."""
+    size, first = 2 * AROUND + 1, PAD // 2 - halo
+    height, width = end - begin + 2 * halo, planes[1].shape[1] - 2 * first
+    out = np.zeros((CHANNELS, height, width), np.int64)
+    for (n, i, j), _ in np.ndenumerate(out):
+        row, column = PAD // 2 + begin - halo + i, first + j
+        top, left = row - AROUND, column - AROUND
+        if n < 4:
+            around = planes[0][2 * top : 2 * (top + size), 2 * left : 2 * (left + size)]
+            sample = int(planes[0][2 * row + (n >> 1), 2 * column + (n & 1)])
+        else:
+            around = planes[n - 3][top : top + size, left : left + size]
+            sample = int(planes[n - 3][row, column])
+        difference = (sample * around.size - int(around.sum())) * (100 // around.size)  # of 100 samples
+        out[n, i, j] = (difference * int(scale_of(step)) + (1 << 15)) >> 16
+    return out.clip(-LARGEST_INPUT, LARGEST_INPUT)
+
+
+def inputs_of(planes: Planes, step: int, begin: int, end: int, halo: int) -> np.ndarray:
+    columns = planes[1].shape[1] - PAD
+    out = np.full((CHANNELS, end - begin + 2 * halo, columns + 2 * halo), np.nan, np.float32)
+    sums = np.full((3, columns + 2 * (halo + AROUND)), 99, np.int32)
+    fill_inputs(*planes, step, begin, end, halo, sums, out)
+    return out
+
+
+@pytest.mark.parametrize("kind", ["noise", "all", "extremes"])
+@pytest.mark.parametrize("level", [0, LOWEST + 20, LEVELS - 1])
+def test_it_sees_differences_to_means_around(level: int, kind: str) -> None:
+    """At borders, too, as far as the deepest network looks."""
+    planes, step = noise(np.random.default_rng(level), 2, 3, kind), int(STEPS[level])
+    for begin, end, halo in ((0, 16, 1), (0, 16, MAX_LAYERS), (3, 9, 2), (15, 16, 0)):
+        found = inputs_of(planes, step, begin, end, halo)
+        assert np.array_equal(found, reference_inputs(planes, step, begin, end, halo))
+    assert (np.abs(found).max() == LARGEST_INPUT) == (level == LEVELS - 1)
+
+
+def test_a_step_is_128() -> None:
+    """And the sample itself is a small part of the mean around it."""
+    for level, step in enumerate(STEPS.tolist()):
+        assert scale_of(step) == pytest.approx((1 << 16) * 128 * 16 / (100 * step), abs=0.51)
+        planes = tuple(padded(np.full((32 // s, 32 // s), 100, np.uint8), PAD // s) for s in (1, 2, 2))
+        for plane, pad in zip(planes, PADS, strict=True):
+            plane[pad + 8, pad + 8] += 20
+        found = inputs_of((planes[0], planes[1], planes[2]), step, 0, 16, 0)
+        for part, share, at in ((0, 100, 4), (4, 25, 8), (5, 25, 8)):
+            wanted = 20 * (1 - 1 / share) * 16 / step * 128
+            assert found[part, at, at] == pytest.approx(min(wanted, LARGEST_INPUT), rel=2e-3, abs=0.51), level
+
+
+def test_outputs_are_added_in_steps_rounded_and_within_samples() -> None:
+    random = np.random.default_rng(0)
+    for step in (int(STEPS[0]), 300, int(STEPS[-1])):
+        planes = noise(random, 2, 3, "all")
+        begin, change = 5, random.integers(-2000, 2001, (OUTPUTS, 7, 24))
+        change[:, 0, :4], change[:, 1] = [-LARGEST_OUTPUT, LARGEST_OUTPUT, 0, 1], change[:, 1] * 16
+        found = [plane.copy() for plane in planes]
+        add_outputs(change.astype(np.float32), step, begin, *found)
+        wanted = [plane.astype(np.int64) for plane in planes]
+        for (n, i, j), moved in np.ndenumerate(change[:CHANNELS]):
+            row, column = PAD // 2 + begin + i, PAD // 2 + j
+            at = (2 * row + (n >> 1), 2 * column + (n & 1)) if n < 4 else (row, column)
+            of = 0 if n < 4 else n - 3
+            wanted[of][at] += np.floor(int(moved) * step / 16 / 1024 + 0.5)
+        assert all(np.array_equal(a, b.clip(0, 255)) for a, b in zip(found, wanted, strict=True))
+        assert any((b < 0).any() and (b > 255).any() for b in wanted)
+
+
+def test_units_of_one_bank_are_copied() -> None:
+    random = np.random.default_rng(4)
+    source, to = noise(random, kind="all"), noise(random, kind="all")
+    found, banks = [plane.copy() for plane in to], random.integers(0, NETWORK + 1, UNITS).astype(np.uint8)
+    banks[0, 0], banks[-1, -1], banks[1, 1] = NETWORK, NETWORK, 0
+    copy_units(banks, NETWORK, *source, *found)
+    for a, b, out, pad in zip(source, to, found, PADS, strict=True):
+        mask = (banks == NETWORK).repeat(UNIT * pad // PAD, 0).repeat(UNIT * pad // PAD, 1)
+        wanted, inside = b.copy(), np.s_[pad:-pad, pad:-pad]
+        height, width = b[inside].shape
+        wanted[inside] = np.where(mask[:height, :width], a[inside], b[inside])
+        assert np.array_equal(out, wanted)
+
+
+# --- what is no network
+
+
+def changed(network: Network, n: int, **arrays: np.ndarray) -> tuple[Layer, ...]:
+    """Its layers, one of them with other arrays."""
+    return *network.layers[:n], replace(network.layers[n], **arrays), *network.layers[n + 1 :]
+
+
+GOOD = random_network(3, 8, 12)
+WRONG = {
+    "none": ((), "of 0 layers"),
+    "too many": (random_network(1, *[4] * (MAX_LAYERS - 1)).layers[:-1] * 2, "layers: 1 to"),
+    "the first alone": (GOOD.layers[1:], "layer 0 of shape"),
+    "without one between": (GOOD.layers[::2], "layer 1 of shape"),
+    "without the last": (GOOD.layers[:-1], "the last layer has 12 outputs"),
+    "channels not by four": (changed(GOOD, 0, weights=GOOD.layers[0].weights[:6]), "outputs by 4"),
+    "no channels": (changed(GOOD, 0, weights=GOOD.layers[0].weights[:0]), "outputs by 4"),
+    "too many channels": (
+        changed(GOOD, 0, weights=np.zeros((MAX_CHANNELS + 4, CHANNELS, TAPS), np.int16)),
+        "outputs by 4",
+    ),
+    "fewer taps": (changed(GOOD, 1, weights=GOOD.layers[1].weights[..., 1:]), "9 taps"),
+    "flat weights": (changed(GOOD, 1, weights=GOOD.layers[1].weights[..., 0]), "9 taps"),
+    "weights of another type": (changed(GOOD, 1, weights=GOOD.layers[1].weights.astype(np.int32)), "int16 .* wanted"),
+    "weights of floating point": (changed(GOOD, 2, weights=GOOD.layers[2].weights.astype(np.float32)), "int16"),
+    "bias of another type": (changed(GOOD, 1, bias=GOOD.layers[1].bias.astype(np.float32)), "int32 .* wanted"),
+    "bias of one kind": (changed(GOOD, 1, bias=GOOD.layers[1].bias[:1]), "wanted"),
+    "bias of fewer levels": (changed(GOOD, 1, bias=GOOD.layers[1].bias[:, 1:]), "wanted"),
+    "bias of fewer channels": (changed(GOOD, 1, bias=GOOD.layers[1].bias[..., 1:]), "wanted"),
+    "parts of another type": (changed(GOOD, 0, parts=GOOD.layers[0].parts.astype(np.int64)), "uint8 .* wanted"),
+    "fewer parts": (changed(GOOD, 0, parts=GOOD.layers[0].parts[1:]), "wanted"),
+    "large parts": (changed(GOOD, 2, parts=np.full(OUTPUTS, MAX_PART + 1, np.uint8)), "more than 2\\^24"),
+    "one large part": (changed(GOOD, 0, parts=np.where(np.arange(8) == 5, 255, 1).astype(np.uint8)), "more than 2"),
+    "large bias": (changed(GOOD, 1, bias=np.full_like(GOOD.layers[1].bias, 1 << 30)), "layer 1: sums of up to"),
+    "the least bias": (changed(GOOD, 2, bias=np.full_like(GOOD.layers[2].bias, -(1 << 31))), "layer 2: sums of up"),
+    "the least weights": (changed(GOOD, 1, weights=np.full_like(GOOD.layers[1].weights, -(1 << 15))), "sums of up to"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_layers_that_do_not_fit_are_refused(wrong: str) -> None:
+    layers, words = WRONG[wrong]
+    with pytest.raises(ValueError, match=words) as caught:
+        network_of(layers)
+    assert "\n" not in str(caught.value)
+
+
+def test_as_many_layers_and_channels_and_parts_as_there_may_be() -> None:
+    check_layers(GOOD.layers)
+    assert GOOD.halo == 3
+    assert random_network(1, *[4] * (MAX_LAYERS - 1)).halo == MAX_LAYERS
+    network = no_network()
+    wide = Layer(
+        np.zeros((MAX_CHANNELS, CHANNELS, TAPS), np.int16),
+        np.zeros((KINDS, LEVELS, MAX_CHANNELS), np.int32),
+        np.full(MAX_CHANNELS, MAX_PART, np.uint8),
+    )
+    last = replace(network.layers[0], weights=np.zeros((OUTPUTS, MAX_CHANNELS, TAPS), np.int16))
+    assert network_of((wide, last)).factors[0].tolist() == [2.0**-MAX_PART] * MAX_CHANNELS
+
+
+@pytest.mark.parametrize(("n", "largest"), [(0, LARGEST_INPUT), (1, LARGEST_VALUE)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_sums_are_allowed_to_the_last_whole_number_that_is_exact(n: int, largest: int, sign: int) -> None:
+    """One channel's weights and its bias at one level of one kind; one more is too much."""
+    network = random_network(5, 8)
+    layer = network.layers[n]
+    weights, bias = np.zeros_like(layer.weights), np.zeros_like(layer.bias)
+    weights[3, 1, 4], weights[3, 2] = sign * 5000, -sign * 1000
+    rest = EXACT - 14000 * largest
+    bias[1, LEVELS - 1, 3] = sign * rest
+    check_layers(changed(network, n, weights=weights, bias=bias))
+    bias[1, LEVELS - 1, 3] = sign * (rest + 1)
+    with pytest.raises(ValueError, match=f"layer {n}: sums of up to {EXACT + 1}, exact to {EXACT}"):
+        check_layers(changed(network, n, weights=weights, bias=bias))
+
+
+# --- as tensors
+
+
+def same(a: Network, b: Network) -> bool:
+    parts = [(getattr(x, name), getattr(y, name)) for x, y in zip(a.layers, b.layers, strict=True) for name in vars(x)]
+    for name in ("weights", "bias", "factors"):
+        parts += zip(getattr(a, name), getattr(b, name), strict=True)
+    return all(np.array_equal(x, y) and x.dtype == y.dtype for x, y in parts)
+
+
+@pytest.mark.parametrize("channels", [(), (4,), (8, 12, 4), (4,) * (MAX_LAYERS - 1)])
+def test_networks_come_back_from_tensors(channels: tuple[int, ...]) -> None:
+    network = random_network(7, *channels)
+    tensors = to_tensors(network)
+    assert len(tensors) == 3 * (len(channels) + 1)
+    assert all(tensor.flags.c_contiguous for tensor in tensors.values())
+    others = {"bases.fine": np.zeros(3), "start.weights": np.zeros(3), "rates.network": np.zeros(1)}
+    assert same(from_tensors({**others, **tensors}), network)
+
+
+def test_tensors_that_are_no_network() -> None:
+    with pytest.raises(ValueError, match="of 0 layers"):
+        from_tensors({"bases.fine": np.zeros(3)})
+    tensors = to_tensors(GOOD)
+    for name in tensors:
+        with pytest.raises((KeyError, ValueError)):
+            from_tensors({other: tensor for other, tensor in tensors.items() if other != name})
+        with pytest.raises(ValueError):
+            from_tensors({**tensors, name: tensors[name][1:]})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("network.3.weights",),
+        ("network.3.weights", "network.3.bias"),
+        ("network.4.weights", "network.4.bias", "network.4.parts"),
+        ("network.0.more", "network.1.more", "network.2.more"),
+        ("network.00.weights",),
+        ("network.x.weights",),
+        ("network.weights",),
+    ],
+)
+def test_tensors_that_are_a_network_and_more(more: tuple[str, ...]) -> None:
+    """Parts of layers, or of what are no layers, beside a sound network."""
+    tensors = to_tensors(GOOD)
+    assert same(from_tensors(tensors), GOOD)
+    with pytest.raises(ValueError, match="parts of layers missing"):
+        from_tensors({**tensors, **{name: np.zeros(3, np.int16) for name in more}})
+
+
+# --- a frame
+
+
+def reference_frame(planes: Planes, level: int, intra: bool, weights: Network) -> list[np.ndarray]:
+    """All of it at once, without borders."""
+    rows, columns, halo = planes[1].shape[0] - PAD, planes[1].shape[1] - PAD, weights.halo
+    x = inputs_of(planes, int(STEPS[level]), 0, rows, halo).astype(np.int64)
+    for n, layer in enumerate(weights.layers):
+        low, high = (int(bound) for bound in bounds_of(weights, n))
+        x = reference_layer(x, layer, layer.bias[int(intra), level], low, high)
+    assert x.shape == (OUTPUTS, rows, columns)
+    y, u, v = (plane.astype(np.int64) for plane in without_borders(planes))
+    x = (x * int(STEPS[level]) + (1 << 13)) >> 14
+    for n in range(4):
+        y[n >> 1 :: 2, n & 1 :: 2] += x[n]
+    return [y.clip(0, 255), (u + x[4]).clip(0, 255), (v + x[5]).clip(0, 255)]
+
+
+def of_units(differs: np.ndarray) -> np.ndarray:
+    """(units down, units across) whether anything is true in each, of a plane without borders."""
+    side = UNIT if len(differs) == 16 * ROWS else UNIT // 2
+    return np.array(
+        [[differs[side * r :, side * c :][:side, :side].any() for c in range(UNITS[1])] for r in range(UNITS[0])]
+    )
+
+
+@pytest.mark.parametrize("channels", [(), (8,), (4, 12, 8)])
+@pytest.mark.parametrize("rows", [None, 5, 16, 40, 1000])
+def test_frames_do_not_depend_on_how_they_are_shared_out(
+    channels: tuple[int, ...], rows: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither on how many rows are worked on at a time, nor on threads; only what is asked for need be right."""
+    if rows is not None:
+        monkeypatch.setattr(module, "NETWORK_ROWS", rows)
+    weights, random = random_network(11, *channels), np.random.default_rng(2)
+    planes = noise(random)
+    before = [plane.copy() for plane in planes]
+    everywhere, some = np.ones(UNITS, bool), random.random(UNITS) < 0.3
+    some[:2], some[-1, -1] = False, True
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
+        pools: tuple[Executor, ...] = (one, two, INLINE)
+        for intra, level in ((True, LOWEST + 10), (False, LOWEST + 50)):
+            wanted = reference_frame(planes, level, intra, weights)
+            assert not any(np.array_equal(a, b) for a, b in zip(wanted, without_borders(planes), strict=True))
+            for pool in pools:
+                found = without_borders(apply_network(planes, level, intra, everywhere, weights, pool))
+                assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+                found = without_borders(apply_network(planes, level, intra, some, weights, pool))
+                for a, b in zip(found, wanted, strict=True):
+                    assert not of_units(a != b)[some].any()
+    assert all(np.array_equal(a, b) for a, b in zip(planes, before, strict=True))
+
+
+def test_a_frame_without_units_that_are_asked_for_stays_as_it_is() -> None:
+    planes = noise(np.random.default_rng(3))
+    made = apply_network(planes, LOWEST, True, np.zeros(UNITS, bool), random_network(1, 4), INLINE)
+    assert all(np.array_equal(a, b) for a, b in zip(made, planes, strict=True))
+
+
+def test_intra_frames_and_levels_have_biases_of_their_own() -> None:
+    network = no_network()
+    bias = np.zeros_like(network.layers[0].bias)
+    bias[1, LOWEST, 0], bias[0, LOWEST, 5] = 1024, -512
+    weights, planes, asked = (
+        network_of(changed(network, 0, bias=bias)),
+        noise(np.random.default_rng(5)),
+        np.ones(UNITS, bool),
+    )
+    step = int(STEPS[LOWEST]) / 16
+    for intra, level in ((True, LOWEST), (False, LOWEST), (True, LOWEST + 1)):
+        made = apply_network(planes, level, intra, asked, weights, INLINE)
+        moved = [a.astype(int) - b for a, b in zip(without_borders(made), without_borders(planes), strict=True)]
+        assert set(moved[0][::2, ::2].ravel()) == {round(step) if intra and level == LOWEST else 0}
+        assert not moved[0][1::2].any()
+        assert not moved[0][:, 1::2].any()
+        assert not moved[1].any()
+        assert set(moved[2].ravel()) == {0 if intra else round(-step / 2)}
+
+
+def test_no_network_changes_nothing() -> None:
+    weights, asked = no_network(), np.ones(UNITS, bool)
+    assert weights.halo == 1
+    for level in (0, LOWEST, LEVELS - 1):
+        planes = noise(np.random.default_rng(level), kind="all")
+        for intra in (True, False):
+            made = apply_network(planes, level, intra, asked, weights, INLINE)
+            assert all(np.array_equal(a, b) for a, b in zip(made, planes, strict=True))
+
+
+# --- at the encoder
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.37])
+def test_errors_left_are_those_of_half_of_the_rows_of_units(weight: float) -> None:
+    """Of units that are asked for; those of others are zero, and nothing else is written."""
+    random = np.random.default_rng(8)
+    picture, planes = without_borders(noise(random, kind="all")), noise(random, kind="all")
+    picture = tuple(np.ascontiguousarray(plane) for plane in picture)
+    asked = random.random(UNITS) < 0.6
+    found = np.full((*UNITS, 6), 7.0)
+    for begin, end in ((0, 2), (2, UNITS[0])):
+        errors_left(*picture, *planes, weight, asked, begin, end, NETWORK, found)
+    assert (np.delete(found, NETWORK, 2) == 7).all()
+    for (r, c), error in np.ndenumerate(found[:, :, NETWORK]):
+        total = 0.0
+        for part, (a, b) in enumerate(zip(picture, without_borders(planes), strict=True)):
+            side = UNIT // 2 if part else UNIT
+            squares = (a.astype(np.int64) - b)[side * r :, side * c :][:side, :side] ** 2
+            looked_at = np.arange(len(squares)) % (side // 4) < side // 8
+            total += 2 * (weight if part else 1) * float(squares[looked_at].sum())
+        assert error == pytest.approx(total if asked[r, c] else 0.0)
+
+
+def test_errors_left_are_comparable_with_those_of_filters() -> None:
+    """Of planes as they are, which filters without taps leave."""
+    random = np.random.default_rng(9)
+    picture, planes = without_borders(noise(random)), noise(random)
+    picture, asked = tuple(np.ascontiguousarray(plane) for plane in picture), np.ones(UNITS, bool)
+    errors, filters = np.zeros((*UNITS, NETWORK + 1)), no_filters()
+    taps, trial = (filters.luma[0], filters.chroma[0]), empty_planes(ROWS, COLUMNS)
+    classes = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
+    trial_errors(*picture, *planes, classes, *taps, 8, 0.5, asked, 0, UNITS[0], *trial, errors)
+    errors_left(*picture, *planes, 0.5, asked, 0, UNITS[0], NETWORK, errors)
+    assert (errors[:, :, NETWORK] > 0).all()
+    assert np.allclose(errors[:, :, NETWORK], errors[:, :, 0])

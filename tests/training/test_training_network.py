@@ -1,0 +1,469 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network in the loop: it learns, goes on where it was interrupted, and is the same in whole numbers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from synthetic_training import panned, recipe_text, texture
+
+from nvcodec.errors import UsageError
+from nvcodec.models.conditional.picture import Planes, apply_network, empty_planes, without_borders
+from nvcodec.models.conditional.sequence import LOW_DELAY
+from nvcodec.models.conditional.threads import INLINE
+from nvcodec.models.conditional.weights import load_weights
+from nvcodec.models.kernels.compensation import PAD, extend_edges, padded
+from nvcodec.models.kernels.network import AROUND, CHANNELS
+from nvcodec.models.network import Network, no_network, to_tensors
+from nvcodec.models.quality import LEVELS, LOWEST
+from nvcodec.models.training import network as module
+from nvcodec.models.training.bases import load_bases
+from nvcodec.models.training.export import export
+from nvcodec.models.training.network import (
+    PATCH,
+    Example,
+    Trainer,
+    _turned,
+    at_half_size,
+    collect,
+    examples_of,
+    extended,
+    gains,
+    load_examples,
+    save_examples,
+)
+from nvcodec.models.training.phases import FILTERED, FRAMES, NETWORK, RECORDS, RESTORED, missing, train
+from nvcodec.models.training.pieces import Piece, Pieces
+from nvcodec.models.training.recipe import NetworkCounts, Recipe, load_recipe
+from nvcodec.models.training.records import CLIPS
+from nvcodec.models.training.workers import Workers
+
+ROWS, COLUMNS = 7, 8  # blocks
+PADS = (PAD, PAD // 2, PAD // 2)
+Stop = Callable[[], bool]
+
+
+def counts_of(steps: int, channels: int = 8, layers: int = 2) -> NetworkCounts:
+    return NetworkCounts(clips=1, stills=0, held_out=0, frames=2, steps=steps, channels=channels, layers=layers)
+
+
+COLLECTED = counts_of(2)
+
+
+def example(seed: int, level: int, spread: float, held_out: bool = False) -> Example:
+    """A smooth picture, decoded with noise."""
+    random, (height, width) = np.random.default_rng(seed), (16 * ROWS, 16 * COLUMNS)
+    planes = [texture(height // s, width // s, seed + s, 24 // s) for s in (1, 2, 2)]
+    noisy = [(p + random.normal(0, spread, p.shape)).round().clip(0, 255).astype(np.uint8) for p in planes]
+    picture, decoded = (at_half_size((p[0], p[1], p[2])) for p in (planes, noisy))
+    return Example(decoded, picture, level, seed % 2 == 0, held_out)
+
+
+@pytest.fixture(scope="module")
+def examples() -> list[Example]:
+    return [example(n, LOWEST + 20 + 4 * n, 6.0 - n, n == 4) for n in range(5)]
+
+
+def trained(
+    counts: NetworkCounts, examples: list[Example], keep: Path, stop: Stop = lambda: False, seed: int = 1
+) -> Trainer:
+    """From the state that is kept, if there is one."""
+    trainer = Trainer(counts, seed, 1)
+    if keep.exists():
+        trainer.load(keep)
+    trainer.train(examples, stop, keep, lambda line: None)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def learned(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WARM_STEPS", 10)
+        return trained(counts_of(120), examples, tmp_path_factory.mktemp("learned") / "n")
+
+
+def same(a: Network, b: Network) -> bool:
+    mine, theirs = to_tensors(a), to_tensors(b)
+    return mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+
+# --- frames at half size
+
+
+def random_planes(seed: int, height: int = 32, width: int = 48) -> Planes:
+    random = np.random.default_rng(seed)
+    y, u, v = (random.integers(0, 256, (height // s, width // s)).astype(np.uint8) for s in (1, 2, 2))
+    return y, u, v
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_turned_patches_are_those_of_turned_pictures(turn: int) -> None:
+    planes = random_planes(turn)
+    whole = list(planes)
+    if turn & 1:
+        whole = [plane[:, ::-1] for plane in whole]
+    if turn & 2:
+        whole = [plane[::-1] for plane in whole]
+    if turn & 4:
+        whole = [plane.T for plane in whole]
+    found = _turned(at_half_size(planes), turn)
+    assert np.array_equal(found, at_half_size((whole[0], whole[1], whole[2])))
+    assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize("edge", [1, 4, 14])
+def test_extended_frames_are_those_with_borders(edge: int) -> None:
+    """As the codec's planes have them."""
+    planes = random_planes(edge)
+    y, u, v = (
+        padded(plane, pad)[pad - n * edge : plane.shape[0] + pad + n * edge, pad - n * edge :][
+            :, : plane.shape[1] + 2 * n * edge
+        ]
+        for plane, pad, n in zip(planes, PADS, (2, 1, 1), strict=True)
+    )
+    found = extended(at_half_size(planes), edge)
+    assert found.shape == (CHANNELS, 16 + 2 * edge, 24 + 2 * edge)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, at_half_size((y, u, v)))
+
+
+def test_errors_are_means_of_squares_by_plane() -> None:
+    a, b = random_planes(1), random_planes(2)
+    found = Example(at_half_size(a), at_half_size(b), LOWEST, True, False).errors
+    assert found == pytest.approx([((x.astype(float) - y) ** 2).mean() for x, y in zip(a, b, strict=True)], rel=1e-4)
+    assert (Example(at_half_size(a), at_half_size(a), LOWEST, True, False).errors > 0).all()
+
+
+# --- examples
+
+
+def test_examples_come_back_from_their_file(examples: list[Example], tmp_path: Path) -> None:
+    others = [*examples, Example(at_half_size(random_planes(3)), at_half_size(random_planes(4)), 95, True, True)]
+    save_examples(tmp_path / "frames.npz", others, COLLECTED)
+    assert [path.name for path in tmp_path.iterdir()] == ["frames.npz"]
+    for found, wanted in zip(load_examples(tmp_path / "frames.npz", COLLECTED), others, strict=True):
+        assert (found.level, found.intra, found.held_out) == (wanted.level, wanted.intra, wanted.held_out)
+        assert np.array_equal(found.decoded, wanted.decoded)
+        assert np.array_equal(found.picture, wanted.picture)
+        assert found.decoded.dtype == found.picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty", "text", "cut", "short", "lacking", "old"])
+def test_files_that_are_no_examples(examples: list[Example], tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "frames.npz"
+    save_examples(path, examples, COLLECTED)
+    content, arrays = path.read_bytes(), dict(np.load(path))
+    if damage == "absent":
+        path.unlink()
+    elif damage == "short":
+        np.savez(path, **{**arrays, "picture": arrays["picture"][:-1]})
+    elif damage == "lacking":
+        np.savez(path, **{name: array for name, array in arrays.items() if name != "decoded"})
+    elif damage == "old":
+        np.savez(path, **{name: array for name, array in arrays.items() if name != "counts"})
+    else:
+        path.write_bytes({"empty": b"", "text": b"text" * 99, "cut": content[: len(content) // 2]}[damage])
+    with pytest.raises(UsageError, match="not the frames of a run") as caught:
+        load_examples(path, COLLECTED)
+    assert "remove it" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["clips", "stills", "held_out", "frames"])
+def test_examples_of_other_counts_are_refused(examples: list[Example], tmp_path: Path, name: str) -> None:
+    """Those that decide which frames there are; steps and the network's shape do not."""
+    path = tmp_path / "frames.npz"
+    save_examples(path, examples, COLLECTED)
+    other = replace(COLLECTED, **{name: getattr(COLLECTED, name) + 1})
+    with pytest.raises(UsageError, match="of other counts than the recipe's; remove it"):
+        load_examples(path, other)
+    same_frames = replace(COLLECTED, steps=COLLECTED.steps + 1, channels=12, layers=5)
+    assert len(load_examples(path, same_frames)) == len(examples)
+
+
+def test_no_examples_are_none_to_keep(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs frames to learn from"):
+        save_examples(tmp_path / "frames.npz", [], COLLECTED)
+    assert not list(tmp_path.iterdir())
+
+
+def test_keyframes_after_cuts_are_intra_examples(encoded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as the encoder makes, with groups of their own between them; each finer than what follows."""
+    parts = [panned(96, 112, frames, (4, 2), seed) for frames, seed in ((5, 1), (3, 9), (1, 21))]
+    planes = tuple(np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
+    pieces = Pieces.__new__(Pieces)
+    monkeypatch.setattr(pieces, "draw", lambda kind, number, frames: Piece(planes, 30, LOW_DELAY), raising=False)
+    found = examples_of(pieces, CLIPS, 0, 9, load_bases(encoded / FILTERED))
+    assert [e.intra for e in found] == [True, False, True, False, True]
+    pictures = [at_half_size((y, u, v)).astype(float) for y, u, v in zip(*planes, strict=True)]
+    for e, number in zip(found, (0, 4, 5, 7, 8), strict=True):
+        assert (e.level > LOWEST + 30) if e.intra else (e.level == LOWEST + 30)
+        assert not e.held_out
+        distances = [np.abs(other - e.picture).mean() for other in pictures]
+        assert int(np.argmin(distances)) == number
+        assert min(distances) < 3  # with less noise
+
+
+def test_examples_are_keyframes_and_last_frames_of_groups(cache: Path, encoded: Path) -> None:
+    """Of held-out clips, stills and clips, as decoded before restoration: without filters they are the same."""
+    pieces, counts = Pieces(cache, 1, 4), NetworkCounts(clips=2, stills=1, held_out=1, frames=5)
+    with Workers(0) as workers:
+        found = collect(pieces, counts, load_bases(encoded / FILTERED), workers, lambda: False, lambda line: None)
+        calls = iter(range(9))
+        stopped = collect(
+            pieces, counts, load_bases(encoded / FILTERED), workers, lambda: next(calls) == 2, lambda line: None
+        )
+    assert found is not None
+    assert stopped is None
+    assert [e.intra for e in found] == [True, False, True, True, False, True, False]
+    assert [e.held_out for e in found] == [True] * 2 + [False] * 5
+    pictures = [pieces.draw(kind, n, 5) for kind, n in (("held-out", 0), ("stills", 0), ("clips", 0), ("clips", 1))]
+    levels = [LOWEST + piece.quality for piece in pictures]
+    for e, piece in zip(found, [0, 0, 1, 2, 2, 3, 3], strict=True):
+        assert e.decoded.shape == e.picture.shape
+        assert e.decoded.dtype == e.picture.dtype == np.uint8
+        assert (e.level > levels[piece]) if e.intra else (e.level == levels[piece])
+        assert 2 * e.decoded.shape[1] >= pictures[piece].planes[0].shape[1]
+        assert (e.errors < np.array([np.var(plane) for plane in e.picture[[0, 4, 5]]])).all()
+
+
+# --- training
+
+
+def test_noise_is_taken_away(learned: Trainer, examples: list[Example]) -> None:
+    """From the frame that it was not trained on, too."""
+    assert learned.step == 120
+    before = list(gains(Trainer(learned.counts, 1, 1), examples))
+    after = list(gains(learned, examples))
+    assert all(abs(gain) < 0.7 for gain in before)
+    assert min(after) > 0.5, after
+    assert min(a - b for a, b in zip(after, before, strict=True)) > 0.3
+
+
+def test_training_goes_on_where_it_was_interrupted(examples: list[Example], tmp_path: Path) -> None:
+    """Before the first step, in between, and after the last: the same parameters to the last bit."""
+    counts = counts_of(7)
+    whole = trained(counts, examples, tmp_path / "whole")
+    for after, step in ((0, 0), (3, 3), (2, 5)):
+        calls = iter(range(99))
+        part = trained(counts, examples, tmp_path / "parts", lambda calls=calls, after=after: next(calls) == after)
+        assert part.step == step
+        assert (tmp_path / "parts").exists()
+    again = trained(counts, examples, tmp_path / "parts")
+    assert again.step == whole.step == 7
+    assert all(torch.equal(again.parameters[name], p) for name, p in whole.parameters.items())
+    a, b = load_file(tmp_path / "parts"), load_file(tmp_path / "whole")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert same(again.network(), whole.network())
+    trainer = trained(counts, examples, tmp_path / "whole", lambda: pytest.fail("nothing is left to do"))
+    assert all(torch.equal(trainer.parameters[name], p) for name, p in whole.parameters.items())
+    assert {path.name for path in tmp_path.iterdir()} == {"parts", "whole"}
+
+
+def test_other_seeds_make_other_networks(examples: list[Example], tmp_path: Path) -> None:
+    a, b, other = (trained(counts_of(2), examples, tmp_path / name, seed=len(name)) for name in ("a", "b", "cc"))
+    assert same(a.network(), b.network())
+    assert not same(a.network(), other.network())
+
+
+def test_frames_that_are_held_out_or_too_small_teach_nothing(examples: list[Example], tmp_path: Path) -> None:
+    odd = Example(examples[0].decoded[:, :20], examples[0].picture[:, :20], LOWEST, False, False)
+    noise = np.zeros_like(examples[0].decoded)
+    held = Example(noise, noise + 200, LOWEST, True, True)
+    found = [
+        trained(counts_of(2), some, tmp_path / str(n))
+        for n, some in enumerate((examples[:4], [held, *examples[:2], odd, *examples[2:4], examples[4]]))
+    ]
+    assert same(found[0].network(), found[1].network())
+
+
+@pytest.mark.parametrize("kind", ["none", "held out", "low", "narrow", "only just"])
+def test_training_needs_frames_that_are_large_enough_and_not_held_out(
+    examples: list[Example], tmp_path: Path, kind: str
+) -> None:
+    """Of as many samples as a patch has, with what is around it."""
+    side = PATCH + 2 * (2 + AROUND)
+    shapes = {"low": (side - 1, 2 * side), "narrow": (2 * side, side - 1), "only just": (side, side)}
+    some = [
+        Example(*np.zeros((2, CHANNELS, *shapes.get(kind, (side, side))), np.uint8), LOWEST, True, kind == "held out")
+    ]
+    keep = tmp_path / "n"
+    if kind == "only just":
+        assert trained(counts_of(1), some, keep).step == 1
+        return
+    with pytest.raises(UsageError, match=f"pictures of {2 * side} samples a side: none is there") as caught:
+        trained(counts_of(1), [] if kind == "none" else some, keep)
+    assert "\n" not in str(caught.value)
+    assert not keep.exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "seed", "words"),
+    [
+        (counts_of(3), 1, "of 2 steps and seed 1, not as the recipe says"),
+        (counts_of(2), 2, "of 2 steps and seed 1, not as the recipe says"),
+        (counts_of(2, channels=4), 1, "not the network of a run"),
+        (counts_of(2, channels=12), 1, "not the network of a run"),
+        (counts_of(2, layers=1), 1, "not the network of a run"),
+        (counts_of(2, layers=3), 1, "not the network of a run"),
+    ],
+)
+def test_the_state_of_other_settings_is_refused(
+    examples: list[Example], tmp_path: Path, counts: NetworkCounts, seed: int, words: str
+) -> None:
+    keep = tmp_path / "n"
+    trained(counts_of(2), examples, keep)
+    with pytest.raises(UsageError, match=words) as caught:
+        Trainer(counts, seed, 1).load(keep)
+    assert "remove it" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty", "text", "cut", "lacking", "done", "more done"])
+def test_files_that_are_no_state(examples: list[Example], tmp_path: Path, damage: str) -> None:
+    keep = tmp_path / "n"
+    trained(counts_of(2), examples, keep)
+    content, tensors = keep.read_bytes(), load_file(keep)
+    if damage == "absent":
+        keep.unlink()
+    elif damage == "lacking":
+        save_file({name: tensor for name, tensor in tensors.items() if name != "exp_avg.bias.0"}, keep)
+    elif damage == "done":
+        save_file({**tensors, "done": tensors["done"][:2].clone()}, keep)
+    elif damage == "more done":
+        save_file({**tensors, "done": torch.cat([tensors["done"]] * 2)}, keep)
+    else:
+        keep.write_bytes({"empty": b"", "text": b"text" * 99, "cut": content[: len(content) // 2]}[damage])
+    with pytest.raises(UsageError, match="not the network of a run") as caught:
+        Trainer(counts_of(2), 1, 1).load(keep)
+    assert "\n" not in str(caught.value)
+
+
+# --- in whole numbers
+
+
+def with_borders(frame: np.ndarray) -> Planes:
+    planes = empty_planes(ROWS, COLUMNS)
+    for plane, pad, n in zip(planes, PADS, (0, 4, 5), strict=True):
+        inside = plane[pad:-pad, pad:-pad]
+        inside[:] = (
+            frame[n] if n else frame[:4].reshape(2, 2, *frame.shape[1:]).transpose(2, 0, 3, 1).reshape(inside.shape)
+        )
+        extend_edges(plane, pad)
+    return planes
+
+
+@pytest.mark.parametrize("level", [LOWEST + 8, LOWEST + 28, LEVELS - 1])
+@pytest.mark.parametrize("intra", [True, False])
+def test_in_whole_numbers_it_makes_nearly_the_same(
+    learned: Trainer, examples: list[Example], level: int, intra: bool
+) -> None:
+    """With biases of levels and kinds that do something."""
+    trainer = Trainer(learned.counts, 1, 1)
+    with torch.no_grad():
+        for number, (name, parameter) in enumerate(trainer.parameters.items()):
+            parameter.copy_(learned.parameters[name])
+            if name.startswith("bias"):
+                parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
+    network, edge = trainer.network(), trainer.counts.layers + AROUND
+    assert network.halo == trainer.counts.layers
+    for e in examples[:2]:
+        planes, asked = with_borders(e.decoded), np.ones((-(-ROWS // 2), -(-COLUMNS // 2)), bool)
+        made = at_half_size(without_borders(apply_network(planes, level, intra, asked, network, INLINE)))
+        x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
+        with torch.no_grad():
+            out, inside = trainer._run(x, torch.tensor([level]), torch.tensor([intra]))
+        assert np.array_equal(inside[0].numpy(), e.decoded)
+        wanted = out[0].round().clamp(0, 255).numpy()
+        assert np.abs(wanted - e.decoded).mean() > 0.2
+        differences = made - wanted
+        assert abs(differences.mean()) < 0.05  # rounded neither down nor up
+        assert np.abs(differences).mean() < (0.2 if level < LOWEST + 10 else 0.1)  # of whose steps 128ths are large
+        assert np.abs(differences).max() <= 1
+
+
+@pytest.mark.parametrize(("channels", "layers"), [(4, 1), (12, 3), (32, 5)])
+def test_networks_of_any_size_are_whole_numbers_that_are_exact(channels: int, layers: int) -> None:
+    """Which `network_of` sees to; as fine as sums allow."""
+    network = Trainer(counts_of(1, channels, layers), 1, 1).network()
+    assert network.halo == layers
+    assert all(layer.parts.min() >= 6 for layer in network.layers)
+
+
+# --- a run
+
+
+def of_run(recipe: Recipe, cache: Path, run: Path, until: str) -> list[str]:
+    """What a run says until some words are said."""
+    said: list[str] = []
+    train(recipe, cache, run, 0, lambda: any(line.startswith(until) for line in said), said.append)
+    return said
+
+
+def test_a_run_goes_on_where_it_was_stopped(cache: Path, run_folder: Path, recipe_path: Path, tmp_path: Path) -> None:
+    """Among frames of clips, which are not kept, and while the network learns."""
+    recipe = load_recipe(recipe_path)
+    (run_folder / RESTORED).unlink()
+    shutil.rmtree(run_folder / RECORDS)
+    assert missing(recipe, run_folder) == "the network"
+    assert of_run(recipe, cache, run_folder, "frames of") == ["frames of clips ..."]
+    assert not (run_folder / FRAMES).exists()
+    said = of_run(recipe, cache, run_folder, "network from")
+    assert said[0] == "frames of clips ..."
+    assert said[1].startswith("network from ")
+    assert missing(recipe, run_folder) == "the network"
+    assert load_file(run_folder / NETWORK)["done"].tolist() == [0, 2, 1]
+    said = of_run(recipe, cache, run_folder, "records of")
+    assert [line.split()[0] for line in said] == ["network", "network,", "records"]
+    assert " dB in " in said[1]
+    assert missing(recipe, run_folder) == "records"
+    found, before = load_bases(run_folder / RESTORED), load_bases(run_folder / FILTERED)
+    examples = load_examples(run_folder / FRAMES, recipe.network)
+    assert same(found.network, trained(recipe.network, examples, tmp_path / "n").network())
+    assert not same(found.network, no_network())
+    assert same(before.network, no_network())
+    assert np.array_equal(found.filters.luma, before.filters.luma)
+    assert all(np.array_equal(a, b) for a, b in zip(found.pictures, before.pictures, strict=True))
+
+
+def test_a_run_refuses_frames_of_another_recipe(
+    cache: Path, run_folder: Path, recipe_path: Path, examples: list[Example]
+) -> None:
+    recipe = load_recipe(recipe_path)
+    (run_folder / RESTORED).unlink()
+    save_examples(run_folder / FRAMES, examples, replace(recipe.network, clips=recipe.network.clips + 1))
+    with pytest.raises(UsageError, match=f"{FRAMES}: of other counts than the recipe's; remove it"):
+        of_run(recipe, cache, run_folder, "records of")
+    assert missing(recipe, run_folder) == "the network"
+    save_examples(run_folder / FRAMES, [replace(e, held_out=True) for e in examples], recipe.network)
+    with pytest.raises(UsageError, match="the network needs pictures of"):
+        of_run(recipe, cache, run_folder, "records of")
+    assert missing(recipe, run_folder) == "the network"
+
+
+def test_without_steps_the_network_is_that_of_other_weights_or_none(
+    cache: Path, run_folder: Path, recipe_path: Path, tmp_path: Path
+) -> None:
+    recipe, other = load_recipe(recipe_path), tmp_path / "other.safetensors"
+    train(recipe, cache, run_folder, 0, lambda: False, lambda line: None)
+    export(recipe, recipe_path, run_folder, tmp_path, other)
+    theirs = load_weights(other).bases.network
+    assert not same(theirs, no_network())
+    assert same(theirs, load_bases(run_folder / RESTORED).network)
+    recipe_path.write_text(recipe_text(start_from=str(other)).replace("steps = 2", "steps = 0"))
+    said = of_run(load_recipe(recipe_path), cache, tmp_path / "new", "records of")
+    assert said == [f"transforms of {other}", "records of clips ..."]
+    assert same(load_bases(tmp_path / "new" / RESTORED).network, theirs)
+    recipe_path.write_text(recipe_text().replace("steps = 2", "steps = 0"))
+    (run_folder / RESTORED).unlink()
+    shutil.rmtree(run_folder / RECORDS)
+    assert of_run(load_recipe(recipe_path), cache, run_folder, "records of") == ["records of clips ..."]
+    assert same(load_bases(run_folder / RESTORED).network, no_network())
