@@ -20,7 +20,7 @@ STEPS = np.array([
     74, 71, 67, 64, 61, 58, 55, 53, 50, 48, 45, 43, 41, 39, 37, 36,
 ], np.int32)  # fmt: skip
 LUMA_SHARE = 6 / 8  # of PSNR-YUV; U and V share the rest
-PRICE_AT_0, PRICE_AT_63 = 0.085, 0.06
+PRICE_AT_0, PRICE_AT_63 = 0.07, 0.06
 # what the residual of chroma is multiplied with, 256ths, in the ways that a frame can weigh it: 576 * 0.297^(n / 15)
 CHROMA_SCALES = np.array([576, 531, 490, 452, 417, 384, 354, 327, 301, 278, 256, 236, 218, 201, 185, 171], np.int64)
 

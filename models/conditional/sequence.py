@@ -58,7 +58,7 @@ GROUP, SHORT_GROUP = 16, 8
 AHEAD = 4  # frames beyond a group that are looked at
 # levels by which frames differ from the quality asked for (a level is 0.42 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
-INTRA_OFFSET, INTRA_OFFSET_AT_0 = 15, 10
+INTRA_OFFSET, INTRA_OFFSET_AT_0 = 14, 10
 FALLS_FROM = QUALITIES // 2  # quality
 KEYFRAME_RISE, KEYFRAME_FALL = 0.4, 0.35  # levels for each quality, from the lowest up and beyond the middle
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
