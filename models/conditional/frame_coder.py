@@ -164,14 +164,6 @@ class FrameCoder:
         self._contexts = binary.new_contexts(2)
         self._nothing = Known(0, Blocks(rows, columns), np.zeros((rows, columns, SAMPLES), np.int16), ())
 
-    def copy(self) -> FrameCoder:
-        """One that goes on from here on its own."""
-        other = FrameCoder(self.weights, self.rows, self.columns)
-        other.learned = self.learned.copy() if self.learned is not None else None
-        other.window.kept, other.window.keyframe, other.window.last = vars(self.window).values()
-        other._headers, other._chroma, other._contexts = dict(self._headers), self._chroma, self._contexts.copy()
-        return other
-
     def encode(self, frames: list[DecidedFrame]) -> bytes:
         """The payload of a unit, from its frames in coding order (whose energies are filled in here)."""
         with timed(self.timings, "entropy coding"):

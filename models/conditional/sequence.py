@@ -13,10 +13,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +29,6 @@ from nvcodec.models.conditional.frame_coder import (
     stretch,
     timed,
 )
-from nvcodec.models.conditional.group_trials import GroupTrials, Units
 from nvcodec.models.conditional.picture import (
     Effort,
     Planes,
@@ -72,14 +68,8 @@ NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the networ
 LEAST_ERROR = 0.05  # mean squared
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
-EFFORTS = {
-    "fast": Effort(1, False, False, 1, 2),
-    "medium": Effort(5, True, True, 4),
-    "slow": Effort(10, True, True, 8),
-    "placebo": Effort(16, True, True, 8),
-}
-KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16), "placebo": Effort(24)}  # few frames
-TRY_GROUPS = ("placebo",)  # presets that try group sizes in full
+EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 4), "slow": Effort(10, True, True, 8)}
+KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16)}  # few frames, which many depend on
 
 
 @dataclass(frozen=True)
@@ -203,10 +193,6 @@ class _Group:
     end: Chosen | None = None
 
 
-# what deciding on a group changes of a `VideoAnalyser`
-_CHANGED_BY_GROUPS = ("_window", "_known", "_order", "_waiting", "_end", "_number", "_begin", "_kept", "_chroma")
-
-
 @dataclass
 class DecidedUnit:
     """A unit before it is written: its frames in coding order, and their planes in display order."""
@@ -219,7 +205,7 @@ class VideoAnalyser:
     """Decides how the frames of one video are coded: everything of an encoder but the bytes.
 
     `push` and `flush` return units as they are decided. pool: threads for pictures; timings: seconds by stage are added
-    there; statistics: of residuals, for training; trials: of group sizes.
+    there; statistics: of residuals, for training.
     """
 
     def __init__(
@@ -236,9 +222,7 @@ class VideoAnalyser:
         tools: Tools = ALL_TOOLS,
         timings: defaultdict[str, float] | None = None,
         statistics: Statistics | None = None,
-        trials: GroupTrials | None = None,
     ):
-        self._trials = trials if profile == RANDOM_ACCESS else None
         self.quality, self.profile, self.intra_period, self.tools = quality, profile, intra_period, tools
         self.effort, self.keyframe_effort = (
             replace(efforts[preset], filters=tools.filters) for efforts in (EFFORTS, KEYFRAME_EFFORTS)
@@ -279,9 +263,7 @@ class VideoAnalyser:
             units += self._keyframe_unit() if self._keyframe is not None else [self._frame_in_order()]
         elif self._is_complete():
             units += self._keyframe_unit()
-            if self._trials is not None:
-                units += self._tried_groups()
-            elif self._group is None:
+            if self._group is None:
                 self._group = self._collect()  # decided on beside the one before it, or with the next one
             else:
                 units += self._finish_group()
@@ -290,8 +272,6 @@ class VideoAnalyser:
     def flush(self) -> list[DecidedUnit]:
         """What is left."""
         units = self._keyframe_unit()
-        while self._trials is not None and self._waiting:
-            units += self._tried_groups()
         while self._waiting or self._group is not None:
             units += self._finish_group(last=True)
         return units
@@ -326,45 +306,7 @@ class VideoAnalyser:
             self._chroma = chosen.wanted
         self._window.clear()
         self._keyframe = None
-        unit = self._unit([chosen])
-        if self._trials is not None:
-            self._trials.add(unit.frames)
-        return [unit]
-
-    def _tried_groups(self) -> list[DecidedUnit]:
-        """Some of the frames that wait as one group or as short ones, whichever costs least."""
-        assert self._trials is not None
-        count, before, found = min(GROUP, len(self._waiting)), self._state(), []
-        pictures = self._waiting[:count]
-
-        def units_of(size: int) -> Units:
-            self._go_back(before)
-            units, left = [], count
-            while left:
-                group = self._collect(min(size, left))
-                assert group is not None
-                with timed(self.timings, "analysis"):
-                    end = self._choose_end(group, self._pool)
-                    units.append(self._unit([end, *self._choose_rest(group, end)]))
-                left -= len(group.pictures)
-            found.append((units, self._state()))
-            return [(unit.frames, unit.planes) for unit in units]
-
-        sizes = [count, SHORT_GROUP] if self._group_size() > SHORT_GROUP else [SHORT_GROUP, count]
-        if count <= SHORT_GROUP:
-            sizes = [count]
-        tries = [partial(units_of, size) for size in sizes]
-        units, after = found[self._trials.cheapest(tries, pictures, _level(self.quality, 0))]
-        self._go_back(after)
-        return units
-
-    def _state(self) -> dict[str, Any]:
-        """What deciding on a group changes."""
-        return {name: copy(getattr(self, name)) for name in _CHANGED_BY_GROUPS}
-
-    def _go_back(self, state: dict[str, Any]) -> None:
-        """To what was true then."""
-        vars(self).update({name: copy(value) for name, value in state.items()})
+        return [self._unit([chosen])]
 
     def _finish_group(self, *, last: bool = False) -> list[DecidedUnit]:
         """Decide on the group that was collected, and on the end of the next one; last: no more frames will come."""
@@ -392,11 +334,11 @@ class VideoAnalyser:
             self._chroma = chosen.wanted
         return self._unit([chosen])
 
-    def _collect(self, size: int = 0) -> _Group | None:
-        """A group of the frames that wait; size: 0 for what seems best."""
+    def _collect(self) -> _Group | None:
+        """A group of the frames that wait."""
         if not self._waiting:
             return None
-        size = size or self._group_size()
+        size = self._group_size()
         pictures, self._waiting = self._waiting[:size], self._waiting[size:]
         self._end = pictures[-1]
         begin, end = self._number, self._number + len(pictures)
@@ -571,7 +513,6 @@ class VideoEncoder:
         self._analyser = VideoAnalyser(
             weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
             preset=preset, tools=tools, timings=self.timings,
-            trials=GroupTrials(self._coder.copy()) if preset in TRY_GROUPS else None,
         )  # fmt: skip
         self._writer = ThreadPoolExecutor(1, "entropy")
         self._pending: deque[Future[Unit]] = deque()

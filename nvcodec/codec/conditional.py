@@ -22,7 +22,7 @@ DEFAULT_MODEL = "conditional-s"
 # many are predicted from, too; the network for all
 SIZES = ("xs", "s", "m", "l")
 DEFAULT_SIZE = "m"
-PRESETS = ("fast", "medium", "slow", "placebo")
+PRESETS = ("fast", "medium", "slow")
 PROFILES = ("ra", "ld")
 _OPTIONS = ("model", "profile")
 
