@@ -218,7 +218,7 @@ class Trainer:
             x = x.contiguous(memory_format=torch.channels_last)
             weights = torch.from_numpy(np.stack([SHARES / errors[n][[0, 0, 0, 0, 1, 2]] for n in batch])).float()
             levels = torch.tensor([examples[n].level for n in batch])
-            out, inside = self._run(x, levels, torch.tensor([examples[n].intra for n in batch]))
+            out, inside = self.run(x, levels, torch.tensor([examples[n].intra for n in batch]))
             weights = weights[:, :, None, None]
             loss = ((out - wanted) ** 2 * weights).sum((1, 2, 3)).mean() / PATCH**2
             with torch.no_grad():
@@ -263,7 +263,7 @@ class Trainer:
         p = self.parameters
         return torch.einsum("on,nihw->oihw", p[f"narrow.{n}"], p[f"wide.{n}"]) + self._identities[n]
 
-    def _run(self, x: Any, levels: Any, intra: Any) -> tuple[Any, Any]:
+    def run(self, x: Any, levels: Any, intra: Any) -> tuple[Any, Any]:
         """Frames (N, CHANNELS, rows, columns), restored and as they were, without what was around them."""
         import torch
         from torch.nn import functional
@@ -360,6 +360,6 @@ def gains(trainer: Trainer, examples: list[Example]) -> Iterator[float]:
     for e in examples:
         x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
         with torch.no_grad():
-            out, _ = trainer._run(x, torch.tensor([e.level]), torch.tensor([e.intra]))
+            out, _ = trainer.run(x, torch.tensor([e.level]), torch.tensor([e.intra]))
         found = 10 * np.log10(e.errors / _errors(out[0].round().clamp(0, 255).numpy(), e.picture))
         yield float(LUMA_SHARE * found[0] + (1 - LUMA_SHARE) / 2 * (found[1] + found[2]))

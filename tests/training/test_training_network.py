@@ -380,7 +380,7 @@ def test_in_whole_numbers_it_makes_nearly_the_same(
         made = at_half_size(without_borders(apply_network(planes, level, intra, asked, network, INLINE)))
         x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
         with torch.no_grad():
-            out, inside = trainer._run(x, torch.tensor([level]), torch.tensor([intra]))
+            out, inside = trainer.run(x, torch.tensor([level]), torch.tensor([intra]))
         assert np.array_equal(inside[0].numpy(), e.decoded)
         wanted = out[0].round().clamp(0, 255).numpy()
         assert np.abs(wanted - e.decoded).mean() > 0.2
