@@ -266,7 +266,8 @@ def code_frame(
     decisions = (learned.decisions, learned.decision_weights, state)
     code_blocks(
         coder, buffer, decisions, inter, len(frame.distances), now.pred, now.merged, now.coded, now.fine, now.tiny,
-        now.energy, now.large, now.modes, now.shapes, now.kinds, now.parts, now.vectors, newest.blocks.kinds,
+        now.energy, now.large, now.quad, now.modes, now.from_luma, now.shapes, now.kinds, now.parts, now.vectors,
+        newest.blocks.kinds,
         before.merged, before.coded, before.energy, before.large, newest.blocks.vectors,
         stretch(frame.distances, newest.distances),
     )  # fmt: skip

@@ -72,7 +72,9 @@ class Blocks:
     tiny: np.ndarray = field(init=False)
     energy: np.ndarray = field(init=False)
     large: np.ndarray = field(init=False)
+    quad: np.ndarray = field(init=False)
     modes: np.ndarray = field(init=False)
+    from_luma: np.ndarray = field(init=False)
     shapes: np.ndarray = field(init=False)
     kinds: np.ndarray = field(init=False)
     parts: np.ndarray = field(init=False)
@@ -80,12 +82,14 @@ class Blocks:
 
     def __post_init__(self) -> None:
         shape = (self.rows, self.columns)
-        self.pred, self.merged, self.coded, self.fine, self.energy, self.large, self.shapes = (
-            np.zeros(shape, np.uint8) for _ in range(7)
+        self.pred, self.merged, self.coded, self.fine, self.energy, self.large, self.quad, self.shapes = (
+            np.zeros(shape, np.uint8) for _ in range(8)
         )
         self.banks = np.zeros(((self.rows + 1) // 2, (self.columns + 1) // 2), np.uint8)
         self.finer = np.zeros_like(self.banks, np.int8)
-        self.tiny, self.kinds, self.parts = (np.zeros((2 * self.rows, 2 * self.columns), np.uint8) for _ in range(3))
+        self.tiny, self.from_luma, self.kinds, self.parts = (
+            np.zeros((2 * self.rows, 2 * self.columns), np.uint8) for _ in range(4)
+        )
         self.modes = np.full((4 * self.rows, 4 * self.columns), 1, np.uint8)
         self.vectors = np.zeros((2, 2 * self.rows, 2 * self.columns, 2), np.int32)
 
@@ -110,7 +114,7 @@ def rebuild(
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     frame_intra.rebuild_intra(
         *inside, frame_intra.ready_map(blocks.pred), blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large,
-        blocks.modes, symbols, steps, CHROMA_SCALES[chroma], bases.pictures,
+        blocks.modes, blocks.from_luma, symbols, steps, CHROMA_SCALES[chroma], bases.pictures,
     )  # fmt: skip
     _deblock(planes, blocks, level)
     return _restore(planes, blocks, level, not references, bases, pool)
@@ -397,7 +401,8 @@ def choose(
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
         kept = frame_intra.collect_residuals(
             picture, before, frame_intra.ready_map(blocks.pred), blocks.pred, blocks.coded, blocks.fine, blocks.tiny,
-            blocks.large, blocks.modes, symbols, steps, CHROMA_SCALES[chroma], bases.pictures, weight, samples, classes,
+            blocks.large, blocks.modes, blocks.from_luma, symbols, steps, CHROMA_SCALES[chroma], bases.pictures, weight,
+            samples, classes,
         )  # fmt: skip
         residuals.residuals.append(samples[:kept])
         residuals.classes.append(classes[:kept])
@@ -424,31 +429,31 @@ def _choose_intra(
     pool: Executor,
     rows: slice = slice(None),
 ) -> None:
-    """Choose intra blocks and reconstruct them; rows: of units, all or such as have no neighbours among them."""
+    """Choose intra blocks and reconstruct them; rows: of quads, all or such as have no neighbours among them."""
     price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
     prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS)
-    some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 2)) > 0
+    some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 4)) > 0
+    columns = -(-blocks.columns // 4)
 
     def work(row: int, begin: int, end: int) -> None:
         if some[row]:
             frame_intra.encode_intra(
                 picture, planes, ready, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes,
-                symbols, steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis, bases.summed_rates,
-                prices, chroma_weight(chroma), modes, row, begin, end,
+                blocks.from_luma, symbols, steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis,
+                bases.summed_rates, prices, chroma_weight(chroma), modes, row, begin, end,
             )  # fmt: skip
 
     if rows == slice(None):
-        in_waves(pool, *blocks.banks.shape, work)
+        in_waves(pool, len(some), columns, work)
         return
-    columns = blocks.banks.shape[1]
-    for job in [pool.submit(work, row, 0, columns) for row in range(len(blocks.banks))[rows]]:
+    for job in [pool.submit(work, row, 0, columns) for row in range(len(some))[rows]]:
         job.result()
 
 
 def sample_keyframe(
     picture: Planes, level: int, chroma: int, finer: np.ndarray, bases: BlockBases, pool: Executor
 ) -> tuple[Planes, np.ndarray]:
-    """Planes of a keyframe that is coded quickly in every third row of units and nowhere else, before any filter, and
+    """Planes of a keyframe that is coded quickly in every third row of quads and nowhere else, before any filter, and
     which rows of luma that is."""
     blocks = Blocks(picture[0].shape[0] // 16, picture[0].shape[1] // 16)
     blocks.finer[:] = finer
@@ -458,9 +463,9 @@ def sample_keyframe(
     _choose_intra(
         picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, pool, rows
     )  # fmt: skip
-    done = np.zeros(len(blocks.banks), bool)
+    done = np.zeros(-(-blocks.rows // 4), bool)
     done[rows] = True
-    return planes, done.repeat(32)[: picture[0].shape[0]]
+    return planes, done.repeat(64)[: picture[0].shape[0]]
 
 
 def _choose_motion(
@@ -480,7 +485,7 @@ def _choose_motion(
 ) -> None:
     """Search and choose; trial: planes that are overwritten."""
     y = picture[0]
-    rows, columns = blocks.rows, blocks.columns
+    rows, columns, quads = blocks.rows, blocks.columns, (-(-blocks.rows // 4), -(-blocks.columns // 4))
     step, price = float(STEPS[level]) / residual.STEP_SCALE, bit_price(level)
     prices = frame_intra.price_curve(step, price, *CODED_BITS)
     small = search.quarter_size(y, 0)
@@ -498,12 +503,12 @@ def _choose_motion(
     ready = np.ones_like(blocks.modes)
     in_waves(
         pool,
-        *blocks.banks.shape,
+        *quads,
         lambda row, begin, end: choice.choose_blocks(
             picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters,
             effort.split, effort.refine, effort.exact, price, prices, steps, chroma_weight(chroma), bases.summed_rates,
-            before.kinds, before.vectors, scale, ready, blocks.pred, blocks.merged, blocks.large, blocks.shapes,
-            blocks.kinds, blocks.parts, blocks.vectors, trial, row, begin, end,
+            before.kinds, before.vectors, scale, ready, blocks.pred, blocks.merged, blocks.large, blocks.quad,
+            blocks.shapes, blocks.kinds, blocks.parts, blocks.vectors, trial, row, begin, end,
         ),
     )  # fmt: skip
 

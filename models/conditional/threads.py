@@ -41,7 +41,7 @@ def by_rows(pool: Executor, rows: int, work: Callable[[int, int], None], unit: i
 
 
 def in_waves(pool: Executor, rows: int, columns: int, work: Callable[[int, int, int], None]) -> None:
-    """Call work(row, begin, end) for all columns of all rows, each after its neighbours on the left, above, and two on
+    """Call work(row, begin, end) for all columns of all rows, each after its neighbours on the left, above, and on
     the right of that: rows overlap like waves."""
     if not isinstance(pool, ThreadPoolExecutor) or pool._max_workers < 2:
         for row in range(rows):
@@ -54,7 +54,7 @@ def in_waves(pool: Executor, rows: int, columns: int, work: Callable[[int, int, 
         begun = set(running.values())
         for row in range(rows):
             end = min(done[row] + size, columns)
-            ready = row == 0 or done[row - 1] >= min(end + 2, columns)
+            ready = row == 0 or done[row - 1] >= min(end + 1, columns)
             if done[row] < columns and row not in begun and ready:
                 running[pool.submit(work, row, done[row], end)] = row
             if not ready and done[row] == 0:

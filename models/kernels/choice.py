@@ -30,11 +30,12 @@ from nvcodec.models.kernels.prediction_costs import (
     forget,
     mix,
     mixed_cost,
+    number_in_quad,
     quarter_cost,
     slot_of,
 )
 from nvcodec.models.kernels.search import vector_bits
-from nvcodec.models.kernels.syntax import SHARED
+from nvcodec.models.kernels.syntax import SHARED, begins_quad
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
@@ -113,10 +114,10 @@ def _give(candidates, k, kinds, vectors, r, c):
 @compiled
 def choose_blocks(
     picture, first, second, references, midway, whole, quarters, split, refine, exact, price, prices, steps, weight,
-    rates, last_kinds, last_vectors, scale, ready, pred, merged, large, shapes, kinds, parts, vectors, planes, unit_row,
-    begin, end,
+    rates, last_kinds, last_vectors, scale, ready, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
+    quad_row, begin, end,
 ):  # fmt: skip
-    """Decide what each block of units begin..end-1 of a row of units of an inter frame is predicted from, by Hadamard
+    """Decide what each block of quads begin..end-1 of a row of quads of an inter frame is predicted from, by Hadamard
     cost and bits.
 
     picture: (y, u, v); first, second: planes of the references with borders; whole: (2, R, C, 3) and quarters:
@@ -124,7 +125,7 @@ def choose_blocks(
     references together; exact: how many (up to MOST_EXACT) of the predictions that seem best are tried with their
     transforms; price: squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in
     `exact_cost`; last_*, scale: as in `merge_candidates`; ready: (4R, 4C) uint8 ones. Fills in pred, merged, large,
-    shapes, kinds, parts, vectors.
+    quad, shapes, kinds, parts, vectors.
     """
     rows, columns = pred.shape
     current = picture[0]
@@ -132,8 +133,8 @@ def choose_blocks(
     near, both, near_both = zeroed(6, np.int32), zeroed((2, 2), np.int32), zeroed((2, 6), np.int32)
     new_bits, samples, out = zeroed(2, np.float32), scratch((2, 129), np.int32), scratch((32, 32), np.int32)
     memory = Memory(
-        scratch((4, MOTIONS), np.int64), scratch((4, MOTIONS, 4), np.float32), scratch((4, MOTIONS, 2), np.float32),
-        zeroed(4, np.int64), midway,
+        scratch((16, MOTIONS), np.int64), scratch((16, MOTIONS, 4), np.float32), scratch((16, MOTIONS, 2), np.float32),
+        zeroed(16, np.int64), midway,
     )  # fmt: skip
     best = Candidates(
         scratch(MOST_EXACT, np.float64), scratch(MOST_EXACT, np.float64), scratch(MOST_EXACT, np.int64),
@@ -146,14 +147,15 @@ def choose_blocks(
     )  # fmt: skip
     a, b, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     costs = best.costs
-    together_cost = np.float64(0)
-    for number in range(4 * begin, 4 * end):
-        r, c = 2 * unit_row + (number >> 1 & 1), 2 * (number >> 2) + (number & 1)
+    together_cost, quad_cost = np.float64(0), np.float64(0)
+    for number in range(16 * begin, 16 * end):
+        r = 4 * quad_row + (number >> 2 & 2) + (number >> 1 & 1)
+        c = 4 * (number >> 4) + (number >> 1 & 2) + (number & 1)
         if r >= rows or c >= columns:
             continue
         top, left = 16 * r, 16 * c
-        merged[r, c] = large[r, c] = 0
-        forget(memory, 2 * (r & 1) + (c & 1))
+        merged[r, c] = large[r, c] = quad[r, c] = 0
+        forget(memory, number_in_quad(r, c))
         for k in range(exact):
             costs[k] = 1e30
         count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 2, 2, last_kinds, last_vectors, scale, which, found)
@@ -289,11 +291,19 @@ def choose_blocks(
         if r % 2 == 0 and c % 2 == 0:
             together_cost = np.float64(0)
         together_cost += cost
+        if number % 16 == 0:
+            quad_cost = np.float64(0)
         if r % 2 and c % 2:
-            _try_unit(
+            quad_cost += _try_unit(
                 memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
                 last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r - 1,
                 c - 1, together_cost, which, found, one,
+            )  # fmt: skip
+        if number % 16 == 15 and begins_quad(r - 3, c - 3, rows, columns):
+            _try_quad(
+                memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
+                last_kinds, last_vectors, scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
+                r - 3, c - 3, quad_cost, which, found, one,
             )  # fmt: skip
 
 
@@ -302,7 +312,7 @@ def _remembered_cost(
     memory, picture, first, second, kinds, vectors, r, c, whole, merged, step, weight, rates, price, planes
 ):
     """The cheaper of `exact_cost`, reckoned once for each motion of a whole block."""
-    k, block = 0, 2 * (r & 1) + (c & 1)
+    k, block = 0, number_in_quad(r, c)
     if whole:
         k = slot_of(
             memory, block, np.int64(kinds[2 * r, 2 * c]), vectors[0, 2 * r, 2 * c, 0], vectors[0, 2 * r, 2 * c, 1],
@@ -439,7 +449,7 @@ def _try_unit(
     scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, one,
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``: with their
-    transforms if ``exact``."""
+    transforms if ``exact``. Returns what they cost then."""
     near, current = zeroed(6, np.int32), picture[0]
     best, best_kind, best_merge, best_side = 1e30 if exact else limit, 0, 0, np.float64(0)
     motion, tried = zeroed(4, np.int32), zeroed((5, 4), np.int32)
@@ -482,7 +492,7 @@ def _try_unit(
             for n in range(4):
                 motion[n] = tried[block, n]
     if best_kind == 0:
-        return
+        return limit
     kinds_before, before = scratch((4, 4), np.uint8), scratch((2, 4, 4, 2), np.int32)
     for i in range(4):
         for j in range(4):
@@ -505,9 +515,87 @@ def _try_unit(
                 kinds[2 * r + i, 2 * c + j] = kinds_before[i, j]
                 for n in range(4):
                     vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1] = before[n >> 1, i, j, n & 1]
-        return
-    for i in range(r, r + 2):
-        for j in range(c, c + 2):
-            pred[i, j], merged[i, j], large[i, j], shapes[i, j] = best_kind, best_merge, SHARED, ONE_PART
+        return limit
+    _note_one_motion(pred, merged, large, shapes, parts, r, c, 2, best_kind, best_merge)
+    return total if exact else best
+
+
+@compiled
+def _note_one_motion(pred, merged, large, shapes, parts, r, c, size, kind, merge):
+    """Of size x size blocks."""
+    for i in range(r, r + size):
+        for j in range(c, c + size):
+            pred[i, j], merged[i, j], large[i, j], shapes[i, j] = kind, merge, SHARED, ONE_PART
             for q in range(4):
                 parts[2 * i + (q >> 1), 2 * j + (q & 1)] = 0
+
+
+@compiled
+def _try_quad(
+    memory, picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
+    scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, one,
+):  # fmt: skip
+    """Give the blocks of a quad a candidate's motion, if its units begin with inter blocks, and if that costs less than
+    what they have, ``limit``: with their transforms if ``exact``."""
+    for unit in range(4):
+        if not pred[r + 2 * (unit >> 1), c + 2 * (unit & 1)]:
+            return
+    count, best, chosen = (
+        merge_candidates(kinds, vectors, 2 * r, 2 * c, 8, 8, last_kinds, last_vectors, scale, which, found),
+        1e30 if exact else limit,
+        -1,
+    )
+    for k in range(count):
+        if references < 2 and which[k] != FIRST:
+            continue
+        cost = price * np.float64(0.5 + min(k + 1, count - 1))
+        for unit in range(4):
+            if cost < best:
+                cost += _unit_cost(
+                    memory, picture[0], first[0], second[0], r + 2 * (unit >> 1), c + 2 * (unit & 1),
+                    np.int64(which[k]), found[k], prices, best - cost,
+                )  # fmt: skip
+        if cost < best:
+            best, chosen = cost, k
+    if chosen < 0:
+        return
+    kinds_before, before = scratch((8, 8), np.uint8), scratch((2, 8, 8, 2), np.int32)
+    for i in range(8):
+        for j in range(8):
+            kinds_before[i, j] = kinds[2 * r + i, 2 * c + j]
+            for n in range(4):
+                before[n >> 1, i, j, n & 1] = vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1]
+    motion, kind, total = found[chosen], np.int64(which[chosen]), price * np.float64(0.5 + min(chosen + 1, count - 1))
+    _set_parts(one, kind, 0, motion[0], motion[1], motion[2], motion[3])
+    for block in range(16):
+        i, j = r + (block >> 2), c + (block & 3)
+        _give(one, 0, kinds, vectors, i, j)
+        if exact and total < limit:
+            total += _remembered_cost(
+                memory,
+                picture,
+                first,
+                second,
+                kinds,
+                vectors,
+                i,
+                j,
+                True,
+                True,
+                steps[i, j],
+                weight,
+                rates,
+                price,
+                planes,
+            )
+    if exact and total >= limit:
+        for i in range(8):
+            for j in range(8):
+                kinds[2 * r + i, 2 * c + j] = kinds_before[i, j]
+                for n in range(4):
+                    vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1] = before[n >> 1, i, j, n & 1]
+        return
+    _note_one_motion(pred, merged, large, shapes, parts, r, c, 4, kind, chosen + 1)
+    for i in range(r, r + 4):
+        for j in range(c, c + 4):
+            quad[i, j] = 1

@@ -16,15 +16,15 @@ from nvcodec.entropy.mixing import code_mixed
 # first contexts of each decision
 IS_LARGE = 0  # 3: large neighbours
 MERGED = IS_LARGE + 3  # 2 sizes x 36: merged neighbours (0-2), coded neighbours (0-2), `before` (0-3)
-MERGE_INDEX = MERGED + 72  # 2 sizes x 2 x 4: merged neighbours or not
-IS_INTRA = MERGE_INDEX + 16  # 2 sizes x 3: intra neighbours
+MERGE_INDEX = MERGED + 72  # 2 sizes x 2 x 8: merged neighbours or not
+IS_INTRA = MERGE_INDEX + 32  # 2 sizes x 3: intra neighbours
 IS_BOTH = IS_INTRA + 6  # 2 (blocks, parts of blocks) x 3: neighbours with both references
 IS_SECOND = IS_BOTH + 6  # 2 x 3: neighbours with the second only
 IS_SPLIT = IS_SECOND + 6  # 3: split neighbours
 SHAPE = IS_SPLIT + 3  # 2: in four, into columns
 PART_MERGED = SHAPE + 2  # 3 shapes x 2: the first part, later ones
-PART_INDEX = PART_MERGED + 6  # 4
-DIFFERENCE = PART_INDEX + 4  # 2 x 2 components x 8: magnitudes of vector differences
+PART_INDEX = PART_MERGED + 6  # 8
+DIFFERENCE = PART_INDEX + 8  # 2 x 2 components x 8: magnitudes of vector differences
 CODED = DIFFERENCE + 32  # 7 kinds (merged, new, intra, the same of large units, in a coded unit) x 3 x 4 `before`
 IS_WHOLE = CODED + 84  # transform of a large unit as a whole: 2 (merged or not)
 FINE = IS_WHOLE + 2  # 3 kinds (intra, one vector, four) x 3: fine neighbours
@@ -40,7 +40,12 @@ SIGN = FINER + 7  # 2 (blocks, parts) x 2 components: of vector differences
 MODE_REST = SIGN + 4  # 4 sizes x 32 nodes of a tree: intra modes that are not likely
 IS_NETWORK = MODE_REST + 128  # 1: whether the network restores any unit
 NETWORK = IS_NETWORK + 1  # 3 x 3: neighbours that it does, coded blocks in the unit
-CONTEXTS = NETWORK + 9
+FROM_LUMA = NETWORK + 9  # 4 sizes x 3: neighbours whose chroma is predicted from luma
+IS_QUAD = FROM_LUMA + 12  # 3: neighbouring quads
+QUAD_INDEX = IS_QUAD + 3  # 2 x 8: as of blocks
+IS_QUAD_CODED = QUAD_INDEX + 16  # 3: coded neighbours
+QUAD_CODED = IS_QUAD_CODED + 3  # 3 x 4: as of blocks
+CONTEXTS = QUAD_CODED + 12
 
 LEVEL_BANDS = 4  # of quality levels
 ASPECTS = 64  # different surroundings of a decision, and as many pasts

@@ -15,14 +15,16 @@ from nvcodec.models.kernels.cosines import (
     large_cosines,
     quarter_cosines,
 )
+from nvcodec.models.kernels.cross_component import predict_from_luma
 from nvcodec.models.kernels.intra import MODES, border, predict, predict_luma_from, smooth, wants_smooth
 from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
+    LUMA_SAMPLES,
     SAMPLES,
     STEP_SCALE,
     TINY,
     TINY_CHROMA,
-    add_unit,
+    add_square,
     analyse,
     quantise,
     squares,
@@ -36,6 +38,7 @@ from nvcodec.models.transform import CLASSES
 FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and all are looked at
 # bits of what is said of a block, or unit (coded, which transform, energy), and of each quarter of a fine one
 BLOCK_BITS, TINY_BITS = np.float32(3.3), np.float32(0.9)
+LINK_BITS = np.float32(0.5)  # how many more it costs that chroma is predicted from luma than that it is not
 
 
 @compiled
@@ -103,8 +106,18 @@ def _add_chroma(plane, row, column, units, residual, first):
 
 
 @compiled
-def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, residual):
-    """Predict a square (a whole block or a quarter), add its residual and mark it ready."""
+def _predict_chroma_of(y, u, v, ready, row, column, units, mode, linked):
+    """Write the prediction of the chroma of a square of 4x4 units whose luma is reconstructed; linked: from that."""
+    if linked:
+        predict_from_luma(y, u, v, ready, row, column, units)
+    else:
+        predict_chroma(u, ready, row, column, units, mode)
+        predict_chroma(v, ready, row, column, units, mode)
+
+
+@compiled
+def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, linked, coded, residual):
+    """Predict a square (a whole block or a quarter), add its residual and mark it ready; linked: chroma from luma."""
     mode = modes[row, column]
     for part in range(4 if tiny else 1):
         i, j, size = (row + (part >> 1), column + (part & 1), 1) if tiny else (row, column, units)
@@ -114,8 +127,7 @@ def rebuild_square(y, u, v, ready, row, column, units, tiny, modes, coded, resid
         mark(ready, i, j, size, 1)
     if tiny:
         mark(ready, row, column, units, 0)
-    predict_chroma(u, ready, row, column, units, mode)
-    predict_chroma(v, ready, row, column, units, mode)
+    _predict_chroma_of(y, u, v, ready, row, column, units, mode, linked)
     if coded:
         _add_chroma(u, row, column, units, residual, 256)
         _add_chroma(v, row, column, units, residual, 320)
@@ -128,7 +140,9 @@ def ready_map(pred: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def rebuild_intra(y, u, v, ready, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases):
+def rebuild_intra(
+    y, u, v, ready, pred, coded, fine, tiny, large, modes, from_luma, symbols, steps, scale, bases
+):  # fmt: skip
     """Reconstruct all intra blocks of a frame in coding order, in place; ready: `ready_map`, overwritten."""
     residual, unit = scratch(SAMPLES, np.int32), scratch((3, 32, 32), np.int32)
     for number in range(pred.size):
@@ -140,17 +154,17 @@ def rebuild_intra(y, u, v, ready, pred, coded, fine, tiny, large, modes, symbols
                 if coded[r, c]:
                     mode = modes[4 * r, 4 * c]
                     synthesise_large(symbols[r, c], steps[r, c], scale, False, mode, bases, unit)
-                rebuild_unit(y, u, v, ready, r, c, modes, coded[r, c], unit)
+                rebuild_unit(y, u, v, ready, r, c, modes, from_luma[2 * r, 2 * c], coded[r, c], unit)
             continue
         if coded[r, c]:
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
             synthesise(symbols[r, c], steps[r, c], scale, False, fine[r, c], quarters, squares, bases, residual)
         if not fine[r, c]:
-            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, 0, modes, coded[r, c], residual)
+            rebuild_square(y, u, v, ready, 4 * r, 4 * c, 4, 0, modes, from_luma[2 * r, 2 * c], coded[r, c], residual)
             continue
         for q in range(4):
             i, j = 2 * r + (q >> 1), 2 * c + (q & 1)
-            rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, coded[r, c], residual)
+            rebuild_square(y, u, v, ready, 2 * i, 2 * j, 2, tiny[i, j], modes, from_luma[i, j], coded[r, c], residual)
 
 
 @compiled
@@ -162,11 +176,15 @@ def _predict_all(y, u, v, ready, row, column, units, mode):
 
 
 @compiled
-def rebuild_unit(y, u, v, ready, r, c, modes, coded, residual):
-    """Predict a large unit, add its residual (3, 32, 32) and mark it ready."""
-    _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c])
+def rebuild_unit(y, u, v, ready, r, c, modes, linked, coded, residual):
+    """Predict a large unit, add its residual (3, 32, 32) and mark it ready; linked: its chroma from luma."""
+    predict_luma(y, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c])
     if coded:
-        add_unit(y, u, v, r, c, residual)
+        add_square(y, 16 * r, 16 * c, 32, residual[0])
+    _predict_chroma_of(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c], linked)
+    if coded:
+        add_square(u, 8 * r, 8 * c, 16, residual[1])
+        add_square(v, 8 * r, 8 * c, 16, residual[2])
     mark(ready, 4 * r, 4 * c, 8, 1)
 
 
@@ -309,19 +327,25 @@ def _difference(source, plane, top, left, size, weight, out):
 @compiled
 def _all_differences(source, planes, row, column, units, weight, out):
     """Weighted differences of a square of 4x4 luma units in sample order: luma, U, V."""
-    size, half = 4 * units, 2 * units
+    size = 4 * units
     _difference(source[0], planes[0], 4 * row, 4 * column, size, np.float32(1), out)
+    _chroma_differences(source, planes, row, column, units, weight, out[size * size :])
+
+
+@compiled
+def _chroma_differences(source, planes, row, column, units, weight, out):
+    """The same of chroma alone."""
+    half = 2 * units
     for p in range(1, 3):
-        at = size * size + (p - 1) * half * half
-        _difference(source[p], planes[p], 2 * row, 2 * column, half, weight, out[at:])
+        _difference(source[p], planes[p], 2 * row, 2 * column, half, weight, out[(p - 1) * half * half :])
 
 
 @compiled
 def encode_intra(
-    source, planes, ready, pred, coded, fine, tiny, large, modes, symbols, steps, scale, price, bases, analysis, rates,
-    prices, weight, tried, unit_row, begin, end,
+    source, planes, ready, pred, coded, fine, tiny, large, modes, from_luma, symbols, steps, scale, price, bases,
+    analysis, rates, prices, weight, tried, quad_row, begin, end,
 ):  # fmt: skip
-    """Choose modes, transforms and symbols of the intra blocks of units begin..end-1 of a row of units and reconstruct
+    """Choose modes, transforms and symbols of the intra blocks of quads begin..end-1 of a row of quads and reconstruct
     them.
 
     source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; ready:
@@ -345,15 +369,17 @@ def encode_intra(
     coefficients, of_quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
     best_block, best_quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
     residual = scratch(SAMPLES, np.int32)
-    quarters = zeroed((2, 2), np.uint8)
+    quarters, linked, link = zeroed((2, 2), np.uint8), zeroed((2, 2), np.uint8), 0
+    unit_link = zeroed(1, np.int64)
     unit = scratch((3, 32, 32), np.int32)
     unit_symbols, unit_mode, in_unit = zeroed(384, np.int16), zeroed(1, np.int64), False
     unit_cost = separate = np.float32(0)
     frame_prices, prices = prices, scratch(3, np.float32)
     for k in range(3):
         prices[k] = frame_prices[k]
-    for number in range(4 * begin, 4 * end):
-        r, c = 2 * unit_row + (number >> 1 & 1), 2 * (number >> 2) + (number & 1)
+    for number in range(16 * begin, 16 * end):
+        r = 4 * quad_row + (number >> 2 & 2) + (number >> 1 & 1)
+        c = 4 * (number >> 4) + (number >> 1 & 2) + (number & 1)
         if r >= pred.shape[0] or c >= pred.shape[1]:
             continue
         if r % 2 == 0 and c % 2 == 0:
@@ -368,8 +394,8 @@ def encode_intra(
             in_unit = not (pred[r, c + 1] or pred[r + 1, c] or pred[r + 1, c + 1])
             if in_unit:
                 unit_cost = try_unit(
-                    source, planes, ready, pred, modes, 4 * r, 4 * c, inverse, price, analysis[4], rates[4][1], prices,
-                    weight, best, costs, unit_symbols, unit_mode,
+                    source, planes, ready, pred, modes, 4 * r, 4 * c, step, scale, inverse, price, bases, analysis[4],
+                    rates[4][1], prices, weight, best, costs, unit_symbols, unit_mode, unit_link, unit,
                 )  # fmt: skip
         elif in_unit and separate >= unit_cost:
             continue
@@ -389,6 +415,19 @@ def encode_intra(
                 copy(block, best_block)
         analyse(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, SAMPLES, coefficients)
         coarse_cost = quantise(coefficients, rates[0][1], price, coarse_symbols)
+        # once more with chroma from luma
+        mark(modes, row, column, 4, coarse_mode)
+        quarters[0, 0] = quarters[0, 1] = quarters[1, 0] = quarters[1, 1] = 0
+        synthesise(coarse_symbols, step, scale, False, 0, quarters, squares, bases, residual)
+        predict_luma(y, ready, row, column, 4, coarse_mode)
+        _add_luma(y, row, column, 4, residual)
+        predict_from_luma(y, u, v, ready, row, column, 4)
+        _chroma_differences(source, planes, row, column, 4, weight, best_block[LUMA_SAMPLES:])
+        analyse(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, SAMPLES, coefficients)
+        cost, coarse_link = quantise(coefficients, rates[0][1], price, trial) + price * LINK_BITS, 0
+        if cost < coarse_cost:
+            coarse_cost, coarse_link = cost, 1
+            copy(trial, coarse_symbols)
         coarse_cost += price * (mode_bits(coarse_mode, likely) + BLOCK_BITS)
         # its quarters, each as a whole or as four 4x4 squares
         fine_cost = price * (BLOCK_BITS + 4 * TINY_BITS)
@@ -409,7 +448,24 @@ def encode_intra(
                     whole_cost, whole_mode = cost, mode
                     copy(quarter, best_quarter)
             analyse(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, FINE_SAMPLES, of_quarter)
-            whole_cost = quantise(of_quarter, rates[1][1], price, part_symbols) + price * mode_bits(whole_mode, likely)
+            whole_cost = quantise(of_quarter, rates[1][1], price, part_symbols)
+            for k in range(SAMPLES):
+                one[k] = 0
+            for k in range(FINE_SAMPLES):
+                one[4 * k + q] = part_symbols[k]
+            mark(modes, i, j, 2, whole_mode)
+            quarters[q >> 1, q & 1] = 0
+            synthesise(one, step, scale, False, 1, quarters, squares, bases, residual)
+            predict_luma(y, ready, i, j, 2, whole_mode)
+            _add_luma(y, i, j, 2, residual)
+            predict_from_luma(y, u, v, ready, i, j, 2)
+            _chroma_differences(source, planes, i, j, 2, weight, best_quarter[64:])
+            analyse(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, FINE_SAMPLES, of_quarter)
+            cost, link = quantise(of_quarter, rates[1][1], price, trial_part) + price * LINK_BITS, 0
+            if cost < whole_cost:
+                whole_cost, link = cost, 1
+                copy(trial_part, part_symbols)
+            whole_cost += price * mode_bits(whole_mode, likely)
             parts_cost = np.float32(0)
             quarters[q >> 1, q & 1] = 1
             for part in range(4):
@@ -461,20 +517,32 @@ def encode_intra(
                 _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
                 which = transform_class(False, modes[i, j])
                 analyse(analysis[3][which], chroma, inverse, TINY_CHROMA, coefficients)
-                parts_cost += quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
+                chroma_cost = quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
+                predict_from_luma(y, u, v, ready, i, j, 2)
+                _chroma_differences(source, planes, i, j, 2, weight, chroma)
+                analyse(analysis[3][which], chroma, inverse, TINY_CHROMA, coefficients)
+                cost = quantise(coefficients[:TINY_CHROMA], rates[3][1], price, trial_part[:TINY_CHROMA])
+                cost += price * LINK_BITS
+                parts_link = 0
+                if cost < chroma_cost:
+                    chroma_cost, parts_link = cost, 1
+                    copy(trial_part, chroma_symbols)
+                parts_cost += chroma_cost
                 for k in range(TINY_CHROMA):
                     tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
             if parts_cost < whole_cost:
                 copy(tiny_symbols, part_symbols)
                 fine_cost += parts_cost
+                link = parts_link
             else:
                 quarters[q >> 1, q & 1] = 0
                 mark(modes, i, j, 2, whole_mode)
                 fine_cost += whole_cost
+            linked[q >> 1, q & 1] = link
             for k in range(FINE_SAMPLES):
                 fine_symbols[4 * k + q] = part_symbols[k]
             synthesise(fine_symbols, step, scale, False, 1, quarters, squares, bases, residual)
-            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, 1, residual)
+            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, link, 1, residual)
             if fine_cost > coarse_cost:
                 break
         mark(ready, row, column, 4, 0)
@@ -482,6 +550,7 @@ def encode_intra(
         for q in range(4):
             i, j = q >> 1, q & 1
             tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
+            from_luma[2 * r + i, 2 * c + j] = linked[i, j] if fine[r, c] else coarse_link
         if fine[r, c]:
             copy(fine_symbols, symbols[r, c])
         else:
@@ -500,8 +569,8 @@ def encode_intra(
             i, j, units = row, column, 4
             if fine[r, c]:
                 i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
-            small = tiny[i >> 1, j >> 1]
-            rebuild_square(y, u, v, ready, i, j, units, small, modes, 1, residual)
+            small, link = tiny[i >> 1, j >> 1], from_luma[i >> 1, j >> 1]
+            rebuild_square(y, u, v, ready, i, j, units, small, modes, link, 1, residual)
         separate += min(fine_cost, coarse_cost)
         if in_unit and (separate >= unit_cost or (r % 2 and c % 2)):
             top, left = r & ~1, c & ~1
@@ -521,16 +590,18 @@ def encode_intra(
                 mark(large, top, left, 2, WHOLE)
                 mark(tiny, 2 * top, 2 * left, 4, 0)
                 mark(modes, 4 * top, 4 * left, 8, unit_mode[0])
+                mark(from_luma, 2 * top, 2 * left, 4, unit_link[0])
                 synthesise_large(unit_symbols, step, scale, False, unit_mode[0], bases, unit)
-                rebuild_unit(y, u, v, ready, top, left, modes, any_symbol, unit)
+                rebuild_unit(y, u, v, ready, top, left, modes, unit_link[0], any_symbol, unit)
 
 
 @compiled
 def try_unit(
-    source, planes, ready, pred, modes, row, column, inverse, price, analysis, rates, prices, weight, best,
-    costs, symbols, mode_found,
+    source, planes, ready, pred, modes, row, column, step, scale, inverse, price, bases, analysis, rates, prices,
+    weight, best, costs, symbols, mode_found, link_found, residual,
 ):  # fmt: skip
-    """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps; its symbols (384,) and mode (1,)."""
+    """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps; its symbols (384,), mode (1,) and whether its
+    chroma is predicted from luma (1,)."""
     y, u, v = planes
     likely = scratch(3, np.int32)
     cosines, coefficients = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
@@ -552,23 +623,52 @@ def try_unit(
             copy(cosines, best_cosines)
     which = transform_class(False, mode_found[0])
     analyse(analysis[which], best_cosines, inverse, SAMPLES, coefficients)
-    return quantise(coefficients, rates, price, symbols) + best_lost
+    cost = quantise(coefficients, rates, price, symbols) + best_lost
+    # once more with chroma from luma
+    mode, trial = mode_found[0], scratch(SAMPLES, np.int16)
+    synthesise_large(symbols, step, scale, False, mode, bases, residual)
+    _predict_all(y, u, v, ready, row, column, 8, mode)
+    as_luma = np.float32(0)
+    for part in range(1, 3):
+        as_luma += _cosines_of(source, planes, part, row >> 2, column >> 2, weight, cosines)
+    as_luma -= squares(cosines[LUMA_SAMPLES:])
+    add_square(y, 4 * row, 4 * column, 32, residual[0])
+    predict_from_luma(y, u, v, ready, row, column, 8)
+    linked = np.float32(0)
+    for part in range(1, 3):
+        linked += _cosines_of(source, planes, part, row >> 2, column >> 2, weight, best_cosines)
+    linked -= squares(best_cosines[LUMA_SAMPLES:])
+    analyse(analysis[which], best_cosines, inverse, SAMPLES, coefficients)
+    best_lost += (max(linked, np.float32(0)) - max(as_luma, np.float32(0))) * inverse * inverse + price * LINK_BITS
+    other = quantise(coefficients, rates, price, trial) + best_lost
+    link_found[0] = 0
+    if other < cost:
+        cost, link_found[0] = other, 1
+        copy(trial, symbols)
+    return cost
 
 
 @compiled
 def unit_cosines(source, planes, r, c, weight, out):
     """Weighted lowest cosines (384,) of what planes leave of a unit; returns the squared error of all of it."""
-    samples, total = scratch(1024, np.float32), np.float32(0)
+    total = np.float32(0)
     for part in range(3):
-        size, factor = (32, np.float32(1)) if part == 0 else (16, weight)
-        top, left = (16 * r, 16 * c) if part == 0 else (8 * r, 8 * c)
-        _difference(source[part], planes[part], top, left, size, factor, samples)
-        total += squares(samples[: size * size])
-        if part == 0:
-            large_cosines(samples, 0, 32, out, 0)
-        else:
-            large_chroma_cosines(samples, 0, 16, out, 192 + 64 * part)
+        total += _cosines_of(source, planes, part, r, c, weight, out)
     return total
+
+
+@compiled
+def _cosines_of(source, planes, part, r, c, weight, out):
+    """The same of one plane."""
+    samples = scratch(1024, np.float32)
+    size, factor = (32, np.float32(1)) if part == 0 else (16, weight)
+    top, left = (16 * r, 16 * c) if part == 0 else (8 * r, 8 * c)
+    _difference(source[part], planes[part], top, left, size, factor, samples)
+    if part == 0:
+        large_cosines(samples, 0, 32, out, 0)
+    else:
+        large_chroma_cosines(samples, 0, 16, out, 192 + 64 * part)
+    return squares(samples[: size * size])
 
 
 @compiled
@@ -580,8 +680,8 @@ def all_unit_cosines(source, planes, units, weight, cosines):
 
 @compiled
 def collect_residuals(
-    source, planes, ready, pred, coded, fine, tiny, large, modes, symbols, steps, scale, bases, weight, residuals,
-    classes,
+    source, planes, ready, pred, coded, fine, tiny, large, modes, from_luma, symbols, steps, scale, bases, weight,
+    residuals, classes,
 ):  # fmt: skip
     """What the transforms of all intra blocks were given, for training; returns how many there are.
 
@@ -597,12 +697,17 @@ def collect_residuals(
             continue
         if large[r, c] == WHOLE:
             if r % 2 == 0 and c % 2 == 0:
-                _predict_all(y, u, v, ready, 4 * r, 4 * c, 8, modes[4 * r, 4 * c])
-                unit_cosines(source, planes, r, c, weight, samples)
-                which = transform_class(False, modes[4 * r, 4 * c])
-                saved = _keep(residuals, classes, saved, samples, 4 * CLASSES + which)
-                synthesise_large(symbols[r, c], steps[r, c], scale, False, modes[4 * r, 4 * c], bases, unit)
-                add_unit(y, u, v, r, c, unit)
+                mode = modes[4 * r, 4 * c]
+                predict_luma(y, ready, 4 * r, 4 * c, 8, mode)
+                _cosines_of(source, planes, 0, r, c, weight, samples)
+                synthesise_large(symbols[r, c], steps[r, c], scale, False, mode, bases, unit)
+                add_square(y, 16 * r, 16 * c, 32, unit[0])
+                _predict_chroma_of(y, u, v, ready, 4 * r, 4 * c, 8, mode, from_luma[2 * r, 2 * c])
+                for part in range(1, 3):
+                    _cosines_of(source, planes, part, r, c, weight, samples)
+                saved = _keep(residuals, classes, saved, samples, 4 * CLASSES + transform_class(False, mode))
+                add_square(u, 8 * r, 8 * c, 16, unit[1])
+                add_square(v, 8 * r, 8 * c, 16, unit[2])
                 mark(ready, 4 * r, 4 * c, 8, 1)
             continue
         quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
@@ -622,18 +727,18 @@ def collect_residuals(
                     _add_luma(y, a, b, 1, residual)
                     ready[a, b] = 1
             mark(ready, i, j, units, 0)
-            predict_chroma(u, ready, i, j, units, modes[i, j])
-            predict_chroma(v, ready, i, j, units, modes[i, j])
+            if not small:
+                _difference(source[0], y, 4 * i, 4 * j, 4 * units, np.float32(1), samples)
+                _add_luma(y, i, j, units, residual)
+            _predict_chroma_of(y, u, v, ready, i, j, units, modes[i, j], from_luma[i >> 1, j >> 1])
             which = transform_class(False, modes[i, j])
             if small:
-                _difference(source[1], u, 2 * i, 2 * j, 4, weight, samples)
-                _difference(source[2], v, 2 * i, 2 * j, 4, weight, samples[16:])
+                _chroma_differences(source, planes, i, j, units, weight, samples)
                 saved = _keep(residuals, classes, saved, samples[:TINY_CHROMA], 3 * CLASSES + which)
             else:
-                _all_differences(source, planes, i, j, units, weight, samples)
+                _chroma_differences(source, planes, i, j, units, weight, samples[16 * units * units :])
                 n = SAMPLES if units == 4 else FINE_SAMPLES
                 saved = _keep(residuals, classes, saved, samples[:n], (0 if units == 4 else CLASSES) + which)
-                _add_luma(y, i, j, units, residual)
             _add_chroma(u, i, j, units, residual, 256)
             _add_chroma(v, i, j, units, residual, 320)
             mark(ready, i, j, units, 1)

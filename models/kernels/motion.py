@@ -22,6 +22,7 @@ from nvcodec.models.kernels.decisions import (
     MERGED,
     PART_INDEX,
     PART_MERGED,
+    QUAD_INDEX,
     SHAPE,
     SIGN,
     decide,
@@ -30,7 +31,12 @@ from nvcodec.models.kernels.decisions import (
 )
 
 MAX_VECTOR = 4095  # quarter pixels
-MERGE = 5  # candidates of a merged block
+MERGE = 9  # candidates of a merged block
+# where they come from, as far as there are: on the left and above at their beginning (0, 1) and end (11, 12), on the
+# right above and left above (2, 3), the middle and the lower right of the same place in the newest reference (4, 5), the
+# mean of the first and second, first and third, second and third so far (6 to 8), no motion from one reference and from
+# two (9, 10)
+ORDER = np.array([0, 1, 2, 3, 4, 5, 11, 12, 6, 7, 8, 9, 10], np.int64)
 
 # parts of a block with motion of their own: how many by shape; row, column, height and width of each, in 8x8 blocks
 ONE_PART, TWO_ROWS, TWO_COLUMNS, FOUR_PARTS = range(4)
@@ -52,6 +58,17 @@ def _stretched(component, scale):
 
 
 @compiled
+def _mean(which, found, one, other, n):
+    """Of two candidates' vector component n, or that of the one that has it."""
+    reference = 1 + (n >> 1)
+    if not which[one] & reference:
+        return found[other, n]
+    if not which[other] & reference:
+        return found[one, n]
+    return (found[one, n] + found[other, n]) >> 1
+
+
+@compiled
 def _right_is_known(vr, vc, width, columns):
     """Whether what lies above and to the right of ``width`` 8x8 blocks from (vr, vc) on is coded before them."""
     right = vc + width
@@ -59,7 +76,9 @@ def _right_is_known(vr, vc, width, columns):
         return False
     if vr % 2 == 1 and right >> 1 > vc >> 1:  # the block on the right
         return False
-    return not (vr % 4 == 2 and right >> 2 > vc >> 2)  # the unit on the right
+    if vr % 4 == 2 and right >> 2 > vc >> 2:  # the unit on the right
+        return False
+    return not (vr % 8 == 4 and right >> 3 > vc >> 3)  # the quad on the right
 
 
 @compiled
@@ -72,14 +91,14 @@ def merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vec
     """
     count = 0
     rows, columns = kinds.shape
-    for n in range(8):
+    for n in ORDER:
         kind = 0
         x0 = y0 = x1 = y1 = 0
-        if n < 4:
+        if n < 4 or n > 10:
             if n == 2 and not _right_is_known(vr, vc, width, columns):
                 continue
-            nr = vr if n == 0 else vr - 1
-            nc = vc if n == 1 else vc + width if n == 2 else vc - 1
+            nr = vr + height - 1 if n == 11 else vr if n == 0 else vr - 1
+            nc = vc + width - 1 if n == 12 else vc + width if n == 2 else vc if n == 1 else vc - 1
             if nr < 0 or nc < 0 or kinds[nr, nc] == INTRA:
                 continue
             kind = kinds[nr, nc]
@@ -98,8 +117,15 @@ def merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vec
                 continue
             x0, y0 = _stretched(last_vectors[0, nr, nc, 0], scale[0]), _stretched(last_vectors[0, nr, nc, 1], scale[0])
             x1, y1 = _stretched(last_vectors[1, nr, nc, 0], scale[1]), _stretched(last_vectors[1, nr, nc, 1], scale[1])
+        elif n < 9:
+            one, other = (1, 2) if n == 8 else (0, n - 5)
+            if count <= other:
+                continue
+            kind = which[one] | which[other]
+            x0, y0 = _mean(which, found, one, other, 0), _mean(which, found, one, other, 1)
+            x1, y1 = _mean(which, found, one, other, 2), _mean(which, found, one, other, 3)
         else:
-            kind = FIRST if n == 6 else BOTH
+            kind = FIRST if n == 9 else BOTH
         if not kind & 1:
             x0 = y0 = 0
         if not kind & 2:
@@ -252,6 +278,23 @@ def _code_shape(coder, buffer, learned, shapes, r, c):
 
 
 @compiled
+def code_quad(
+    coder, buffer, learned, references, pred, merged, shapes, kinds, parts, vectors, r, c, last_kinds, last_vectors,
+    scale, which, found,
+):  # fmt: skip
+    """Write or read which candidate the 4 x 4 blocks of a quad take their motion from."""
+    near = (c > 0 and merged[r, c - 1] > 0) or (r > 0 and merged[r - 1, c] > 0)
+    count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 8, 8, last_kinds, last_vectors, scale, which, found)
+    first = QUAD_INDEX + (8 if near else 0)
+    k = _code_index(coder, buffer, learned, first, count, np.int64(merged[r, c]) - 1, which, found)
+    _merge(references, kinds, vectors, 2 * r, 2 * c, 8, 8, which[k], found[k])
+    fill(merged, r, c, 4, 4, 1 + k)
+    fill(shapes, r, c, 4, 4, ONE_PART)
+    fill(parts, 2 * r, 2 * c, 8, 8, 0)
+    fill(pred, r, c, 4, 4, kinds[2 * r, 2 * c])
+
+
+@compiled
 def code_motion(
     coder, buffer, learned, references, pred, merged, coded, shapes, kinds, parts, vectors, r, c, size, before,
     last_kinds, last_vectors, scale, which, found,
@@ -267,7 +310,7 @@ def code_motion(
         count = merge_candidates(
             kinds, vectors, 2 * r, 2 * c, 2 * size, 2 * size, last_kinds, last_vectors, scale, which, found
         )
-        first = MERGE_INDEX + 8 * large + (4 if n_merged else 0)
+        first = MERGE_INDEX + 16 * large + (8 if n_merged else 0)
         k = _code_index(coder, buffer, learned, first, count, np.int64(merged[r, c]) - 1, which, found)
         fill(merged, r, c, size, size, 1 + k)
         fill(shapes, r, c, size, size, ONE_PART)

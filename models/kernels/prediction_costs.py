@@ -19,14 +19,20 @@ UNKNOWN = np.float32(-1)
 
 
 class Memory(NamedTuple):
-    """Of the four blocks of a unit: keys (4, MOTIONS) int64, costs of quarters (4, MOTIONS, 4) float32, the two of
-    `exact_cost` (4, MOTIONS, 2) float32, how many there were (4,) int64. midway: as in `compensate`."""
+    """Of the blocks of a quad: keys (16, MOTIONS) int64, costs of quarters (16, MOTIONS, 4) float32, the two of
+    `exact_cost` (16, MOTIONS, 2) float32, how many there were (16,) int64. midway: as in `compensate`."""
 
     keys: np.ndarray
     costs: np.ndarray
     exact: np.ndarray
     counts: np.ndarray
     midway: bool
+
+
+@compiled
+def number_in_quad(r, c):
+    """Of block (r, c)."""
+    return 4 * (r & 3) + (c & 3)
 
 
 @compiled
@@ -78,7 +84,7 @@ def mix(current, top, left, size, a, b, kind, difference):
 def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, a, b, prices):
     """Hadamard cost of a 16x16 block whose predictions a and b are interpolated already."""
     difference = scratch((16, 16), np.int32)
-    block = 2 * (r & 1) + (c & 1)
+    block = number_in_quad(r, c)
     costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     mix(current, 16 * r, 16 * c, 16, a, b, kind, difference)
     total = np.float32(0)
@@ -104,7 +110,7 @@ def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1, a
 def block_cost(memory, current, first, second, r, c, kind, x0, y0, x1, y1, prices):
     """Hadamard cost of a 16x16 block with one motion."""
     a, b = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
-    block = 2 * (r & 1) + (c & 1)
+    block = number_in_quad(r, c)
     costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     if min(min(costs[0], costs[1]), min(costs[2], costs[3])) >= 0:
         return costs[0] + costs[1] + costs[2] + costs[3]
@@ -115,7 +121,7 @@ def block_cost(memory, current, first, second, r, c, kind, x0, y0, x1, y1, price
 @compiled
 def quarter_cost(memory, current, first, second, vr, vc, kind, x0, y0, x1, y1, prices):
     """Hadamard cost of an 8x8 block."""
-    block, q = (vr & 2) + (vc >> 1 & 1), 2 * (vr & 1) + (vc & 1)
+    block, q = number_in_quad(vr >> 1, vc >> 1), 2 * (vr & 1) + (vc & 1)
     costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     if costs[q] < 0:
         a, b, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)

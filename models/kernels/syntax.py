@@ -32,21 +32,25 @@ from nvcodec.models.kernels.decisions import (
     FILTERED,
     FINE,
     FINER,
+    FROM_LUMA,
     IS_FINER,
     IS_LARGE,
     IS_NETWORK,
+    IS_QUAD,
+    IS_QUAD_CODED,
     IS_TINY,
     IS_WHOLE,
     MODE_INDEX,
     MODE_KNOWN,
     MODE_REST,
     NETWORK,
+    QUAD_CODED,
     decide,
     decide_by,
     decide_magnitude,
 )
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL
-from nvcodec.models.kernels.motion import MERGE, ONE_PART, code_motion, fill, set_intra
+from nvcodec.models.kernels.motion import MERGE, ONE_PART, code_motion, code_quad, fill, set_intra
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 
 MAX_FINER = 16  # levels
@@ -58,21 +62,44 @@ ALONE, SHARED, WHOLE = range(3)
 
 @compiled
 def block_at(number, rows, columns):
-    """Row and column of the block that is coded after ``number`` others: units of 2 x 2 in raster order, row by row
-    within each."""
-    row = 2 * (number // (2 * columns))
-    height = min(2, rows - row)
+    """Row and column of the block that is coded after ``number`` others: quads of 4 x 4 in raster order, row by row the
+    units of 2 x 2 within each, row by row the blocks within those."""
+    row = 4 * (number // (4 * columns))
+    height = min(4, rows - row)
     number -= row * columns
-    column = 2 * (number // (2 * height))
+    column = 4 * (number // (4 * height))
     number -= column * height
-    width = min(2, columns - column)
-    return row + number // width, column + number % width
+    width = min(4, columns - column)
+    if number >= 2 * width:
+        row, height = row + 2, height - 2
+        number -= 2 * width
+    height = min(height, 2)
+    unit = number // (2 * height)
+    number -= 2 * unit * height
+    width = min(width - 2 * unit, 2)
+    return row + number // width, column + 2 * unit + number % width
 
 
 @compiled
 def begins_unit(r, c, rows, columns):
     """Whether a block is the first of a whole unit of 2 x 2 blocks."""
     return r % 2 == 0 and c % 2 == 0 and r + 1 < rows and c + 1 < columns
+
+
+@compiled
+def begins_quad(r, c, rows, columns):
+    """Whether a block is the first of a whole quad of 4 x 4 blocks."""
+    return r % 4 == 0 and c % 4 == 0 and r + 3 < rows and c + 3 < columns
+
+
+@compiled
+def corner_of(r, c, rows, columns):
+    """Column of the block above and to the right of a block, or of the unit it is in, or -1 where it is not known yet
+    when that is coded."""
+    right = c + 1 if r % 2 else c + 2 - c % 2
+    if r == 0 or right >= columns or (r % 2 and c % 2) or (r % 4 == 2 and right >> 2 > c >> 2):
+        return -1
+    return right
 
 
 @compiled
@@ -141,6 +168,21 @@ def _code_mode(coder, buffer, learned, modes, pred, mr, mc, units):
             if mode >= likely[k]:
                 mode += 1
     fill(modes, mr, mc, units, units, mode)
+
+
+@compiled
+def _code_from_luma(coder, buffer, learned, pred, from_luma, mode, r, c, size):
+    """Write or read whether the chroma of an intra square, quarter (r, c) or larger, is predicted from luma; mode: of
+    its luma; size: 0 a quarter, 1 one of tiny transforms, 2 a block, 3 a unit."""
+    left = 0 if c == 0 or pred[r >> 1, (c - 1) >> 1] != INTRA else 1 + np.int64(from_luma[r, c - 1])
+    above = 0 if r == 0 or pred[(r - 1) >> 1, c >> 1] != INTRA else 1 + np.int64(from_luma[r - 1, c])
+    n = (1 if left == 2 else 0) + (1 if above == 2 else 0)
+    value = decide_by(
+        coder, buffer, learned, FROM_LUMA + 3 * size + n, 3 * left + above, _mode_class(mode),
+        np.int64(from_luma[r, c]),
+    )  # fmt: skip
+    side = 2 if size == 2 else 4 if size == 3 else 1
+    fill(from_luma, r, c, side, side, value)
 
 
 @compiled
@@ -237,8 +279,8 @@ def _code_energy(coder, buffer, learned, coded, energy, last_coded, last_energy,
 
 @compiled
 def _code_block(
-    coder, buffer, learned, pred, merged, coded, fine, tiny, energy, modes, last_coded, last_energy, r, c, group, split,
-    before,
+    coder, buffer, learned, pred, merged, coded, fine, tiny, energy, modes, from_luma, last_coded, last_energy, r, c,
+    group, split, before,
 ):  # fmt: skip
     """Write or read how a block of its own is transformed. group: of contexts of "coded"."""
     left, above = c > 0, r > 0
@@ -255,6 +297,7 @@ def _code_block(
         fill(tiny, 2 * r, 2 * c, 2, 2, 0)
         if intra:
             _code_mode(coder, buffer, learned, modes, pred, 4 * r, 4 * c, 4)
+            _code_from_luma(coder, buffer, learned, pred, from_luma, np.int64(modes[4 * r, 4 * c]), 2 * r, 2 * c, 2)
     for k in range(4 if fine[r, c] else 0):
         i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
         n = (1 if j > 0 and tiny[i, j - 1] else 0) + (1 if i > 0 and tiny[i - 1, j] else 0)
@@ -264,6 +307,10 @@ def _code_block(
                 _code_mode(coder, buffer, learned, modes, pred, 2 * i + (part >> 1), 2 * j + (part & 1), 1)
         elif intra:
             _code_mode(coder, buffer, learned, modes, pred, 2 * i, 2 * j, 2)
+        if intra:
+            _code_from_luma(
+                coder, buffer, learned, pred, from_luma, np.int64(modes[2 * i, 2 * j]), i, j, np.int64(tiny[i, j])
+            )
     if coded[r, c]:
         _code_energy(
             coder, buffer, learned, coded, energy, last_coded, last_energy, intra, np.int64(fine[r, c]), r, c, 1
@@ -283,32 +330,68 @@ def _state(pred, merged, coded, r, c):
 
 
 @compiled
+def _code_is_quad(coder, buffer, learned, quad, coded, last_coded, last_large, r, c):
+    """Write or read whether the 4 x 4 blocks from (r, c) on have one motion, and if so whether any of them is coded,
+    which is returned; last_*: of the frame coded last."""
+    left, above = c > 0 and quad[r, c - 1], r > 0 and quad[r - 1, c]
+    n_large = n_coded = some = beside = 0
+    for i in range(r, r + 4):
+        for j in range(c, c + 4):
+            n_large += 1 if last_large[i, j] else 0
+            n_coded += 1 if last_coded[i, j] else 0
+            some |= 1 if coded[i, j] else 0
+    n, past = (1 if left else 0) + (1 if above else 0), 5 * min((n_coded + 3) >> 2, 4) + (n_large >> 2)
+    value = decide_by(coder, buffer, learned, IS_QUAD + n, learned[2][AROUND], past, np.int64(quad[r, c]))
+    fill(quad, r, c, 4, 4, value)
+    if not value:
+        return 1
+    for k in range(4):
+        beside += 1 if c > 0 and coded[r + k, c - 1] else 0
+        beside += 1 if r > 0 and coded[r - 1, c + k] else 0
+    n = 0 if beside == 0 else 1 if beside < 3 else 2
+    return decide_by(coder, buffer, learned, IS_QUAD_CODED + n, learned[2][AROUND], past, some)
+
+
+@compiled
 def code_blocks(
-    coder, buffer, learned, inter, references, pred, merged, coded, fine, tiny, energy, large, modes, shapes, kinds,
-    parts, vectors, last_kinds, last_merged, last_coded, last_energy, last_large, last_vectors, scale,
+    coder, buffer, learned, inter, references, pred, merged, coded, fine, tiny, energy, large, quad, modes, from_luma,
+    shapes, kinds, parts, vectors, last_kinds, last_merged, last_coded, last_energy, last_large, last_vectors, scale,
 ):  # fmt: skip
     """Write or read the decisions of all blocks of a frame.
 
     inter: whether the frame may be predicted from others; references: 1 or 2 of them; pred, merged, coded, fine,
-    energy, large, shapes: (R, C) uint8; tiny, kinds, parts: (2R, 2C) uint8; modes: (4R, 4C) uint8; vectors:
-    (2, 2R, 2C, 2) int32. When reading, all are filled in (they may start with anything); ``merged``, and ``parts`` of
-    blocks of several parts, are 0 or 1 + candidate. last_*: kinds and vectors of the newest reference, the rest of the
-    frame coded last.
+    energy, large, quad, shapes: (R, C) uint8; tiny, from_luma, kinds, parts: (2R, 2C) uint8; modes: (4R, 4C) uint8;
+    vectors: (2, 2R, 2C, 2) int32. When reading, all are filled in (they may start with anything); ``merged``, and
+    ``parts`` of blocks of several parts, are 0 or 1 + candidate. last_*: kinds and vectors of the newest reference, the
+    rest of the frame coded last.
     """
     rows, columns = pred.shape
     which, found = zeroed(MERGE, np.int32), zeroed((MERGE, 4), np.int32)
+    quad_coded = 1
     for number in range(pred.size):
         r, c = block_at(number, rows, columns)
         size = 1
         # how this block was coded in the frame coded last
         before = (1 if last_merged[r, c] else 0) + (2 if last_coded[r, c] else 0)
         learned[2][AROUND] = 6 * _state(pred, merged, coded, r, c - 1) + _state(pred, merged, coded, r - 1, c)
-        right = c + 1 if r % 2 else c + 2 - c % 2  # of the row above
-        corner = 0
-        if r > 0 and right < columns and not (r % 2 and c % 2):
+        right, corner = corner_of(r, c, rows, columns), 0
+        if right >= 0:
             corner = (1 if merged[r - 1, right] else 0) + (2 if coded[r - 1, right] else 0)
         learned[2][BEFORE] = 12 * before + 4 * np.int64(last_large[r, c]) + corner
-        if begins_unit(r, c, rows, columns):
+        if inter and begins_quad(r, c, rows, columns):
+            quad_coded = _code_is_quad(coder, buffer, learned, quad, coded, last_coded, last_large, r, c)
+            if quad[r, c]:
+                code_quad(
+                    coder, buffer, learned, references, pred, merged, shapes, kinds, parts, vectors, r, c, last_kinds,
+                    last_vectors, scale, which, found,
+                )  # fmt: skip
+        elif not inter or not begins_quad(r & ~3, c & ~3, rows, columns):
+            quad[r, c] = 0
+        if quad[r, c]:
+            if r % 2 or c % 2:
+                continue
+            size = 2
+        elif begins_unit(r, c, rows, columns):
             n = (1 if c > 0 and large[r, c - 1] else 0) + (1 if r > 0 and large[r - 1, c] else 0)
             if decide(coder, buffer, learned, IS_LARGE + n, 1 if large[r, c] else 0):
                 size = 2
@@ -318,12 +401,12 @@ def code_blocks(
             large[r, c] = ALONE
         elif large[r & ~1, c & ~1]:
             continue
-        if inter:
+        if inter and not quad[r, c]:
             code_motion(
                 coder, buffer, learned, references, pred, merged, coded, shapes, kinds, parts, vectors, r, c, size,
                 before, last_kinds, last_vectors, scale, which, found,
             )  # fmt: skip
-        else:
+        elif not inter:
             fill(merged, r, c, size, size, 0)
             set_intra(pred, shapes, kinds, vectors, r, c, size)
         if shapes[r, c] == ONE_PART:
@@ -331,48 +414,63 @@ def code_blocks(
         split = shapes[r, c] != ONE_PART
         if pred[r, c] != INTRA:
             fill(modes, 4 * r, 4 * c, 4 * size, 4 * size, MEAN)
+            fill(from_luma, 2 * r, 2 * c, 2 * size, 2 * size, 0)
         group = 2 if pred[r, c] == INTRA else 0 if merged[r, c] else 1
-        if size == 1:
+        if quad[r, c] and not quad_coded:
+            fill(large, r, c, 2, 2, SHARED)
+            _fill_uncoded(coded, fine, tiny, energy, r, c)
+        elif size == 1:
             _code_block(
-                coder, buffer, learned, pred, merged, coded, fine, tiny, energy, modes, last_coded, last_energy, r, c,
-                group, split, before,
+                coder, buffer, learned, pred, merged, coded, fine, tiny, energy, modes, from_luma, last_coded,
+                last_energy, r, c, group, split, before,
             )  # fmt: skip
         elif _code_unit(
-            coder, buffer, learned, pred, coded, fine, tiny, energy, large, modes, last_coded, last_energy, r, c, group,
-            before,
+            coder, buffer, learned, pred, merged, coded, fine, tiny, energy, large, modes, from_luma, last_coded,
+            last_energy, r, c, QUAD_CODED if quad[r, c] else CODED + 12 * (3 + group), before,
         ):  # fmt: skip
             for k in range(4):
                 i, j = r + (k >> 1), c + (k & 1)
                 before = (1 if last_merged[i, j] else 0) + (2 if last_coded[i, j] else 0)
                 _code_block(
-                    coder, buffer, learned, pred, merged, coded, fine, tiny, energy, modes, last_coded, last_energy, i,
-                    j, 6, False, before,
+                    coder, buffer, learned, pred, merged, coded, fine, tiny, energy, modes, from_luma, last_coded,
+                    last_energy, i, j, 6, False, before,
                 )  # fmt: skip
 
 
 @compiled
 def _code_unit(
-    coder, buffer, learned, pred, coded, fine, tiny, energy, large, modes, last_coded, last_energy, r, c, group, before
+    coder, buffer, learned, pred, merged, coded, fine, tiny, energy, large, modes, from_luma, last_coded, last_energy,
+    r, c, first, before,
 ):  # fmt: skip
-    """Write or read how a large unit is transformed; returns whether its blocks say it each on its own."""
+    """Write or read how a large unit is transformed; returns whether its blocks say it each on its own. first: context
+    of "coded"."""
     intra = pred[r, c] == INTRA
     any_coded = coded[r, c] or coded[r, c + 1] or coded[r + 1, c] or coded[r + 1, c + 1]
     n = (np.int64(coded[r, c - 1]) if c > 0 else 0) + (np.int64(coded[r - 1, c]) if r > 0 else 0)
-    context = CODED + 4 * (3 * (3 + group) + n) + before
-    any_coded = decide(coder, buffer, learned, context, 1 if any_coded else 0)
+    any_coded = decide(coder, buffer, learned, first + 4 * n + before, 1 if any_coded else 0)
     whole = 1 if intra else 0
     if any_coded and not intra:
-        whole = decide(coder, buffer, learned, IS_WHOLE + group, 1 if large[r, c] == WHOLE else 0)
+        whole = decide(coder, buffer, learned, IS_WHOLE + (0 if merged[r, c] else 1), 1 if large[r, c] == WHOLE else 0)
     fill(large, r, c, 2, 2, WHOLE if whole else SHARED)
     if intra:
         _code_mode(coder, buffer, learned, modes, pred, 4 * r, 4 * c, 8)
+        _code_from_luma(coder, buffer, learned, pred, from_luma, np.int64(modes[4 * r, 4 * c]), 2 * r, 2 * c, 3)
     if any_coded and not whole:
         return True
-    fill(coded, r, c, 2, 2, any_coded)
-    fill(fine, r, c, 2, 2, 0)
-    fill(tiny, 2 * r, 2 * c, 4, 4, 0)
     if any_coded:
+        fill(coded, r, c, 2, 2, 1)
+        fill(fine, r, c, 2, 2, 0)
+        fill(tiny, 2 * r, 2 * c, 4, 4, 0)
         _code_energy(coder, buffer, learned, coded, energy, last_coded, last_energy, intra, 2, r, c, 2)
     else:
-        fill(energy, r, c, 2, 2, 0)
+        _fill_uncoded(coded, fine, tiny, energy, r, c)
     return False
+
+
+@compiled
+def _fill_uncoded(coded, fine, tiny, energy, r, c):
+    """Note that a unit has no latents."""
+    fill(coded, r, c, 2, 2, 0)
+    fill(fine, r, c, 2, 2, 0)
+    fill(tiny, 2 * r, 2 * c, 4, 4, 0)
+    fill(energy, r, c, 2, 2, 0)
