@@ -32,11 +32,11 @@ from nvcodec.models.kernels.decisions import (
 
 MAX_VECTOR = 4095  # quarter pixels
 MERGE = 9  # candidates of a merged block
-# where they come from, as far as there are: on the left and above at their beginning (0, 1) and end (11, 12), on the
-# right above and left above (2, 3), the middle and the lower right of the same place in the newest reference (4, 5), the
-# mean of the first and second, first and third, second and third so far (6 to 8), no motion from one reference and from
-# two (9, 10)
-ORDER = np.array([0, 1, 2, 3, 4, 5, 11, 12, 6, 7, 8, 9, 10], np.int64)
+# where they come from, as far as there are: on the left and above at their beginnings, above on the right and on the
+# left (0 to 3), the middle and the lower right of the same place in the newest reference, on the left and above at
+# their ends (6, 7), the mean of the first and second, first and third, second and third so far (8 to 10), no motion from
+# one reference and from two
+SOURCES = 13
 
 # parts of a block with motion of their own: how many by shape; row, column, height and width of each, in 8x8 blocks
 ONE_PART, TWO_ROWS, TWO_COLUMNS, FOUR_PARTS = range(4)
@@ -91,14 +91,14 @@ def merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vec
     """
     count = 0
     rows, columns = kinds.shape
-    for n in ORDER:
+    for n in range(SOURCES):
         kind = 0
         x0 = y0 = x1 = y1 = 0
-        if n < 4 or n > 10:
+        if n < 4 or n == 6 or n == 7:
             if n == 2 and not _right_is_known(vr, vc, width, columns):
                 continue
-            nr = vr + height - 1 if n == 11 else vr if n == 0 else vr - 1
-            nc = vc + width - 1 if n == 12 else vc + width if n == 2 else vc if n == 1 else vc - 1
+            nr = vr + height - 1 if n == 6 else vr if n == 0 else vr - 1
+            nc = vc + width - 1 if n == 7 else vc + width if n == 2 else vc if n == 1 else vc - 1
             if nr < 0 or nc < 0 or kinds[nr, nc] == INTRA:
                 continue
             kind = kinds[nr, nc]
@@ -117,15 +117,15 @@ def merge_candidates(kinds, vectors, vr, vc, height, width, last_kinds, last_vec
                 continue
             x0, y0 = _stretched(last_vectors[0, nr, nc, 0], scale[0]), _stretched(last_vectors[0, nr, nc, 1], scale[0])
             x1, y1 = _stretched(last_vectors[1, nr, nc, 0], scale[1]), _stretched(last_vectors[1, nr, nc, 1], scale[1])
-        elif n < 9:
-            one, other = (1, 2) if n == 8 else (0, n - 5)
+        elif n < 11:
+            one, other = (1, 2) if n == 10 else (0, n - 7)
             if count <= other:
                 continue
             kind = which[one] | which[other]
             x0, y0 = _mean(which, found, one, other, 0), _mean(which, found, one, other, 1)
             x1, y1 = _mean(which, found, one, other, 2), _mean(which, found, one, other, 3)
         else:
-            kind = FIRST if n == 9 else BOTH
+            kind = FIRST if n == 11 else BOTH
         if not kind & 1:
             x0 = y0 = 0
         if not kind & 2:
