@@ -34,8 +34,8 @@ MAX_VECTOR = 4095  # quarter pixels
 MERGE = 9  # candidates of a merged block
 # where they come from, as far as there are: on the left and above at their beginnings, above on the right and on the
 # left (0 to 3), the middle and the lower right of the same place in the newest reference, on the left and above at
-# their ends (6, 7), the mean of the first and second, first and third, second and third so far (8 to 10), no motion from
-# one reference and from two
+# their ends (6, 7), the mean of the first and second, first and third, second and third so far (8 to 10), no motion
+# from one reference and from two
 SOURCES = 13
 
 # parts of a block with motion of their own: how many by shape; row, column, height and width of each, in 8x8 blocks

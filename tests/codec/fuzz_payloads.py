@@ -3,7 +3,7 @@
 
     python fuzz_payloads.py SEED STREAM...
 
-The streams are sound, 64x48, and the payloads are made from theirs. Only decoding is compiled here, so that a process
+The streams are sound, 64x64, and the payloads are made from theirs. Only decoding is compiled here, so that a process
 that looks at bounds (NUMBA_BOUNDSCHECK) is ready soon.
 """
 
@@ -40,7 +40,7 @@ from nvcodec.models.kernels.residual import SAMPLES
 from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.stream import StreamReader
 
-WIDTH, HEIGHT = 64, 48
+WIDTH, HEIGHT = 64, 64  # a whole quad of blocks
 ROWS, COLUMNS = HEIGHT // 16, WIDTH // 16
 SHAPES = [(HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2)]
 INTRA = 0xFF

@@ -144,9 +144,9 @@ def test_streams_of_another_model_or_syntax(tmp_path: Path, change: dict[str, by
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Sound streams of both profiles, 64x48, with short groups and long ones."""
+    """Sound streams of both profiles, 64x64, with short groups and long ones."""
     folder = tmp_path_factory.mktemp("fuzzed")
-    quick, still = clips.pattern(64, 48, 20), clips.pattern(64, 48, 1) * 50
+    quick, still = clips.pattern(64, 64, 20), clips.pattern(64, 64, 1) * 50
     for name, frames, profile in (("ra", quick, "ra"), ("long", still, "ra"), ("ld", quick[:4], "ld")):
         (folder / f"{name}.nvc").write_bytes(clips.encode(frames, 40, profile=profile))
     return sorted(folder.iterdir())

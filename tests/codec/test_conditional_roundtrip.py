@@ -61,7 +61,17 @@ def decoded(units: list[CodedUnit], width: int, height: int, size: str = DEFAULT
 @both_profiles
 @pytest.mark.parametrize(
     ("width", "height", "quality"),
-    [(1, 1, 63), (1, 40, 20), (17, 33, 0), (17, 33, 45), (31, 16, 32), (64, 48, 0), (64, 48, 24), (65, 49, 63)],
+    [
+        (1, 1, 63),
+        (1, 40, 20),
+        (17, 33, 0),
+        (17, 33, 45),
+        (31, 16, 32),
+        (64, 48, 0),
+        (64, 48, 24),
+        (65, 49, 63),
+        (145, 81, 30),
+    ],
 )
 def test_every_frame_is_what_the_encoder_saw(width: int, height: int, quality: int, profile: str) -> None:
     units = units_of(clips.pattern(width, height, 5), profile, quality=quality)
@@ -336,7 +346,7 @@ def test_what_decoders_of_each_size_do() -> None:
         Tools(flow=True, filters=True, network=ALL_DEPTHS),
     ]
     assert tools_of(DEFAULT_SIZE) == Tools()
-    for options, config in (({}, "0a02"), *(({"model": size}, f"0a0{n}") for n, size in enumerate(SIZES))):
+    for options, config in (({}, "0b02"), *(({"model": size}, f"0b0{n}") for n, size in enumerate(SIZES))):
         settings = EncodeSettings(threads=1, options=options)
         assert CODEC.encoder(pattern_format(16, 16), settings).config.hex() == config
         assert CODEC.model_identity(settings) == CODEC.model_identity(EncodeSettings())
@@ -418,7 +428,7 @@ def test_streams_whose_header_says_another_size(profile: str) -> None:
             assert as_they_were == (profile == "ld" or tools_of(coded).flow == tools_of(said).flow)
         for config in (bytes([SYNTAX_VERSION, len(SIZES)]), bytes([SYNTAX_VERSION, 255])):
             changed = clips.with_header(StreamReader(io.BytesIO(stream)), config=config)
-            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 0a with a size"):
+            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 0b with a size"):
                 nvcodec.Decoder().decode(changed)
 
 

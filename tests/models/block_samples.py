@@ -19,7 +19,8 @@ from nvcodec.models.kernels.syntax import SHARED, WHOLE, code_blocks
 
 MODES, ENERGIES = 35, 10
 FIELDS = (
-    "pred", "merged", "coded", "fine", "tiny", "energy", "large", "modes", "shapes", "kinds", "parts", "vectors",
+    "pred", "merged", "coded", "fine", "tiny", "energy", "large", "quad", "modes", "from_luma", "shapes", "kinds",
+    "parts", "vectors",
 )  # fmt: skip
 Decisions = tuple[np.ndarray, ...]  # slots, weights, state, and two to work in: what `code_blocks` learns from
 Motion = tuple[int, ...]  # kind, x0, y0, x1, y1
@@ -122,9 +123,19 @@ def copy_of(blocks: Blocks) -> Blocks:
 
 
 def order_of(rows: int, columns: int) -> list[tuple[int, int]]:
-    """Units of 2 x 2 from left to right and from top to bottom, blocks in the same way within each."""
+    """Quads of 4 x 4 from left to right and from top to bottom, in the same way the units of 2 x 2 within each, and the
+    blocks within those."""
     everywhere = [(r, c) for r in range(rows) for c in range(columns)]
-    return sorted(everywhere, key=lambda place: (place[0] // 2, place[1] // 2, place))
+    return sorted(everywhere, key=lambda place: (place[0] // 4, place[1] // 4, place[0] // 2, place[1] // 2, place))
+
+
+def whole_squares(rows: int, columns: int, size: int) -> list[tuple[int, int]]:
+    """First blocks of all whole quads (size 4) or units (2), in order."""
+    return [
+        (r, c)
+        for r, c in order_of(rows, columns)
+        if r % size == 0 and c % size == 0 and r + size <= rows and c + size <= columns
+    ]
 
 
 def parts_of(shape: int) -> list[tuple[int, int, int, int]]:
@@ -232,33 +243,56 @@ def coded_residual(random: np.random.Generator, blocks: Blocks, r: int, c: int, 
     if intra:
         modes = intra_modes(random, int(blocks.fine[r, c]), blocks.tiny[own])
         blocks.modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = modes
+        blocks.from_luma[own] = random.random((2, 2) if blocks.fine[r, c] else (1, 1)) < shares[7]
+
+
+def coded_unit(random: np.random.Generator, blocks: Blocks, r: int, c: int, shares: np.ndarray) -> None:
+    """Choose how a large unit is transformed, and its mode."""
+    unit, intra, is_coded = np.s_[r : r + 2, c : c + 2], blocks.pred[r, c] == INTRA, random.random() < shares[2]
+    blocks.large[unit] = WHOLE if intra or (is_coded and random.random() < 0.5) else SHARED
+    if intra:
+        blocks.modes[4 * r : 4 * r + 8, 4 * c : 4 * c + 8] = random.integers(0, random.choice([3, MODES]))
+        blocks.from_luma[2 * r : 2 * r + 4, 2 * c : 2 * c + 4] = random.random() < shares[7]
+    if blocks.large[r, c] == WHOLE:
+        blocks.coded[unit] = is_coded
+        blocks.energy[unit] = random.integers(0, ENERGIES) if is_coded else 0
+    elif is_coded:
+        for k in range(4):
+            coded_residual(random, blocks, r + (k >> 1), c + (k & 1), shares)
+
+
+def coded_quad(
+    random: np.random.Generator, blocks: Blocks, frame: Frame, r: int, c: int, shares: np.ndarray
+) -> None:
+    """Choose a candidate for the blocks of a quad, and how they are transformed; in some quads none is."""
+    place, quad = (2 * r, 2 * c, 8, 8), np.s_[r : r + 4, c : c + 4]
+    which, motion = random_candidate(random, blocks, place, frame)
+    move(blocks, *place, motion)
+    blocks.quad[quad], blocks.merged[quad], blocks.pred[quad], blocks.large[quad] = 1, 1 + which, motion[0], SHARED
+    if random.random() < shares[2]:
+        for unit in range(4):
+            coded_unit(random, blocks, r + 2 * (unit >> 1), c + 2 * (unit & 1), shares)
 
 
 def random_blocks(random: np.random.Generator, rows: int, columns: int, frame: Frame, reach: int) -> Blocks:
     """Any decisions in canonical form: merged blocks and parts have their candidate's motion; vectors of references
     that are not used are zero; a block is fine only if coded or intra, a quarter tiny only if its block is fine;
-    energies of blocks that are not coded are 0; modes of inter blocks are MEAN; large units have one motion or mode,
-    and intra ones, and some of those that are coded, one transform; only blocks alone are in parts."""
+    energies of blocks that are not coded are 0; modes of inter blocks are MEAN and their chroma does not come from
+    luma; large units have one motion or mode, and intra ones, and some of those that are coded, one transform; quads
+    have one candidate; only blocks alone are in parts."""
     blocks = Blocks(rows, columns)
-    shares = random.random(6)
+    shares, units, quads = random.random(8), whole_squares(rows, columns, 2), whole_squares(rows, columns, 4)
     for r, c in order_of(rows, columns):
+        if (r, c) in quads and frame.references and random.random() < shares[6]:
+            coded_quad(random, blocks, frame, r, c, shares)
         if blocks.large[r, c]:
-            continue  # filled in with its unit
-        if r % 2 or c % 2 or r + 1 == rows or c + 1 == columns or random.random() > shares[5]:
+            continue  # filled in with its unit or quad
+        if (r, c) in units and random.random() < shares[5]:
+            coded_motion(random, blocks, frame, r, c, 2, shares, reach)
+            coded_unit(random, blocks, r, c, shares)
+        else:
             coded_motion(random, blocks, frame, r, c, 1, shares, reach)
             coded_residual(random, blocks, r, c, shares)
-            continue
-        unit = np.s_[r : r + 2, c : c + 2]
-        kind, is_coded = coded_motion(random, blocks, frame, r, c, 2, shares, reach), random.random() < shares[2]
-        blocks.large[unit] = WHOLE if kind == INTRA or (is_coded and random.random() < 0.5) else SHARED
-        if kind == INTRA:
-            blocks.modes[4 * r : 4 * r + 8, 4 * c : 4 * c + 8] = random.integers(0, random.choice([3, MODES]))
-        if blocks.large[r, c] == WHOLE:
-            blocks.coded[unit] = is_coded
-            blocks.energy[unit] = random.integers(0, ENERGIES) if is_coded else 0
-        elif is_coded:
-            for k in range(4):
-                coded_residual(random, blocks, r + (k >> 1), c + (k & 1), shares)
     return blocks
 
 
@@ -287,9 +321,12 @@ def random_scale(random: np.random.Generator, references: int) -> np.ndarray:
 def check_bounds(blocks: Blocks, frame: Frame) -> None:
     assert blocks.kinds.max() <= (BOTH if frame.references > 1 else frame.references)
     assert blocks.merged.max() <= MERGE
-    for flags in (blocks.coded, blocks.fine, blocks.tiny):
+    for flags in (blocks.coded, blocks.fine, blocks.tiny, blocks.quad, blocks.from_luma):
         assert flags.max() <= 1
+    assert frame.references or not blocks.quad.any()
     check_units(blocks)
+    check_quads(blocks)
+    check_links(blocks)
     check_parts(blocks)
     assert blocks.energy.max() < ENERGIES
     assert blocks.modes.max() < MODES
@@ -316,12 +353,37 @@ def check_units(blocks: Blocks) -> None:
         assert blocks.large[r, c] in (SHARED, WHOLE)
         assert blocks.shapes[r, c] == ONE_PART
         if whole:
-            same_of += [blocks.coded[unit], blocks.energy[unit], blocks.modes[squares]]
+            same_of += [blocks.coded[unit], blocks.energy[unit], blocks.modes[squares], blocks.from_luma[own]]
             assert intra or blocks.coded[r, c]
             assert not blocks.fine[unit].any()
             assert not blocks.tiny[own].any()
         assert whole or not intra
         assert all(len(np.unique(values)) == 1 for values in same_of)
+
+
+def check_quads(blocks: Blocks) -> None:
+    """What the blocks of a quad have in common; only whole quads are any."""
+    quads = np.zeros_like(blocks.quad)
+    for r, c in whole_squares(blocks.rows, blocks.columns, 4):
+        quad, own = np.s_[r : r + 4, c : c + 4], np.s_[2 * r : 2 * r + 8, 2 * c : 2 * c + 8]
+        quads[quad] = blocks.quad[r, c]
+        if not blocks.quad[r, c]:
+            continue
+        same_of = [blocks.merged[quad], blocks.pred[quad], blocks.kinds[own]]
+        same_of += [blocks.vectors[ref][own][..., k] for ref in range(2) for k in range(2)]
+        assert all(len(np.unique(values)) == 1 for values in same_of)
+        assert blocks.merged[r, c]
+        assert blocks.pred[r, c] != INTRA
+        assert blocks.large[quad].all()
+    assert np.array_equal(blocks.quad, quads)
+
+
+def check_links(blocks: Blocks) -> None:
+    """Whether chroma comes from luma is one answer for each square that is transformed on its own, all of them intra
+    (check_units looks at whole units)."""
+    assert not blocks.from_luma[(blocks.pred > 0).repeat(2, 0).repeat(2, 1)].any()
+    for r, c in np.argwhere(blocks.fine == 0):
+        assert len(np.unique(blocks.from_luma[2 * r : 2 * r + 2, 2 * c : 2 * c + 2])) == 1
 
 
 def check_parts(blocks: Blocks) -> None:

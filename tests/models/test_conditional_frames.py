@@ -696,15 +696,16 @@ def test_keyframes_are_coded_as_a_sample_of_them_says_that_chroma_counts(
     assert len(wanted) > 1
 
 
-def test_every_third_row_of_units_is_a_sample_of_a_keyframe(weights: Weights) -> None:
+def test_every_third_row_of_quads_is_a_sample_of_a_keyframe(weights: Weights) -> None:
     """Each as if it were alone."""
     random = np.random.default_rng(3)
-    source = tuple(random.integers(0, 256, (16 * 13 // s, 16 * 4 // s)).astype(np.uint8) for s in (1, 2, 2))
-    finer = np.zeros((7, 2), np.int8)
+    source = tuple(random.integers(0, 256, (16 * 25 // s, 16 * 4 // s)).astype(np.uint8) for s in (1, 2, 2))
+    finer = np.zeros((13, 2), np.int8)
     with ThreadPoolExecutor(2) as pool:
         planes, rows = sample_keyframe(source, LOWEST + 60, 10, finer, weights.bases, pool)
-    assert [rows[32 * n : 32 * (n + 1)].all() for n in range(7)] == [n % 3 == 0 for n in range(7)]
-    assert len(rows) == 16 * 13
+    assert [rows[64 * n : 64 * (n + 1)].all() for n in range(7)] == [n % 3 == 0 for n in range(7)]
+    assert [rows[64 * n : 64 * (n + 1)].any() for n in range(7)] == [n % 3 == 0 for n in range(7)]
+    assert len(rows) == 16 * 25
     for plane, wanted, seen in zip(planes, source, (rows, rows[::2], rows[::2]), strict=True):
         assert mean_squared_error(plane[seen], wanted[seen]) < 100
 

@@ -14,6 +14,7 @@ from nvcodec.models.kernels.prediction_costs import (
     block_cost,
     forget,
     mixed_cost,
+    number_in_quad,
     quarter_cost,
 )
 
@@ -26,10 +27,10 @@ PRICES = price_curve(8.0, 0.08, 6.5, 2.1)
 def new_memory(midway: bool) -> Memory:
     """Of nothing yet."""
     return Memory(
-        np.zeros((4, MOTIONS), np.int64),
-        np.zeros((4, MOTIONS, 4), np.float32),
-        np.zeros((4, MOTIONS, 2), np.float32),
-        np.zeros(4, np.int64),
+        np.zeros((16, MOTIONS), np.int64),
+        np.zeros((16, MOTIONS, 4), np.float32),
+        np.zeros((16, MOTIONS, 2), np.float32),
+        np.zeros(16, np.int64),
         midway,
     )
 
@@ -61,8 +62,8 @@ def test_costs_are_those_of_the_predictions_however_often_they_are_asked_for(mid
     """Blocks first, then their quarters, and the other way round; more motions than are remembered."""
     memory = new_memory(midway)
     known = motions(MOTIONS + 20)
-    for r, c in ((0, 0), (1, 0), (0, 1), (3, 2)):
-        forget(memory, 2 * (r & 1) + (c & 1))
+    for r, c in ((0, 0), (1, 0), (0, 2), (3, 2)):
+        forget(memory, number_in_quad(r, c))
         for n in [*range(len(known)), *range(0, len(known), 3)]:
             kind, (x0, y0, x1, y1) = np.int64(known[n, 4]), known[n, :4]
             arguments = (kind, x0, y0, x1, y1, PRICES)
@@ -79,6 +80,22 @@ def test_costs_are_those_of_the_predictions_however_often_they_are_asked_for(mid
     assert memory.counts.max() > MOTIONS
 
 
+def test_blocks_of_a_quad_do_not_see_each_others_costs() -> None:
+    """All sixteen with the same few motions, block by block and then once more; another quad takes their places."""
+    assert sorted(number_in_quad(r, c) for r in range(4) for c in range(4)) == list(range(16))
+    assert all(number_in_quad(r, c) == number_in_quad(r % 4, c % 4) for r in range(12) for c in range(12))
+    memory, known = new_memory(False), motions(3)
+    for again in range(2):
+        for r, c in np.ndindex(4, 4):
+            for x0, y0, x1, y1, kind in known:
+                cost = block_cost(memory, CURRENT, *FIELDS, r, c, np.int64(kind), x0, y0, x1, y1, PRICES)
+                wanted = reckoned(16 * r, 16 * c, 16, int(kind), np.array([x0, y0, x1, y1]), False)
+                assert cost == pytest.approx(wanted, rel=1e-5), (again, r, c)
+    assert (memory.counts == 3).all()
+    forget(memory, number_in_quad(6, 9))
+    assert [n for n in range(16) if memory.counts[n] == 0] == [number_in_quad(2, 1)]
+
+
 def test_vectors_into_what_is_not_used_do_not_matter() -> None:
     memory = new_memory(False)
     for kind, other in ((FIRST, (3, 4, 77, -9)), (SECOND, (50, 60, 5, 6))):
@@ -87,7 +104,7 @@ def test_vectors_into_what_is_not_used_do_not_matter() -> None:
             for vector in ((3, 4, 5, 6), other)
         }
         assert len(costs) == 1
-    assert memory.counts[3] == 2
+    assert memory.counts[number_in_quad(1, 1)] == memory.counts.sum() == 2
 
 
 def test_predictions_that_are_made_already_are_remembered_too() -> None:
@@ -100,5 +117,5 @@ def test_predictions_that_are_made_already_are_remembered_too() -> None:
     # from now on what the pictures are does not matter
     blank = [np.zeros_like(field) for field in FIELDS]
     assert block_cost(memory, CURRENT, *blank, 1, 0, np.int64(BOTH), *motion, PRICES) == pytest.approx(cost)
-    forget(memory, 2)
+    forget(memory, number_in_quad(1, 0))
     assert block_cost(memory, CURRENT, *blank, 1, 0, np.int64(BOTH), *motion, PRICES) != pytest.approx(cost)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from block_samples import (
@@ -15,6 +17,7 @@ from block_samples import (
     random_blocks,
     random_last,
     random_scale,
+    whole_squares,
 )
 
 from nvcodec.models.conditional.frame_coder import MAX_SCALE
@@ -29,9 +32,9 @@ from nvcodec.models.kernels.motion import (
     PARTS,
     TWO_COLUMNS,
     TWO_ROWS,
+    _right_is_known,
     predict_vector,
 )
-from nvcodec.models.kernels.syntax import begins_unit
 
 Place = tuple[int, int, int, int]  # row, column, height and width, in 8x8 blocks
 Neighbour = tuple[int, int]
@@ -56,11 +59,9 @@ def known_before(rows: int, columns: int, place: Place) -> np.ndarray:
 
 
 def places(rows: int, columns: int) -> list[Place]:
-    """Of whole units, blocks, and parts of all shapes."""
-    found = []
+    """Of whole quads and units, blocks, and parts of all shapes."""
+    found = [(2 * r, 2 * c, 2 * size, 2 * size) for size in (4, 2) for r, c in whole_squares(rows, columns, size)]
     for r, c in order_of(rows, columns):
-        if begins_unit(r, c, rows, columns):
-            found.append((2 * r, 2 * c, 4, 4))
         found += [(2 * r + i, 2 * c + j, h, w) for s in range(4) for i, j, h, w in parts_of(s)]
     return found
 
@@ -80,9 +81,19 @@ def test_parts_cover_a_block_once() -> None:
 # --- candidates
 
 
+def mean_of(a: Motion, b: Motion) -> Motion:
+    """Of the vectors into each reference, rounded down; where one has none, the other's."""
+    vectors: list[int] = []
+    for ref in range(2):
+        there = [motion[1 + 2 * ref : 3 + 2 * ref] for motion in (a, b) if motion[0] & (1 << ref)]
+        vectors += [math.floor(sum(numbers) / len(there)) for numbers in zip(*there, strict=True)] or [0, 0]
+    return (a[0] | b[0], *vectors)
+
+
 def reference_candidates(blocks: Blocks, place: Place, last: Blocks, scale: np.ndarray) -> list[Motion]:
     """Left, above, upper right (if it is coded before), upper left, the middle of where it was in the last frame and
-    what lay beyond its lower right corner, no motion from the first, no motion from both; each once, five at most."""
+    what lay beyond its lower right corner, left and above at their far ends, means of the first three of those, no
+    motion from the first, no motion from both; each once, nine at most."""
 
     def of(kind: int, vectors: list[np.ndarray]) -> Motion:
         used = [vectors[n] if kind & (1 << n) else np.zeros(2, int) for n in range(2)]
@@ -92,34 +103,110 @@ def reference_candidates(blocks: Blocks, place: Place, last: Blocks, scale: np.n
     vr, vc, height, width = place
     rows, columns = blocks.kinds.shape
     known = known_before(blocks.rows, blocks.columns, place)
-    for nr, nc in ((vr, vc - 1), (vr - 1, vc), (vr - 1, vc + width), (vr - 1, vc - 1)):
+
+    def look(nr: int, nc: int) -> None:
         if nr >= 0 and 0 <= nc < columns and known[nr, nc] and blocks.kinds[nr, nc] != INTRA:
             found.append(of(int(blocks.kinds[nr, nc]), [blocks.vectors[n, nr, nc] for n in range(2)]))
+
+    for nr, nc in ((vr, vc - 1), (vr - 1, vc), (vr - 1, vc + width), (vr - 1, vc - 1)):
+        look(nr, nc)
     for i, j in ((height // 2, width // 2), (height, width)):
         nr, nc = min(vr + i, rows - 1), min(vc + j, columns - 1)
         kind = int(last.kinds[nr, nc]) & sum(1 << n for n in range(2) if scale[n])
         if kind:
             exact = [last.vectors[n, nr, nc].astype(float) * scale[n] / 256 for n in range(2)]
             found.append(of(kind, [np.floor(v + 0.5).clip(-MAX_VECTOR, MAX_VECTOR) for v in exact]))
+    look(vr + height - 1, vc - 1)
+    look(vr - 1, vc + width - 1)
+    found = list(dict.fromkeys(found))
+    for one, other in ((0, 1), (0, 2), (1, 2)):  # a mean may be the second or third itself
+        if other < len(found):
+            found = list(dict.fromkeys([*found, mean_of(found[one], found[other])]))
     found += [(FIRST, 0, 0, 0, 0), (BOTH, 0, 0, 0, 0)]
     return list(dict.fromkeys(found))[:MERGE]
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_candidates(seed: int) -> None:
-    """Of units, blocks and parts, whatever lies where they are themselves."""
+    """Of quads, units, blocks and parts, whatever lies where they are themselves."""
     random = np.random.default_rng(seed)
-    rows, columns = (3, 4) if seed < 4 else (5, 6)
+    rows, columns = (3, 4) if seed < 3 else (5, 6) if seed < 5 else (8, 9)
     frame = Frame(2, random_last(random, rows, columns), random_scale(random, 2))
     frame.last.vectors //= 4  # within the limit, stretched or not
     if seed % 2:
         frame.last.vectors[:] = 0
         frame.last.vectors[0] = 8
-    blocks = random_blocks(random, rows, columns, frame, 1 if seed % 3 == 0 else 30)
+    blocks, counts = random_blocks(random, rows, columns, frame, 1 if seed % 3 == 0 else 30), set()
     for place in places(rows, columns):
         found = candidates(blocks, *place, frame)
         assert found == reference_candidates(blocks, place, frame.last, frame.scale), place
         assert 1 <= len(found) == len(set(found)) <= MERGE
+        counts.add(len(found))
+    assert len(counts) > 1
+
+
+def test_what_is_known_on_the_right_is_coded_before() -> None:
+    """Above and to the right of a quad, a unit, a block or a part: all of it and nothing else."""
+    told = 0
+    for rows, columns in ((1, 1), (2, 5), (3, 3), (4, 4), (5, 9), (8, 8), (9, 13)):
+        for vr, vc, height, width in places(rows, columns):
+            right, known = vc + width, known_before(rows, columns, (vr, vc, height, width))
+            wanted = vr > 0 and right < 2 * columns and bool(known[vr - 1, right])
+            assert _right_is_known(vr, vc, width, 2 * columns) == wanted, (rows, columns, vr, vc, height, width)
+            told += wanted
+    assert told > 500
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_neighbours_are_looked_at_in_turn(size: int) -> None:
+    """Left and above at their beginning, upper right, upper left, the last frame's two, left and above at their end;
+    then as many means as there is room for."""
+    last, blocks = Blocks(8, 8), Blocks(8, 8)
+    last.kinds[:], last.vectors[0] = FIRST, (500 + np.arange(256)).reshape(16, 16, 1)
+    blocks.kinds[:], blocks.vectors[0] = FIRST, 7
+    end = 7 + size
+    for n, (r, c) in enumerate(((8, 7), (7, 8), (7, 8 + size), (7, 7), (end, 7), (7, end))):
+        if c < 16:
+            blocks.vectors[0, r, c] = 10 * n + 1
+    middle, beyond = (500 + 17 * min(8 + n, 15) for n in (size // 2, size))
+    wanted = [1, 11, 21, 31, middle, beyond, 41, 51, 6]
+    if size == 8:  # nothing is on the right of these
+        wanted = [1, 11, 31, middle, beyond, 41, 51, 6, 16]
+    found = candidates(blocks, 8, 8, size, size, Frame(2, last, np.array([256, 256])))
+    assert found == [(FIRST, n, n, 0, 0) for n in wanted]
+
+
+@pytest.mark.parametrize(
+    ("left", "above", "mean"),
+    [
+        ((FIRST, 10, -20, 0, 0), (FIRST, 4, -5, 0, 0), (FIRST, 7, -13, 0, 0)),  # rounded down
+        ((FIRST, 10, 20, 0, 0), (SECOND, 0, 0, 6, -8), (BOTH, 10, 20, 6, -8)),
+        ((SECOND, 0, 0, 6, -8), (FIRST, 10, 20, 0, 0), (BOTH, 10, 20, 6, -8)),
+        ((BOTH, 1, 2, 3, 4), (FIRST, 5, 5, 0, 0), (BOTH, 3, 3, 3, 4)),
+        ((SECOND, 0, 0, -9, 1), (BOTH, 1, 2, 3, 4), (BOTH, 1, 2, -3, 2)),
+        ((BOTH, 1, 2, 3, 4), (BOTH, -2, 2, -3, -9), (BOTH, -1, 2, 0, -3)),
+    ],
+)
+def test_means_of_candidates(left: Motion, above: Motion, mean: Motion) -> None:
+    """A reference that only one of them uses has its vector, not half of it."""
+    blocks, frame = Blocks(2, 2), Frame(2, Blocks(2, 2), np.zeros(2, np.int64))
+    move(blocks, 2, 0, 2, 2, left)
+    move(blocks, 0, 2, 2, 2, above)
+    found = candidates(blocks, 2, 2, 2, 2, frame)
+    assert found[:3] == [left, above, mean]
+    assert mean == mean_of(left, above)
+    # then those with the mean, which is the third now
+    later = [mean_of(left, mean), mean_of(above, mean), (FIRST, 0, 0, 0, 0), (BOTH, 0, 0, 0, 0)]
+    assert found == list(dict.fromkeys([left, above, mean, *later]))
+
+
+def test_a_mean_that_is_there_already_is_not_there_twice() -> None:
+    blocks, frame = Blocks(2, 2), Frame(2, Blocks(2, 2), np.zeros(2, np.int64))
+    move(blocks, 2, 0, 2, 2, (FIRST, 8, 8, 0, 0))
+    nothing: list[Motion] = [(FIRST, 0, 0, 0, 0), (BOTH, 0, 0, 0, 0)]
+    assert candidates(blocks, 2, 2, 2, 2, frame) == [(FIRST, 8, 8, 0, 0), *nothing]  # nothing to take the mean with
+    move(blocks, 0, 2, 2, 2, (FIRST, 9, 8, 0, 0))
+    assert candidates(blocks, 2, 2, 2, 2, frame) == [(FIRST, 8, 8, 0, 0), (FIRST, 9, 8, 0, 0), *nothing]
 
 
 def test_candidates_of_parts_are_other_parts() -> None:
@@ -145,9 +232,9 @@ def test_vectors_do_not_grow_from_frame_to_frame() -> None:
     for _ in range(20):
         frame = Frame(2, last, np.array([MAX_SCALE, -MAX_SCALE]))
         for place in places(1, 1):
-            (kind, *vectors), *_ = candidates(Blocks(1, 1), *place, frame)
+            (kind, *vectors), *others = candidates(Blocks(1, 1), *place, frame)
             assert kind == BOTH
-            assert np.abs(vectors).max() <= MAX_VECTOR
+            assert np.abs([vectors, *(motion[1:] for motion in others)]).max() <= MAX_VECTOR
         last.vectors[:] = np.array(vectors).reshape(2, 1, 1, 2)
 
 
@@ -166,7 +253,7 @@ def test_the_last_frame_is_asked_at_the_middle_and_beyond_the_corner() -> None:
         ((4, 4, 2, 2), (5, 5), (5, 5)),  # in the corner of the picture there is nothing beyond
     ):
         of = [(FIRST, 10 * r + 1, 10 * c + 1, 0, 0) for r, c in dict.fromkeys((middle, beyond))]
-        assert candidates(Blocks(3, 3), *place, frame)[:-2] == of
+        assert candidates(Blocks(3, 3), *place, frame)[: len(of)] == of
 
 
 # --- predictors
@@ -206,7 +293,7 @@ def reference_prediction(blocks: Blocks, ref: int, place: Place) -> list[int]:
 @pytest.mark.parametrize("seed", range(4))
 def test_predictors(seed: int) -> None:
     random = np.random.default_rng(seed)
-    for rows, columns in ((3, 4), (4, 3), (5, 5)):
+    for rows, columns in ((3, 4), (4, 3), (5, 9), (8, 5)):
         frame = Frame(2, random_last(random, rows, columns), np.array([256, -256]))
         blocks = random_blocks(random, rows, columns, frame, 30)
         for ref in range(2):
@@ -216,9 +303,9 @@ def test_predictors(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_coded_later_does_not_matter(seed: int) -> None:
-    """Neither to candidates nor to predictors, of whole units, of blocks and of parts."""
+    """Neither to candidates nor to predictors, of whole quads and units, of blocks and of parts."""
     random = np.random.default_rng(seed)
-    rows, columns = 5, 4
+    rows, columns = (5, 4) if seed < 3 else (8, 9)
     frame = Frame(2, random_last(random, rows, columns), np.array([256, -256]))
     blocks = random_blocks(random, rows, columns, frame, 30)
     for place in places(rows, columns):

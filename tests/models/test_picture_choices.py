@@ -49,12 +49,12 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def texture(seed: int, roughness: float = 1.0) -> Planes:
+def texture(seed: int, roughness: float = 1.0, rows: int = ROWS, columns: int = COLUMNS) -> Planes:
     """A picture with smooth and rough parts and hard edges."""
     random = np.random.default_rng(seed)
     planes = []
     for s in (1, 2, 2):
-        height, width = 16 * ROWS // s, 16 * COLUMNS // s
+        height, width = 16 * rows // s, 16 * columns // s
         coarse = random.integers(0, 256, (height // 8, width // 8)).repeat(8, 0).repeat(8, 1)
         noise = random.normal(0, 30 * roughness, (height, width)) * (random.random((1, width)) < 0.5)
         planes.append((0.6 * coarse + 50 + noise).clip(0, 255).astype(np.uint8))
@@ -62,16 +62,17 @@ def texture(seed: int, roughness: float = 1.0) -> Planes:
 
 
 def reference(planes: Planes, number: int, distances: tuple[int, ...] = ()) -> Reference:
-    whole = empty_planes(ROWS, COLUMNS)
+    rows, columns = (side // 16 for side in planes[0].shape)
+    whole = empty_planes(rows, columns)
     for inside, plane, pad in zip(whole, planes, (PAD, PAD // 2, PAD // 2), strict=True):
         inside[pad:-pad, pad:-pad] = plane
         extend_edges(inside, pad)
-    return Reference(whole, Blocks(ROWS, COLUMNS), 40, number, distances)
+    return Reference(whole, Blocks(rows, columns), 40, number, distances)
 
 
 def mixed(a: Planes, b: Planes, shift: int) -> Planes:
     """Between two pictures, moved, with a part of its own."""
-    own = texture(99)
+    own = texture(99, 1.0, *(side // 16 for side in a[0].shape))
     planes = []
     for x, y, z, s in zip(a, b, own, (1, 2, 2), strict=True):
         plane = (x.astype(int) + np.roll(y, shift // s, 1)) // 2
@@ -88,7 +89,7 @@ def written_unchanged(blocks: Blocks, references: int, last: Blocks, scale: np.n
     payload = syntax.write(blocks, frame, syntax.new_decisions())
     for name in FIELDS:
         assert np.array_equal(getattr(blocks, name), before[name]), name
-    found = syntax.read(payload, ROWS, COLUMNS, frame, syntax.new_decisions())
+    found = syntax.read(payload, blocks.rows, blocks.columns, frame, syntax.new_decisions())
     assert syntax.same(found, blocks)
     syntax.check_bounds(blocks, frame)
     rest = (blocks.large == WHOLE) & (np.indices(blocks.large.shape) % 2).any(0)  # of units that are one
@@ -148,6 +149,28 @@ def test_what_is_chosen_is_what_is_written_and_rebuilt(
         written_unchanged(blocks, count, last.blocks if last else Blocks(ROWS, COLUMNS), scale, symbols)
         again = rebuild(blocks, symbols, level, chroma, references, midway, weights.bases, pool)
         assert all(np.array_equal(x, y) for x, y in zip(again, planes, strict=True))
+
+
+@pytest.mark.parametrize("preset", EFFORTS)
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize(("rows", "columns"), [(4, 4), (5, 9), (9, 6)])
+def test_pictures_of_whole_quads_and_others(
+    weights: Weights, pool: ThreadPoolExecutor, preset: str, count: int, rows: int, columns: int
+) -> None:
+    """The same from one thread and from two, which have one quad on the right between them; written and rebuilt."""
+    a, b = texture(1, 0.2, rows, columns), texture(2, 0.2, rows, columns)
+    references, last, scale = [reference(a, 0), reference(b, 8)][:count], Blocks(rows, columns), np.zeros(2, np.int64)
+    picture = mixed(a, a if count < 2 else b, 2)
+    rest = (picture, LOWEST + 30, CHROMA, references, count == 2, None, scale, weights.bases, EFFORTS[preset])
+    blocks, symbols, planes = choose(*rest, pool)
+    written_unchanged(blocks, count, last, scale, symbols)
+    again = rebuild(blocks, symbols, LOWEST + 30, CHROMA, references, count == 2, weights.bases, pool)
+    assert all(np.array_equal(x, y) for x, y in zip(again, planes, strict=True))
+    with ThreadPoolExecutor(1) as alone:
+        other, other_symbols, other_planes = choose(*rest, alone)
+    assert all(np.array_equal(getattr(blocks, name), getattr(other, name)) for name in FIELDS)
+    assert np.array_equal(symbols, other_symbols)
+    assert all(np.array_equal(x, y) for x, y in zip(other_planes, planes, strict=True))
 
 
 @pytest.mark.parametrize("preset", EFFORTS)
@@ -219,12 +242,12 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     values = {
         "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
         "weight": np.float32(1), "rates": weights.bases.summed_rates,
-            "ready": np.ones_like(blocks.modes), "unit_row": 0, "begin": 0, "end": (columns + 1) // 2,
+            "ready": np.ones_like(blocks.modes), "quad_row": 0, "begin": 0, "end": (columns + 3) // 4,
         "first": first, "second": second, "references": 2, "midway": False, "whole": whole,
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": price,
         "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
-        "large": blocks.large, "shapes": blocks.shapes, "kinds": blocks.kinds, "parts": blocks.parts,
+        "large": blocks.large, "quad": blocks.quad, "shapes": blocks.shapes, "kinds": blocks.kinds, "parts": blocks.parts,
     }  # fmt: skip
     choose_blocks(*(values[name] for name in inspect.signature(choose_blocks).parameters))
     assert blocks.pred[0, 0] == BOTH
@@ -248,6 +271,59 @@ def test_a_unit_with_one_motion_is_large(weights: Weights, pool: ThreadPoolExecu
         assert (blocks.large[:2] != ALONE).any() == large
         assert not blocks.large[2:].any()  # half units
         written_unchanged(blocks, 1, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+
+
+@pytest.mark.parametrize("preset", EFFORTS)
+def test_quads_take_the_motion_of_a_candidate(weights: Weights, pool: ThreadPoolExecutor, preset: str) -> None:
+    """What stood still, all of it; what moved as a whole, where a neighbour or the last frame knows how: the first quad
+    has none. Not where half of the rows moved in another way."""
+    first = reference(texture(1, 0.3, 5, 9), 0)
+    inside = first.planes[0][PAD:-PAD, PAD:-PAD], *(p[PAD // 2 : -PAD // 2, PAD // 2 : -PAD // 2] for p in first.planes[1:])
+    last = reference(texture(1, 0.3, 5, 9), 0, (1,))
+    last.blocks.kinds[:], last.blocks.vectors[0] = FIRST, (-24, 0)
+    nothing, known = np.zeros(2, np.int64), np.array([256, 0])
+    for shifts, newest, wanted in (
+        ((0, 0), None, (True, True)),
+        ((6, 6), None, (False, True)),
+        ((6, 6), last, (True, True)),
+        ((6, -10), last, (False, False)),
+    ):
+        moved = []
+        for plane, s in zip(inside, (1, 2, 2), strict=True):
+            upper, lower = (np.roll(plane, shift // s, 1) for shift in shifts)
+            half = np.arange(len(plane))[:, None] // (16 // s) % 2 == 0  # every other row of blocks
+            moved.append(np.ascontiguousarray(np.where(half, upper, lower)))
+        scale = nothing if newest is None else known
+        blocks, symbols, _ = choose(
+            (moved[0], moved[1], moved[2]), LOWEST + 30, CHROMA, [first], False, newest, scale, weights.bases,
+            EFFORTS[preset], pool,
+        )  # fmt: skip
+        before = Blocks(5, 9) if newest is None else newest.blocks
+        written_unchanged(blocks, 1, before, scale, symbols)
+        assert (bool(blocks.quad[0, 0]), bool(blocks.quad[0, 4])) == wanted
+        assert not blocks.quad[4].any()
+        assert not blocks.quad[:, 8].any()
+        if wanted[1]:
+            assert (blocks.vectors[0, :8, 8:16] == (-4 * shifts[0], 0)).all()
+
+
+@pytest.mark.parametrize("preset", EFFORTS)
+def test_chroma_that_follows_luma_comes_from_it(weights: Weights, pool: ThreadPoolExecutor, preset: str) -> None:
+    """In intra blocks of several sizes; grey chroma hardly ever does."""
+    luma, seen = texture(3, 0.2, 5, 6)[0], set()
+    means = luma.reshape(40, 2, 48, 2).mean((1, 3))
+    linked = luma, (0.6 * means + 50).astype(np.uint8), (220 - 0.7 * means).astype(np.uint8)
+    grey = luma, *(np.full((40, 48), 128, np.uint8) for _ in "uv")
+    for picture, level, wanted in ((linked, 40, True), (linked, 10, True), (grey, 40, False), (grey, 10, False)):
+        rest = (LOWEST + level, 10, [], False, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
+        blocks, symbols, planes = choose(picture, *rest)
+        written_unchanged(blocks, 0, Blocks(5, 6), np.zeros(2, np.int64), symbols)
+        again = rebuild(blocks, symbols, LOWEST + level, 10, [], False, weights.bases, pool)
+        assert all(np.array_equal(x, y) for x, y in zip(again, planes, strict=True))
+        assert blocks.from_luma.mean() > 0.5 if wanted else blocks.from_luma.mean() < 0.1
+        sizes = np.where(blocks.large == WHOLE, 3, np.where(blocks.fine == 0, 2, 0)).repeat(2, 0).repeat(2, 1)
+        seen |= set((sizes + blocks.tiny)[blocks.from_luma > 0].tolist())
+    assert len(seen) > 2
 
 
 def smooth_noise(seed: int) -> Planes:

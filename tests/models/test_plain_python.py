@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nvcodec.media.test_pattern import moving_pattern
+from nvcodec.models.conditional.frame_coder import FrameCoder
 from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import PROFILES, VideoDecoder
 from nvcodec.models.conditional.weights import Weights
@@ -50,14 +51,49 @@ np.savez(sys.argv[3], **arrays)
 """
 
 
+ROWS, COLUMNS, LEVEL = 5, 5, 60
+# a quad of blocks, which is more than those pictures hold, and blocks beside it
+OF_QUADS = f"""
+import sys
+import numpy as np
+from nvcodec.codec.conditional import DEFAULT_MODEL
+from nvcodec.models import zoo
+from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
+from nvcodec.models.conditional.picture import Blocks, Reference, choose, empty_planes, without_borders
+from nvcodec.models.conditional.sequence import EFFORTS
+from nvcodec.models.conditional.threads import INLINE
+from nvcodec.models.conditional.weights import load_weights
+from nvcodec.models.kernels.compensation import PAD, extend_edges
+
+random, weights = np.random.default_rng(1), load_weights(zoo.find(DEFAULT_MODEL).path)
+planes, picture, nothing = empty_planes({ROWS}, {COLUMNS}), [], np.zeros(({ROWS}, {COLUMNS}, 384), np.int16)
+for plane, inside, pad in zip(planes, without_borders(planes), (PAD, PAD // 2, PAD // 2)):
+    inside[:] = random.integers(30, 220, [side // 8 for side in inside.shape]).repeat(8, 0).repeat(8, 1)
+    extend_edges(plane, pad)
+    picture.append((inside + random.integers(-4, 5, inside.shape)).astype(np.uint8))
+rest = ([Reference(planes, Blocks({ROWS}, {COLUMNS}), 40, 0)], False, None, np.zeros(2, np.int64), weights.bases)
+blocks, symbols, _ = choose(tuple(picture), {LEVEL}, 10, *rest, EFFORTS["medium"], INLINE)
+coder, frames = FrameCoder(weights, {ROWS}, {COLUMNS}), [(Blocks({ROWS}, {COLUMNS}), nothing), (blocks, symbols)]
+payloads = [coder.encode([(FrameHeader({LEVEL}, 10, True, 0, (0,) * n), n, *frames[n])]) for n in range(2)]
+names = ("first", "second")
+arrays = dict(zip(names, (np.frombuffer(payload, np.uint8) for payload in payloads)))
+np.savez(sys.argv[1], **arrays, **vars(blocks), symbols=symbols)
+"""
+
+
+def run(script: str, *arguments: str) -> None:
+    """Without a compiler."""
+    settings = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "NUMBA_DISABLE_JIT": "1"}, "timeout": 300}
+    command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, **settings)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize(("profile", "preset"), [(PROFILES[0], "medium"), (PROFILES[-1], "slow")])
 def test_plain_python_finds_no_index_out_of_bounds(weights: Weights, tmp_path: Path, profile: str, preset: str) -> None:
     """Of an encoder and a decoder of a few frames; what they wrote, compiled code decodes to the same."""
     path = tmp_path / "found.npz"
-    settings = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "NUMBA_DISABLE_JIT": "1"}, "timeout": 300}
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, profile, preset, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, **settings)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run(SCRIPT, profile, preset, str(path))
     decoder, found = VideoDecoder(weights, HEIGHT, WIDTH, threads=1), dict(np.load(path))
     count, shown = sum(name.startswith("payload") for name in found), 0
     for n in range(count):
@@ -72,3 +108,15 @@ def test_plain_python_finds_no_index_out_of_bounds(weights: Weights, tmp_path: P
     costs_alone(first, price_curve(8.0, 0.1, *CODED_BITS), alone)
     assert found["alone"] == pytest.approx(alone, rel=1e-5)
     assert found["unlike"] == share_unlike(last, first, 50)
+
+
+def test_plain_python_codes_quads(weights: Weights, tmp_path: Path) -> None:
+    """What it chose and wrote, compiled code reads to the same."""
+    path = tmp_path / "found.npz"
+    run(OF_QUADS, str(path))
+    found, reader = dict(np.load(path)), FrameCoder(weights, ROWS, COLUMNS)
+    reader.decode(found.pop("first").tobytes(), True, 0)
+    ((_, _, blocks, symbols),) = reader.decode(found.pop("second").tobytes(), False, 1)
+    assert found["quad"][:4, :4].all()
+    assert np.array_equal(symbols, found.pop("symbols"))
+    assert all(np.array_equal(getattr(blocks, name), array) for name, array in found.items())

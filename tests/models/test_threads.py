@@ -27,7 +27,7 @@ def run(pool: Executor, rows: int, columns: int, pause: float = 0.0) -> int:
             assert not done[row, begin:end].any()
             assert done[row, :begin].all()
             if row:
-                assert done[row - 1, : end + 2].all()
+                assert done[row - 1, : end + 1].all()
         time.sleep(pause * (row % 3))
         with lock:
             done[row, begin:end] = True

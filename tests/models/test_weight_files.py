@@ -65,7 +65,7 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-9"
+    assert metadata["format"] == FORMAT == "nvc-conditional-10"
 
 
 @pytest.mark.parametrize("name", ["weights", "decision_weights"])
@@ -238,8 +238,8 @@ def test_files_that_are_none(installed: tuple[Tensors, dict[str, str]], tmp_path
             load_weights(path)
     with pytest.raises(UnsupportedError):
         load_weights(tmp_path / "absent.safetensors")
-    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-8"})
-    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-8'"):
+    save_file(installed[0], path, metadata={**installed[1], "format": "nvc-conditional-9"})
+    with pytest.raises(UnsupportedError, match="layout 'nvc-conditional-9'"):
         load_weights(path)
 
 
