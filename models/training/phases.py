@@ -147,7 +147,8 @@ def _network(job: _Job, bases: BlockBases) -> BlockBases | None:
     elif not counts.steps:
         network = bases.network
     else:
-        from nvcodec.models.training.network import Trainer, collect, gains, load_examples, save_examples
+        from nvcodec.models.training.network import Trainer, gains
+        from nvcodec.models.training.network_examples import collect, load_examples, save_examples
 
         if not (job.run / FRAMES).exists():
             job.say("frames of clips ...")

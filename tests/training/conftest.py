@@ -12,7 +12,8 @@ from synthetic_training import recipe_text, write_cache
 
 from nvcodec.models.training.bases import save_bases
 from nvcodec.models.training.components import learn_bases
-from nvcodec.models.training.network import Trainer, collect
+from nvcodec.models.training.network import Trainer
+from nvcodec.models.training.network_examples import collect
 from nvcodec.models.training.phases import BASES, FILTERED, RECORDS, RESTORED
 from nvcodec.models.training.pieces import Pieces
 from nvcodec.models.training.recipe import load_recipe

@@ -26,16 +26,13 @@ from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.models.training import network as module
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.export import export
-from nvcodec.models.training.network import (
-    PATCH,
+from nvcodec.models.training.network import PATCH, Trainer, _turned, gains
+from nvcodec.models.training.network_examples import (
     Example,
-    Trainer,
-    _turned,
     at_half_size,
     collect,
     examples_of,
     extended,
-    gains,
     load_examples,
     save_examples,
 )
