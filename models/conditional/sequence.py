@@ -68,8 +68,8 @@ NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the networ
 LEAST_ERROR = 0.05  # mean squared
 CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
-EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 4), "slow": Effort(10, True, True, 8)}
-KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(10), "slow": Effort(16)}  # few frames, which many depend on
+EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 6), "slow": Effort(10, True, True, 8)}
+KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(16), "slow": Effort(16)}  # few frames, which many depend on
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Tools:
 
     flow: bool = True
     filters: bool = True
-    network: int = 0
+    network: int = 1
 
 
 ALL_DEPTHS = 99
@@ -90,7 +90,8 @@ ALL_TOOLS = Tools()  # of the default size
 @dataclass(frozen=True)
 class Plan:
     """One frame to code: its number, level, numbers of its references, and whether others need it. seconds: frames one
-    of which may be a second reference; depth: in its group, 0 of what others are predicted from most."""
+    of which may be a second reference; depth: in its group, 0 of what others are predicted from most (in low delay 0 or more than
+    1)."""
 
     number: int
     level: int
@@ -113,7 +114,7 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     finer = number - (number % period or period)
     if finer == number - 1:
         finer -= period
-    level, depth = _level(quality, LOW_DELAY_OFFSETS[number % period]), int(number % NETWORK_EVERY > 0)
+    level, depth = _level(quality, LOW_DELAY_OFFSETS[number % period]), 2 * int(number % NETWORK_EVERY > 0)
     if finer > 0 and number % LONG_EVERY == 0:
         return Plan(number, level, (number - 1,), True, (finer, 0), depth)
     return Plan(number, level, (number - 1, finer) if finer >= 0 else (number - 1,), True, depth=depth)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Syntax of block decisions: how each 16x16 block is predicted and whether it carries a residual.
 
-Blocks follow each other in units of 2 x 2 in raster order; every decision is a bit or a small number in an adaptive
-context (see nvcodec.entropy.binary) chosen by the blocks on the left and above. One function writes and reads.
+Blocks follow each other in quads of 4 x 4 in raster order, in each in units of 2 x 2; every decision is a bit or a
+small number in an adaptive context (see nvcodec.entropy.binary) chosen by the blocks on the left and above. One
+function writes and reads.
 
+    inter frame, each quad:   one motion? -> which candidate, anything coded?
     each unit of 2 x 2:       large? -> the decisions below but once, and then, inter: as a whole or each block alone?
 
     inter frame, each block:  merge? -> which candidate, coded?
@@ -13,7 +15,8 @@ context (see nvcodec.entropy.binary) chosen by the blocks on the left and above.
                                                   coded?
     intra frame, each block:  modes, coded?
     coded and intra blocks:   which transform, of the whole or, for each quarter, as a whole or tiny
-    intra blocks:             a mode for each square that is transformed on its own (16x16, 8x8 or 4x4)
+    intra blocks:             a mode for each square that is transformed on its own (16x16, 8x8 or 4x4); for each of 8x8
+                              or more, whether its chroma is predicted from luma
 """
 
 from __future__ import annotations

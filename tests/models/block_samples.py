@@ -261,9 +261,7 @@ def coded_unit(random: np.random.Generator, blocks: Blocks, r: int, c: int, shar
             coded_residual(random, blocks, r + (k >> 1), c + (k & 1), shares)
 
 
-def coded_quad(
-    random: np.random.Generator, blocks: Blocks, frame: Frame, r: int, c: int, shares: np.ndarray
-) -> None:
+def coded_quad(random: np.random.Generator, blocks: Blocks, frame: Frame, r: int, c: int, shares: np.ndarray) -> None:
     """Choose a candidate for the blocks of a quad, and how they are transformed; in some quads none is."""
     place, quad = (2 * r, 2 * c, 8, 8), np.s_[r : r + 4, c : c + 4]
     which, motion = random_candidate(random, blocks, place, frame)

@@ -72,7 +72,6 @@ from nvcodec.models.kernels.syntax import (
     likely_modes,
 )
 
-
 # --- order
 
 
@@ -108,8 +107,8 @@ def test_whole_units_and_quads_begin_somewhere() -> None:
 
 
 def test_corners_are_coded_before_those_that_look_at_them() -> None:
-    """Above and to the right of a block in the lower row of a unit, or of the unit, for one in the upper row that begins
-    it: told wherever the order has it earlier, and nowhere else."""
+    """Above and to the right of a block, or of the unit, where that begins with it: told wherever the order has it
+    earlier, and nowhere else."""
     told = 0
     for rows, columns in SHAPES:
         when = {place: n for n, place in enumerate(order_in(rows, columns))}

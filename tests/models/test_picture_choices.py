@@ -242,12 +242,13 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     values = {
         "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
         "weight": np.float32(1), "rates": weights.bases.summed_rates,
-            "ready": np.ones_like(blocks.modes), "quad_row": 0, "begin": 0, "end": (columns + 3) // 4,
+        "ready": np.ones_like(blocks.modes), "quad_row": 0, "begin": 0, "end": (columns + 3) // 4,
         "first": first, "second": second, "references": 2, "midway": False, "whole": whole,
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": price,
         "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
-        "large": blocks.large, "quad": blocks.quad, "shapes": blocks.shapes, "kinds": blocks.kinds, "parts": blocks.parts,
+        "large": blocks.large, "quad": blocks.quad, "shapes": blocks.shapes, "kinds": blocks.kinds,
+        "parts": blocks.parts,
     }  # fmt: skip
     choose_blocks(*(values[name] for name in inspect.signature(choose_blocks).parameters))
     assert blocks.pred[0, 0] == BOTH
@@ -278,7 +279,10 @@ def test_quads_take_the_motion_of_a_candidate(weights: Weights, pool: ThreadPool
     """What stood still, all of it; what moved as a whole, where a neighbour or the last frame knows how: the first quad
     has none. Not where half of the rows moved in another way."""
     first = reference(texture(1, 0.3, 5, 9), 0)
-    inside = first.planes[0][PAD:-PAD, PAD:-PAD], *(p[PAD // 2 : -PAD // 2, PAD // 2 : -PAD // 2] for p in first.planes[1:])
+    inside = (
+        first.planes[0][PAD:-PAD, PAD:-PAD],
+        *(p[PAD // 2 : -PAD // 2, PAD // 2 : -PAD // 2] for p in first.planes[1:]),
+    )
     last = reference(texture(1, 0.3, 5, 9), 0, (1,))
     last.blocks.kinds[:], last.blocks.vectors[0] = FIRST, (-24, 0)
     nothing, known = np.zeros(2, np.int64), np.array([256, 0])
