@@ -90,8 +90,8 @@ ALL_TOOLS = Tools()  # of the default size
 @dataclass(frozen=True)
 class Plan:
     """One frame to code: its number, level, numbers of its references, and whether others need it. seconds: frames one
-    of which may be a second reference; depth: in its group, 0 of what others are predicted from most (in low delay 0 or more than
-    1)."""
+    of which may be a second reference; depth: in its group, 0 of what others are predicted from most (in low delay 0 or
+    2)."""
 
     number: int
     level: int
