@@ -342,7 +342,7 @@ def test_what_decoders_of_each_size_do() -> None:
     assert [tools_of(size) for size in SIZES] == [
         Tools(flow=False, filters=False, network=-1),
         Tools(flow=False, filters=True, network=-1),
-        Tools(flow=True, filters=True, network=0),
+        Tools(flow=True, filters=True, network=1),
         Tools(flow=True, filters=True, network=ALL_DEPTHS),
     ]
     assert tools_of(DEFAULT_SIZE) == Tools()
