@@ -5,8 +5,8 @@ Compiled code allocates nothing and counts no references: counters are shared be
 eighth of the time. What it needs room for a function takes from its stack, by `scratch` or `zeroed`, or is given.
 
 Numba looks only at a function's own file to tell whether what it kept is still true, but code of one file is compiled
-into callers in others. So compiled code is kept in a folder named after all sources together: in the user's cache
-folder (or NUMBA_CACHE_DIR), or in a temporary one where that cannot be written.
+into callers in others. So compiled code is kept in a folder named after all sources together, this one included: in
+the user's cache folder (or NUMBA_CACHE_DIR), or in a temporary one where that cannot be written.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """``@compiled`` or ``@compiled(fastmath=True)``."""
     if function is None:
         return lambda f: compiled(f, **options)
+    if function.__closure__:
+        function.__qualname__ += _of_closure(function)
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder())
     try:
         dispatcher = njit(cache=True, nogil=True, _nrt=False, no_cfunc_wrapper=True, **options)(function)
@@ -53,6 +55,20 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     resolve = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, kws: resolve([_general(kind) for kind in args], kws)
     return dispatcher
+
+
+def _of_closure(function: Callable[..., Any]) -> str:
+    """What tells functions made by one factory apart, for their names.
+
+    Numba names machine code after function, types and a number that counts functions as a process makes them. Of two
+    functions called alike, kept by one process, another, which made others before, may know one by the number of the
+    other, and would call it in its place.
+    """
+    total = hashlib.sha256()
+    for cell in function.__closure__ or ():
+        value = cell.cell_contents
+        total.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    return f"_{total.hexdigest()[:12]}"
 
 
 def _general(kind: types.Type) -> types.Type:
@@ -110,7 +126,7 @@ else:
 def folder() -> Path:
     """Where compiled code of these sources is kept."""
     total = hashlib.sha256()
-    for path in sources():
+    for path in (Path(__file__), *sources()):
         total.update(path.read_bytes())
     name = f"kernels-{total.hexdigest()[:16]}"
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else _user_cache() / "nvc"

@@ -128,6 +128,27 @@ def test_what_is_compiled_ahead_is_what_coding_uses() -> None:
     assert {"choose_blocks", "encode_intra", "code_latents", "costs_alone"} <= set(used)
 
 
+NAMES = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+from nvcodec.models.kernels import cosines
+made = [f for f in vars(cosines).values() if "<locals>" in getattr(getattr(f, "py_func", None), "__qualname__", "")]
+print(json.dumps([[f.py_func.__qualname__ for f in made], [f._cache._impl.filename_base for f in made]]))
+"""
+
+
+def test_functions_of_one_factory_have_names_of_their_own_in_every_process() -> None:
+    """Numba calls what it keeps by name and by a count of functions, which is another one in another process."""
+    found = []
+    for before in ("cosines", "flow", "network"):
+        command = [sys.executable, "-c", NAMES, f"nvcodec.models.kernels.{before}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        found.append(json.loads(done.stdout))
+    names, files = found[0]
+    assert len(set(names)) == len(set(files)) == len(names) == 5
+    assert found == [found[0]] * 3
+
+
 @pytest.mark.parametrize(("processors", "helpers"), [(2, 1), (1, 0)])
 def test_a_first_use_gets_help_once(
     processors: int, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
