@@ -22,7 +22,7 @@ from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media.test_pattern import pattern_format
 from nvcodec.media.types import Frame
 from nvcodec.models.conditional.frame_coder import DecidedFrame, Window, is_midway
-from nvcodec.models.conditional.sequence import ALL_DEPTHS, NETWORK_EVERY, Tools
+from nvcodec.models.conditional.sequence import ALL_DEPTHS, NETWORK_EVERY, Tools, plan_group
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 from nvcodec.stream import StreamReader
 
@@ -353,15 +353,18 @@ def test_what_decoders_of_each_size_do() -> None:
 
 
 def test_sizes_restore_by_the_network_what_they_may(sized: Sized) -> None:
-    """The default only keyframes, last frames of groups, and one in eight in low delay; the greatest others, too."""
+    """The default keyframes, ends and middles of groups, and one in eight in low delay; the greatest others, too."""
     by_network = {
         size: {number for _, number, blocks, _ in sized.decided(size) if (blocks.banks == BY_NETWORK).any()}
         for size in SIZES
     }
     assert by_network["xs"] == by_network["s"] == set()
     for size in ("m", "l"):
-        ends = set(itertools.accumulate(unit.frame_count for unit in sized.units[size]))
-        first = {end - 1 for end in ends} if sized.profile == "ra" else {0, NETWORK_EVERY}
+        ends = [end - 1 for end in itertools.accumulate(unit.frame_count for unit in sized.units[size])]
+        first = {0, NETWORK_EVERY} if sized.profile == "ld" else set(ends)
+        if sized.profile == "ra":
+            groups = (plan_group(begin, end, (), 0) for begin, end in itertools.pairwise(ends))
+            first |= {plan.number for group in groups for wave in group for plan in wave if plan.depth <= 1}
         assert by_network[size] & first
         assert bool(by_network[size] - first) == (size == "l")
 
