@@ -41,7 +41,7 @@ def bit_price(level: int) -> float:
 
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two uint8 planes."""
+    """Of two planes."""
     difference = a.astype(np.int32) - b
     return float(np.mean(difference * difference))
 

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from nvcodec.models.conditional.threads import by_rows, in_waves
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import (
     choice,
     compensation,
@@ -32,7 +33,7 @@ from nvcodec.models.network import Network, bounds_of
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, QUALITIES, STEPS, bit_price, deblocking_qp, quality_of
 from nvcodec.models.transform import CLASSES, BlockBases, chroma_weight
 
-Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
+Planes = tuple[np.ndarray, np.ndarray, np.ndarray]  # uint16, see nvcodec.models.depth
 
 
 @dataclass
@@ -172,9 +173,9 @@ def empty_planes(rows: int, columns: int) -> Planes:
     """Room for planes with borders."""
     size = np.array([16 * rows, 16 * columns])
     return (
-        np.empty(size + 2 * PAD, np.uint8),
-        np.empty(size // 2 + PAD, np.uint8),
-        np.empty(size // 2 + PAD, np.uint8),
+        np.empty(size + 2 * PAD, np.uint16),
+        np.empty(size // 2 + PAD, np.uint16),
+        np.empty(size // 2 + PAD, np.uint16),
     )
 
 
@@ -287,7 +288,7 @@ def _choose_banks(
     pool: Executor,
 ) -> Tried:
     """For each unit the bank, or the network if that may be, after which error and price of bits are least."""
-    step = float(STEPS[level]) / residual.STEP_SCALE
+    step = float(STEPS[level]) / STEP_SCALE
     costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS + int(by_network)))
     taps, clip = _filters(bases, level)
     trial = empty_planes(blocks.rows, blocks.columns)
@@ -374,7 +375,7 @@ def choose(
 ) -> tuple[Blocks, np.ndarray, Planes]:
     """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
 
-    picture: uint8 planes, sides multiples of 16 (8 for chroma); references: none, one or two; midway: as in `rebuild`;
+    picture: planes, sides multiples of 16 (8 for chroma); references: none, one or two; midway: as in `rebuild`;
     newest: the one coded last, whose vectors are candidates, stretched by scale (2,) 256ths; chroma: 0..15, how much it
     counts (`chroma_weight`); finer: levels by which units are finer.
     """
@@ -431,7 +432,7 @@ def _choose_intra(
 ) -> None:
     """Choose intra blocks and reconstruct them; rows: of quads, all or such as have no neighbours among them."""
     price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
-    prices = frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS)
+    prices = frame_intra.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
     some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 4)) > 0
     columns = -(-blocks.columns // 4)
 
@@ -486,7 +487,7 @@ def _choose_motion(
     """Search and choose; trial: planes that are overwritten."""
     y = picture[0]
     rows, columns, quads = blocks.rows, blocks.columns, (-(-blocks.rows // 4), -(-blocks.columns // 4))
-    step, price = float(STEPS[level]) / residual.STEP_SCALE, bit_price(level)
+    step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
     prices = frame_intra.price_curve(step, price, *CODED_BITS)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
@@ -526,7 +527,7 @@ def search_motion(
 ) -> None:
     """Vectors of the blocks, and if ``split`` of their quarters, of luma y towards a reference with borders; small,
     reference_small: the same at a quarter of their size; before, whole, quarters: as `search.search`."""
-    step, price = float(STEPS[level]) / residual.STEP_SCALE, bit_price(level)
+    step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
     sad_price, rows = MOTION_PRICE * step, len(whole)
     coarse = np.zeros((*whole.shape[:2], 2), np.int32)
     search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse)
@@ -558,7 +559,7 @@ def share_unlike(y: np.ndarray, other: np.ndarray, level: int) -> float:
     nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
     search_motion(y, small, compensation.padded(other, PAD), other_small, nothing, level, False, whole, quarters)
     alone, price = np.zeros((rows, columns)), bit_price(level)
-    search.costs_alone(y, frame_intra.price_curve(float(STEPS[level]) / residual.STEP_SCALE, price, *CODED_BITS), alone)
+    search.costs_alone(y, frame_intra.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS), alone)
     return float(np.mean(whole[:, :, 2] > UNLIKE * (alone + price * ALONE_BITS)))
 
 

@@ -43,6 +43,7 @@ from nvcodec.models.conditional.picture import (
 from nvcodec.models.conditional.temporal_filter import filtered
 from nvcodec.models.conditional.threads import INLINE, by_rows, new_pool
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.depth import EXTRA_BITS, narrow, widen
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 from nvcodec.models.kernels.search import coarse_search, quarter_size
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, mean_squared_error
@@ -65,8 +66,8 @@ GROUP_OFFSETS = (0, -9, -14, -18, -21)  # by depth in the group
 CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
 NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the network where not all are
-LEAST_ERROR = 0.05  # mean squared
-CUT_SHARE = 0.9  # a frame this much harder to predict in time than in space begins anew
+LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
+CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 6), "slow": Effort(10, True, True, 8)}
 KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(16), "slow": Effort(16)}  # few frames, which many depend on
@@ -286,7 +287,7 @@ class VideoAnalyser:
                 return True
             in_time, in_space = differences(small, before, self._pool)
             self._differences = self._differences[0] + in_time, self._differences[1] + in_space
-            return in_time > CUT_SHARE * in_space + 2
+            return in_time > CUT_SHARE * in_space + CUT_LEAST
 
     def _keyframe_unit(self) -> list[DecidedUnit]:
         """The keyframe that waits, if one does."""
@@ -481,9 +482,9 @@ class VideoAnalyser:
         return Chosen(plan, reference, symbols, chroma, wanted_chroma(source, reference.picture()))
 
     def _padded(self, planes: Planes) -> Planes:
-        """Planes whose sides are multiples of 16 (8 for chroma)."""
+        """Planes inside, whose sides are multiples of 16 (8 for chroma)."""
         y, u, v = (
-            np.pad(p, ((0, s * self._rows - p.shape[0]), (0, s * self._columns - p.shape[1])), mode="edge")
+            np.pad(widen(p), ((0, s * self._rows - p.shape[0]), (0, s * self._columns - p.shape[1])), mode="edge")
             for p, s in zip(planes, (16, 8, 8), strict=True)
         )
         return y, u, v
@@ -621,11 +622,11 @@ def wanted_chroma(source: Planes, decoded: Planes) -> int:
 
 
 def cut(planes: Planes, height: int, width: int) -> Planes:
-    """Copies of planes without what pads them to whole blocks."""
+    """Planes outside, without what pads them to whole blocks."""
     half = (height + 1) // 2, (width + 1) // 2
     y, u, v = planes
     return (
-        np.ascontiguousarray(y[:height, :width]),
-        np.ascontiguousarray(u[: half[0], : half[1]]),
-        np.ascontiguousarray(v[: half[0], : half[1]]),
+        narrow(y[:height, :width]),
+        narrow(u[: half[0], : half[1]]),
+        narrow(v[: half[0], : half[1]]),
     )

@@ -9,14 +9,14 @@ from concurrent.futures import Executor
 import numpy as np
 
 from nvcodec.models.conditional.picture import Planes, empty_planes, search_motion, without_borders
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import compensation, search, temporal
 from nvcodec.models.kernels.compensation import FIRST, PAD
-from nvcodec.models.kernels.residual import STEP_SCALE
 from nvcodec.models.quality import STEPS
 
 STRENGTHS = (0.7, 0.5, 0.35, 0.25)  # of the frames at distances 1, 2, ...
-DEVIATION = 3.3  # times the square root of the quantisation step: of samples that count
-TOLERANCE = 2.5  # times the quantisation step: mean squared difference of squares that count less
+DEVIATION = 6.6  # times the square root of the quantisation step: of samples that count
+TOLERANCE = 10.0  # times the quantisation step: mean squared difference of squares that count less
 CHROMA_STRENGTH = 0.8
 WORTH_LEVELS, WORTH_MOST = 4.0, 8  # levels of a unit for each doubling of what depends on it
 WORTH_ERROR = 0.15  # squared steps: mean squared difference at which half of a unit depends on another
@@ -28,7 +28,7 @@ def filtered(
     """A picture as a mean of itself and of others moved onto it, so far as they agree; and by how many levels its units
     are worth to be finer, since others can be predicted from them.
 
-    picture, others: uint8 planes, sides multiples of 16 (8 for chroma), others with their distances in frames.
+    picture, others: planes, sides multiples of 16 (8 for chroma), others with their distances in frames.
     """
     rows, columns = picture[0].shape[0] // 16, picture[0].shape[1] // 16
     if not others:

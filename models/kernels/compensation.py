@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move
 
 PAD = 64  # of luma, on each side
@@ -44,7 +45,7 @@ CHROMA_TAPS = np.array(
 def padded(plane: np.ndarray, pad: int) -> np.ndarray:
     """A plane with its edge repeated on all sides."""
     height, width = plane.shape
-    out = np.empty((height + 2 * pad, width + 2 * pad), np.uint8)
+    out = np.empty((height + 2 * pad, width + 2 * pad), plane.dtype)
     out[pad : pad + height, pad : pad + width] = plane
     extend_edges(out, pad)
     return out
@@ -140,7 +141,7 @@ def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found):
         for i in range(size // SQUARE):
             for j in range(size // SQUARE):
                 found[i, j, 0], found[i, j, 1] = next_found[i, j, 0], next_found[i, j, 1]
-    move(a, b, size, SQUARE, 8, found)
+    move(a, b, size, SQUARE, 6, found)
     return dx, dy
 
 
@@ -178,12 +179,12 @@ def store(out, top, left, size, first, second, both):
         for i in range(size):
             for j in range(size):
                 total = np.int32((first[i, j] + second[i, j] + 4096) >> 13)
-                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(255))
+                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(LARGEST))
     else:
         for i in range(size):
             for j in range(size):
                 total = np.int32((first[i, j] + 2048) >> 12)
-                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(255))
+                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(LARGEST))
 
 
 @compiled
@@ -221,7 +222,7 @@ def predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out
             if kind & SECOND:
                 chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
             if moves:
-                move(a, b, half, SQUARE // 2, 9, found)
+                move(a, b, half, SQUARE // 2, 7, found)
             store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
 
 

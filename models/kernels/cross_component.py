@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, scratch
+from nvcodec.models.depth import LARGEST, MIDDLE
 
 SLOPE_BITS = 8
 MAX_SLOPE = 4 << SLOPE_BITS
-NOISE = 2  # of luma, squared: where it varies no more, it says little
+NOISE = 32  # of luma, squared: where it varies no more, it says little
 _SUM_BITS = 2  # of four samples
 
 
@@ -55,7 +56,7 @@ def predict_from_luma(y, u, v, ready, row, column, units):
     spread = count * sum_ll - sum_l * sum_l + (NOISE << (2 * _SUM_BITS)) * count * count
     slopes, offsets, bits = scratch(2, np.int64), scratch(2, np.int64), SLOPE_BITS + _SUM_BITS
     for n in range(2):
-        slopes[n], offsets[n] = 0, 128 << bits
+        slopes[n], offsets[n] = 0, MIDDLE << bits
         if count:
             total, product = (sum_u, sum_lu) if n == 0 else (sum_v, sum_lv)
             slope = ((count * product - sum_l * total) << bits) // spread
@@ -65,5 +66,5 @@ def predict_from_luma(y, u, v, ready, row, column, units):
     for i in range(top, top + size):
         for j in range(left, left + size):
             luma = _luma_at(y, i, j)
-            u[i, j] = min(max((slopes[0] * luma + offsets[0]) >> bits, 0), 255)
-            v[i, j] = min(max((slopes[1] * luma + offsets[1]) >> bits, 0), 255)
+            u[i, j] = min(max((slopes[0] * luma + offsets[0]) >> bits, 0), LARGEST)
+            v[i, j] = min(max((slopes[1] * luma + offsets[1]) >> bits, 0), LARGEST)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, scratch
+from nvcodec.models.depth import EXTRA_BITS, LARGEST
 from nvcodec.models.kernels.syntax import WHOLE
 
 # tables 8-12 of H.265: beta and tc by QP (tc also by 2 more at intra edges)
@@ -74,14 +75,14 @@ def _luma_edge(p, beta, tc):
         if abs(delta) >= 10 * tc:
             continue
         delta = min(max(delta, -tc), tc)
-        p[k, 3], p[k, 4] = min(max(p0 + delta, 0), 255), min(max(q0 - delta, 0), 255)
+        p[k, 3], p[k, 4] = min(max(p0 + delta, 0), LARGEST), min(max(q0 - delta, 0), LARGEST)
         half = tc >> 1
         if more_p:
             d = min(max((((p2 + p0 + 1) >> 1) - p1 + delta) >> 1, -half), half)
-            p[k, 2] = min(max(p1 + d, 0), 255)
+            p[k, 2] = min(max(p1 + d, 0), LARGEST)
         if more_q:
             d = min(max((((q2 + q0 + 1) >> 1) - q1 - delta) >> 1, -half), half)
-            p[k, 5] = min(max(q1 + d, 0), 255)
+            p[k, 5] = min(max(q1 + d, 0), LARGEST)
 
 
 @compiled
@@ -89,14 +90,14 @@ def deblock(y, u, v, kinds, coded, fine, large, vectors, qp):
     """Filter a frame's planes in place; qp: that of H.265 for the frame's step."""
     rows, columns = kinds.shape
     lines = scratch((4, 8), np.int32)
-    beta = BETA[min(qp, 51)]
+    beta = BETA[min(qp, 51)] << EXTRA_BITS
     for vertical in (True, False):
         for r in range(rows):
             for c in range(columns):
                 strength = edge_strength(kinds, coded, fine, large, vectors, vertical, r, c)
                 if strength == 0:
                     continue
-                tc = TC[min(qp + 2 * (strength - 1), 53)]
+                tc = TC[min(qp + 2 * (strength - 1), 53)] << EXTRA_BITS
                 if tc == 0:
                     continue
                 for half in range(2):
@@ -141,7 +142,7 @@ def _chroma_edge(plane, top, left, vertical, tc):
                 np.int32(plane[top + 1, left + k]),
             )
         delta = min(max((((q0 - p0) << 2) + p1 - q1 + 4) >> 3, -tc), tc)
-        p0, q0 = min(max(p0 + delta, 0), 255), min(max(q0 - delta, 0), 255)
+        p0, q0 = min(max(p0 + delta, 0), LARGEST), min(max(q0 - delta, 0), LARGEST)
         if vertical:
             plane[top + k, left - 1], plane[top + k, left] = p0, q0
         else:

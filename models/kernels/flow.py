@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.depth import LARGEST
 
 SQUARE = 4  # samples of luma that move together
-COARSE_BITS = 10  # predictions are compared with quarters of a sample value
+COARSE_BITS = 12  # predictions are compared in whole sample values
 UNITS = 64  # of a sample: precision of motion
 LIMIT = 64  # the most that is believed, in units
 NOISE = np.int64(64 * 8 * 8)  # added to squared gradients of 64 samples: less contrast is not believed
@@ -39,12 +40,12 @@ def _slopes(values, size, across, down):
 @compiled
 def find_flow(a, b, size, found):
     """How far two luma predictions (at 4096 times the sample) would have to move towards each other: found (4, 4, 2),
-    x and y of each square. Returns the sum of their absolute differences, in quarters of a sample value."""
+    x and y of each square. Returns the sum of their absolute differences, in sample values."""
     total, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     across, down = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     pairs, sums = scratch((5, 8, 16), np.int32), scratch((5, 16), np.int32)  # of two rows, of all rows of a window
     difference = np.int32(0)
-    low, high = np.int32(0), np.int32(255 << (12 - COARSE_BITS))  # so that sums below fit 32 bits, products 63
+    low, high = np.int32(0), np.int32(LARGEST)  # so that sums below fit 32 bits, products 63
     for i in range(size):
         for j in range(size):
             first = min(max(a[i, j] >> COARSE_BITS, low), high)
@@ -108,11 +109,11 @@ def mean_flow(size, found):
 def move(a, b, size, square, shift, found):
     """Add to a what both predictions together gain from moving by what `find_flow` found, square by square: half of the
     first-order term, since a mean of two that are moved by d from the truth has lost d^2 / 2 of its second derivative,
-    and the whole term would put twice as much in its place. ``shift``: of units of motion, and 2."""
+    and the whole term would put twice as much in its place. ``shift``: of units of motion."""
     apart, across, down = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     for i in range(size):
         for j in range(size):
-            apart[i, j] = np.int32(a[i, j] - b[i, j])
+            apart[i, j] = np.int32((a[i, j] - b[i, j]) >> 2)
     _slopes(apart, size, across, down)
     xs, ys = scratch(16, np.int32), scratch(16, np.int32)
     for r in range(size // square):
@@ -120,6 +121,6 @@ def move(a, b, size, square, shift, found):
             xs[j], ys[j] = found[r, j // square, 0], found[r, j // square, 1]
         for i in range(square * r, square * (r + 1)):
             for j in range(size):
-                # Predictions lie between -1.04 and 2.04 times 255 << 12, so slopes are below 2^23.61, and 64 times the
-                # sum of two below 2^30.61.
+                # Predictions lie between -1.04 and 2.04 times 1023 << 12, so slopes of a quarter of their difference
+                # are below 2^23.61, and 64 times the sum of two below 2^30.61.
                 a[i, j] += np.int32(np.int32(xs[j] * across[i, j]) + np.int32(ys[j] * down[i, j])) >> shift

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.models.depth import LARGEST, STEP_SCALE
 from nvcodec.models.kernels.cosines import (
     ORDERS,
     block_cosines,
@@ -21,7 +22,6 @@ from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
     LUMA_SAMPLES,
     SAMPLES,
-    STEP_SCALE,
     TINY,
     TINY_CHROMA,
     add_square,
@@ -87,7 +87,7 @@ def predict_chroma(plane, ready, row, column, units, mode):
 @compiled
 def _add_luma(y, row, column, units, residual):
     """Add the luma of a block's residual (384,) within a square of it."""
-    low, high = np.int32(0), np.int32(255)
+    low, high = np.int32(0), np.int32(LARGEST)
     first = 16 * (4 * row & 15) + (4 * column & 15)
     for i in range(4 * units):
         for j in range(4 * units):
@@ -97,7 +97,7 @@ def _add_luma(y, row, column, units, residual):
 
 @compiled
 def _add_chroma(plane, row, column, units, residual, first):
-    low, high = np.int32(0), np.int32(255)
+    low, high = np.int32(0), np.int32(LARGEST)
     first += 8 * (2 * row & 7) + (2 * column & 7)
     for i in range(2 * units):
         for j in range(2 * units):

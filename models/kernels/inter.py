@@ -6,11 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
 from nvcodec.models.kernels.frame_intra import unit_cosines
 from nvcodec.models.kernels.motion import fill
-from nvcodec.models.kernels.residual import STEP_SCALE, analyse, quantise, squares
+from nvcodec.models.kernels.residual import analyse, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 
 # bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine

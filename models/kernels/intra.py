@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.depth import LARGEST, MIDDLE
 
 PLANAR, MEAN, HORIZONTAL, VERTICAL = 0, 1, 10, 26
 MODES = 35
@@ -76,7 +77,7 @@ def border(plane, ready, unit, row, column, units, out):
 
     ready: (4R, 4C) uint8, which 4x4 luma squares are reconstructed; unit: their size in this plane, 4 or 2; row,
     column,
-    units: place and size of the block in squares. What is not ready repeats its neighbour; all are 128 where nothing
+    units: place and size of the block in squares. What is not ready repeats its neighbour; all are MIDDLE where nothing
     is.
     """
     n = 2 * unit * units
@@ -90,7 +91,7 @@ def border(plane, ready, unit, row, column, units, out):
             before += 1
     if above == 0 and before == 0:
         for i in range(2 * n + 1):
-            out[i] = 128
+            out[i] = MIDDLE
         return
     for i in range(unit * above):
         out[1 + i] = plane[top - 1, left + i]
@@ -201,7 +202,7 @@ def _predict_angle(samples, size, log2, mode, sharp, out):
             line[size + i] = samples[0] if at == 0 else samples[side + at]
     turned = scratch((32, 32), np.int32)
     rows = out if upright else turned
-    low, high = np.int32(0), np.int32(255)
+    low, high = np.int32(0), np.int32(LARGEST)
     for k in range(size):
         offset = (k + 1) * angle
         first, part = size + (offset >> 5), offset & 31
@@ -240,7 +241,7 @@ def _draw_to_side(samples, size, log2, angle, main, side, rows):
                 towards = samples[side + 1 + k + reach]
             else:
                 towards = samples[side + 1 + k] - samples[0] + samples[main + 1 + i]
-            rows[k, i] = min(max((weight * towards + (64 - weight) * rows[k, i] + 32) >> 6, 0), 255)
+            rows[k, i] = min(max((weight * towards + (64 - weight) * rows[k, i] + 32) >> 6, 0), LARGEST)
 
 
 @compiled

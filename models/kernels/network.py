@@ -16,6 +16,7 @@ import numpy as np
 from numba import config
 
 from nvcodec.compiled import compiled
+from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.compensation import PAD
 
 CHANNELS = 6  # of a frame: four of luma, U, V
@@ -34,7 +35,7 @@ _SCALE_BITS = 16
 @compiled
 def scale_of(step):
     """What a difference of 4 x 25 samples to their sums around is multiplied with, 2^-16ths; step: sixteenths."""
-    return ((1 << (_SCALE_BITS + INPUT_BITS + 4)) // (4 * _CELLS) + step // 2) // step
+    return ((1 << (_SCALE_BITS + INPUT_BITS + STEP_BITS)) // (4 * _CELLS) + step // 2) // step
 
 
 @compiled
@@ -154,9 +155,9 @@ def add_outputs(change, step, begin, y, u, v):
 @compiled
 def _moved(sample, change, step):
     """A sample moved by so many 2^-OUTPUT_BITS steps, rounded."""
-    half = np.int32(1 << (OUTPUT_BITS + 3))
-    value = np.int32(sample) + ((np.int32(change) * np.int32(step) + half) >> (OUTPUT_BITS + 4))
-    return np.uint8(min(max(value, np.int32(0)), np.int32(255)))
+    half = np.int32(1 << (OUTPUT_BITS + STEP_BITS - 1))
+    value = np.int32(sample) + ((np.int32(change) * np.int32(step) + half) >> (OUTPUT_BITS + STEP_BITS))
+    return np.uint16(min(max(value, np.int32(0)), np.int32(LARGEST)))
 
 
 @compiled

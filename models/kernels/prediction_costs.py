@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both
 from nvcodec.models.kernels.frame_intra import square_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
@@ -66,7 +67,7 @@ def slot_of(memory, block, kind, x0, y0, x1, y1):
 @compiled
 def mix(current, top, left, size, a, b, kind, difference):
     """What a prediction from interpolated blocks a, b or both leaves of a square."""
-    low, high = np.int32(0), np.int32(255)
+    low, high = np.int32(0), np.int32(LARGEST)
     if kind == BOTH:
         for i in range(size):
             for j in range(size):

@@ -13,15 +13,17 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.syntax import ENERGIES, WHOLE
 
 SAMPLES, FINE_SAMPLES = 384, 96
 LUMA_SAMPLES = 256
 TINY, TINY_CHROMA = 16, 32
 BASIS_BITS = 14
-STEP_SCALE = 16
 SCALE_BITS = 8  # of what chroma is multiplied with
 COSINE_BITS = 10
+_FIRST_BITS = 8  # that sums over columns lose, then those over rows
+_SECOND_BITS = 2 * COSINE_BITS - _FIRST_BITS + STEP_BITS
 MAX_COEFFICIENT = 1 << 17  # in sixteenths of a sample value
 # class of basis of each intra mode: 1 without direction, 2 to 6 upright from left to right, 7 to 11 the same lying
 _UPRIGHT = [2] * 4 + [3] * 3 + [4] * 3 + [5] * 3 + [6] * 4  # modes 18 to 34
@@ -93,10 +95,10 @@ def synthesise(symbols, step, scale, inter, fine, tiny, modes, bases, out):
             else:
                 _add_picture(out, bases[1][first, n >> 2], value, n & 3)
     for i in range(LUMA_SAMPLES):
-        out[i] = (out[i] + (1 << (BASIS_BITS + 3))) >> (BASIS_BITS + 4)
-    half = np.int64(1 << (BASIS_BITS + SCALE_BITS + 3))
+        out[i] = (out[i] + (1 << (BASIS_BITS + STEP_BITS - 1))) >> (BASIS_BITS + STEP_BITS)
+    half = np.int64(1 << (BASIS_BITS + SCALE_BITS + STEP_BITS - 1))
     for i in range(LUMA_SAMPLES, SAMPLES):
-        out[i] = (np.int64(out[i]) * scale + half) >> (BASIS_BITS + SCALE_BITS + 4)
+        out[i] = (np.int64(out[i]) * scale + half) >> (BASIS_BITS + SCALE_BITS + STEP_BITS)
 
 
 def _cosines(n):
@@ -117,7 +119,7 @@ def _from_cosines(values, size, cosines, out):
     between, half = scratch((32, 16), np.int32), size // 2
     for i in range(size):
         for j in range(half):
-            between[i, j] = 1 << 7
+            between[i, j] = 1 << (_FIRST_BITS - 1)
     for k in range(half):
         any_value = False
         for j in range(half):
@@ -129,14 +131,14 @@ def _from_cosines(values, size, cosines, out):
                     between[i, j] += cosines[k, i] * values[half * k + j]
     for i in range(size):
         for j in range(size):
-            out[i, j] = 1 << 15
+            out[i, j] = 1 << (_SECOND_BITS - 1)
         for k in range(half):
-            value = between[i, k] >> 8
+            value = between[i, k] >> _FIRST_BITS
             if value:
                 for j in range(size):
                     out[i, j] += value * cosines[k, j]
         for j in range(size):
-            out[i, j] >>= 16
+            out[i, j] >>= _SECOND_BITS
 
 
 @compiled
@@ -163,7 +165,7 @@ def synthesise_large(symbols, step, scale, inter, mode, bases, out):
 @compiled
 def add_square(plane, top, left, size, residual):
     """Add a residual to a square of a plane."""
-    low, high = np.int32(0), np.int32(255)
+    low, high = np.int32(0), np.int32(LARGEST)
     for i in range(size):
         for j in range(size):
             r, c = place(top + i), place(left + j)
@@ -181,7 +183,7 @@ def add_unit(y, u, v, r, c, residual):
 @compiled
 def add_block(y, u, v, r, c, residual):
     """Add a residual to the prediction in the planes, block (r, c)."""
-    low, high = np.int32(0), np.int32(255)
+    low, high = np.int32(0), np.int32(LARGEST)
     for n in range(3):
         size, first = (16, 0) if n == 0 else (8, 192 + 64 * n)
         plane = y if n == 0 else u if n == 1 else v

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.depth import EXTRA_BITS, LARGEST, STEP_SCALE
 from nvcodec.models.kernels.compensation import PAD
 
 UNIT = 32  # luma samples of a side of what is switched as one
@@ -36,13 +37,13 @@ LUMA_FEATURES, CHROMA_FEATURES = LUMA_TAPS + 1, CHROMA_TAPS + 1  # and the error
 ACTIVITY_BOUNDS = np.array([2, 5, 11, 24], np.int64)
 
 
-CLIP_PART = 64  # of the step in sixteenths: a quarter of a step
+CLIP_PART = 4 * STEP_SCALE  # a quarter of a step
 
 
 @compiled
 def clip_of(step):
     """Bound of the differences that filters see; step: sixteenths."""
-    return max(2, step // CLIP_PART)
+    return max(2 << EXTRA_BITS, step // CLIP_PART)
 
 
 @compiled
@@ -94,7 +95,7 @@ def _class_of(v, h, d, e, step):
     elif 2 * more_slanted > 4 * less_slanted:
         direction = (5 if d > e else 7) + (1 if 2 * more_slanted > 9 * less_slanted else 0)
     # 32 samples, two differences each
-    activity, strength = 0, 16 * (v + h)
+    activity, strength = 0, STEP_SCALE * (v + h)
     while activity < ACTIVITIES - 1 and strength >= ACTIVITY_BOUNDS[activity] * step:
         activity += 1
     return activity * DIRECTIONS + direction
@@ -136,7 +137,7 @@ def _move(centre, total, out):
     """Samples moved by what was added up."""
     for j in range(len(total)):
         moved = np.int32(np.int32(centre[j]) + (total[j] >> TAP_BITS))
-        out[j] = min(max(moved, np.int32(0)), np.int32(255))
+        out[j] = min(max(moved, np.int32(0)), np.int32(LARGEST))
 
 
 @compiled

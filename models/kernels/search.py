@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.compensation import PAD, luma_block
 from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
@@ -120,7 +121,7 @@ def _fraction_cost(current, reference, top, left, size, x, y, prices):
     luma_block(reference, PAD, top, left, size, x, y, block)
     for i in range(size):
         for j in range(size):
-            sample = min(max(np.int32((block[i, j] + 2048) >> 12), np.int32(0)), np.int32(255))
+            sample = min(max(np.int32((block[i, j] + 2048) >> 12), np.int32(0)), np.int32(LARGEST))
             difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
     return hadamard_cost(difference, size, prices)
 
@@ -211,7 +212,7 @@ def _refine(current, reference, top, left, size, starts, count, near, sad_price,
 def search(current, reference, coarse, before, sad_price, price, prices, split, whole, quarters):
     """Motion of each 16x16 block and, if ``split``, of its quarters towards one reference.
 
-    current: (H, W) uint8; reference: padded luma; coarse: (R, C, 2) of `coarse_search`; before: (2R, 2C, 2) an earlier
+    current: (H, W) uint16; reference: padded luma; coarse: (R, C, 2) of `coarse_search`; before: (2R, 2C, 2) an earlier
     field, to begin with; sad_price, price: absolute difference and squared steps that a bit is worth; prices:
     `price_curve`; whole: (R, C, 3) float64 x, y, cost; quarters: (2R, 2C, 3) float64.
     """
@@ -264,8 +265,8 @@ def sorted_middle(a, b, c):
 @compiled
 def costs_alone(current, prices, out):
     """Roughly what each 16x16 block, out (R, C), costs without other pictures: the Hadamard cost of its difference to
-    its mean, the row above or the column on the left, whichever is least. current: (H, W) uint8; prices: `price_curve`.
-    """
+    its mean, the row above or the column on the left, whichever is least. current: (H, W) uint16; prices:
+    `price_curve`."""
     difference = scratch((16, 16), np.int32)
     for r in range(out.shape[0]):
         for c in range(out.shape[1]):

@@ -11,22 +11,24 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.depth import LARGEST
 
 MOST = 16  # other pictures
+_DIFFERENCES = LARGEST + 1
 
 
 @compiled(fastmath=True)
 def blend(picture, moved, strengths, deviation, tolerance, side, begin, end, out):
     """Weighted mean of a plane and others moved onto it, in squares of rows begin..end-1 of squares.
 
-    picture, out: (H, W) uint8; moved: (N, H, W) uint8, N up to MOST; strengths: (N,) float32 weights beside the
+    picture, out: (H, W) uint16; moved: (N, H, W) uint16, N up to MOST; strengths: (N,) float32 weights beside the
     picture's 1; deviation: of samples that still count (their weight is a Gaussian's); tolerance: mean squared
     difference of a square at which its weight has fallen to 1/e; side: samples of a square.
     """
     columns = picture.shape[1] // side
     weights = scratch(MOST, np.float32)
-    by_difference = scratch(256, np.float32)
-    for d in range(256):
+    by_difference = scratch(_DIFFERENCES, np.float32)
+    for d in range(_DIFFERENCES):
         by_difference[d] = np.exp(np.float32(-0.5 * d * d / (deviation * deviation)))
     for r in range(begin, end):
         for c in range(columns):
@@ -48,4 +50,4 @@ def blend(picture, moved, strengths, deviation, tolerance, side, begin, end, out
                         weight = weights[n] * by_difference[abs(there - here)]
                         total_weight += weight
                         mean += weight * np.float32(there)
-                    out[row, column] = np.uint8(mean / total_weight + np.float32(0.5))
+                    out[row, column] = np.uint16(mean / total_weight + np.float32(0.5))

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from nvcodec.models.conditional.picture import Blocks, Statistics
-from nvcodec.models.kernels.residual import RATE_CLASSES, STEP_SCALE
+from nvcodec.models.depth import STEP_SCALE
+from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import LOWEST, STEPS
 from nvcodec.models.training.bases import COARSE, FINE, LARGE, SIZES, TINY, TINY_CHROMA, make_bases, typical_rates

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nvcodec.errors import UsageError
+from nvcodec.models.depth import LARGEST, STEP_SCALE
 from nvcodec.models.kernels.network import (
     AROUND,
     CHANNELS,
@@ -148,7 +149,7 @@ class Trainer:
 
         t = (levels.float() - LEVEL_MIDDLE) / LEVEL_SPAN
         terms = torch.stack([*(t**n for n in range(POWERS)), intra.float()], 1)
-        step = torch.from_numpy(STEPS / np.float32(16)).float()[levels][:, None, None, None]
+        step = torch.from_numpy(STEPS / np.float32(STEP_SCALE)).float()[levels][:, None, None, None]
         size = 2 * AROUND + 1
         mean = functional.avg_pool2d(x[:, :4].mean(1, keepdim=True), size, 1)
         mean_chroma = functional.avg_pool2d(x[:, 4:], size, 1)
@@ -239,5 +240,5 @@ def gains(trainer: Trainer, examples: list[Example]) -> Iterator[float]:
         x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
         with torch.no_grad():
             out, _ = trainer.run(x, torch.tensor([e.level]), torch.tensor([e.intra]))
-        found = 10 * np.log10(e.errors / errors_of(out[0].round().clamp(0, 255).numpy(), e.picture))
+        found = 10 * np.log10(e.errors / errors_of(out[0].round().clamp(0, LARGEST).numpy(), e.picture))
         yield float(LUMA_SHARE * found[0] + (1 - LUMA_SHARE) / 2 * (found[1] + found[2]))

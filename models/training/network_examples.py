@@ -17,6 +17,7 @@ import numpy as np
 from nvcodec.errors import UsageError
 from nvcodec.models.conditional.picture import Planes, Statistics, without_borders
 from nvcodec.models.conditional.sequence import RANDOM_ACCESS
+from nvcodec.models.depth import EXTRA_BITS
 from nvcodec.models.kernels.network import CHANNELS
 from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.models.training.pieces import Pieces, decide
@@ -25,13 +26,13 @@ from nvcodec.models.training.records import CLIPS, HELD_OUT, STILLS
 from nvcodec.models.training.workers import Workers
 from nvcodec.models.transform import BlockBases
 
-LEAST_ERROR = 0.05  # mean squared
+LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 REPORT_SECONDS = 60
 
 
 @dataclass
 class Example:
-    """A frame at half size, (CHANNELS, rows, columns) uint8, as it was decoded and as it should be."""
+    """A frame at half size, (CHANNELS, rows, columns) uint16, as it was decoded and as it should be."""
 
     decoded: np.ndarray
     picture: np.ndarray
@@ -53,7 +54,7 @@ def at_half_size(planes: Planes) -> np.ndarray:
 
 def extended(frame: np.ndarray, edge: int) -> np.ndarray:
     """A frame at half size with so many more samples on each side, made of its planes' outermost ones."""
-    y = np.empty((2 * frame.shape[1], 2 * frame.shape[2]), np.uint8)
+    y = np.empty((2 * frame.shape[1], 2 * frame.shape[2]), frame.dtype)
     for n in range(4):
         y[n >> 1 :: 2, n & 1 :: 2] = frame[n]
     y, u, v = (np.pad(plane, n * edge, mode="edge") for plane, n in ((y, 2), (frame[4], 1), (frame[5], 1)))
@@ -128,6 +129,8 @@ def load_examples(path: Path, counts: NetworkCounts) -> list[Example]:
     try:
         with np.load(path) as file:
             table, decoded, picture = file["table"], file["decoded"], file["picture"]
+            if decoded.dtype != np.uint16 or picture.dtype != np.uint16:
+                raise ValueError(f"samples of {decoded.dtype} and {picture.dtype}")
             if not np.array_equal(file["counts"], _collected(counts)):
                 raise UsageError(f"{path}: of other counts than the recipe's; remove it")
         examples, at = [], 0

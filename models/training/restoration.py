@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nvcodec.models.conditional.picture import BANK_BITS, Planes, Statistics
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import restore
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.models.kernels.residual import STEP_SCALE
 from nvcodec.models.kernels.restore import BANKS, CHROMA_TAPS, CLASSES, LUMA_TAPS, MAX_TAP, RANGES, TAP_BITS, UNIT
 from nvcodec.models.quality import QUALITIES, STEPS, bit_price, quality_of
 from nvcodec.models.training.pieces import Pieces, decide

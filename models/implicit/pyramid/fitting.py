@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.models.conditional.picture import BANK_BITS, Planes, empty_planes
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.implicit.pyramid.taps import COMPONENTS, QUANTUM, no_differences
 from nvcodec.models.kernels import restore
-from nvcodec.models.kernels.residual import STEP_SCALE
 from nvcodec.models.kernels.restore import BANKS, CHROMA_FEATURES, CLASSES, LUMA_FEATURES, MAX_TAP, RANGES, UNIT
 from nvcodec.models.quality import QUALITIES, STEPS, bit_price, quality_of
 from nvcodec.models.transform import CHROMA_WEIGHT, Filters
