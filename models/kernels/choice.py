@@ -35,7 +35,7 @@ from nvcodec.models.kernels.prediction_costs import (
     slot_of,
 )
 from nvcodec.models.kernels.search import vector_bits
-from nvcodec.models.kernels.syntax import SHARED, begins_quad
+from nvcodec.models.kernels.syntax import SHARED, begins_quad, block_of_row
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
@@ -149,8 +149,7 @@ def choose_blocks(
     costs = best.costs
     together_cost, quad_cost = np.float64(0), np.float64(0)
     for number in range(16 * begin, 16 * end):
-        r = 4 * quad_row + (number >> 2 & 2) + (number >> 1 & 1)
-        c = 4 * (number >> 4) + (number >> 1 & 2) + (number & 1)
+        r, c = block_of_row(number, quad_row)
         if r >= rows or c >= columns:
             continue
         top, left = 16 * r, 16 * c
@@ -297,13 +296,13 @@ def choose_blocks(
             quad_cost += _try_unit(
                 memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
                 last_kinds, last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r - 1,
-                c - 1, together_cost, which, found, one,
+                c - 1, together_cost, which, found,
             )  # fmt: skip
         if number % 16 == 15 and begins_quad(r - 3, c - 3, rows, columns):
             _try_quad(
                 memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
                 last_kinds, last_vectors, scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
-                r - 3, c - 3, quad_cost, which, found, one,
+                r - 3, c - 3, quad_cost, which, found,
             )  # fmt: skip
 
 
@@ -446,7 +445,7 @@ def _same(one, other):
 @compiled
 def _try_unit(
     memory, picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
-    scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, one,
+    scale, pred, merged, large, shapes, kinds, parts, vectors, planes, r, c, limit, which, found,
 ):  # fmt: skip
     """Give the four blocks of a unit one motion if that costs less than what they have, ``limit``: with their
     transforms if ``exact``. Returns what they cost then."""
@@ -493,47 +492,64 @@ def _try_unit(
                 motion[n] = tried[block, n]
     if best_kind == 0:
         return limit
-    kinds_before, before = scratch((4, 4), np.uint8), scratch((2, 4, 4, 2), np.int32)
-    for i in range(4):
-        for j in range(4):
-            kinds_before[i, j] = kinds[2 * r + i, 2 * c + j]
-            for n in range(4):
-                before[n >> 1, i, j, n & 1] = vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1]
-    _set_parts(one, best_kind, 0, motion[0], motion[1], motion[2], motion[3])
-    total = best_side
-    for block in range(4):
-        i, j = r + (block >> 1), c + (block & 1)
-        _give(one, 0, kinds, vectors, i, j)
-        if exact and total < limit:
-            total += _remembered_cost(
-                memory, picture, first, second, kinds, vectors, i, j, True, best_merge > 0, steps[i, j], weight, rates,
-                price, planes,
-            )  # fmt: skip
-    if exact and total >= limit:
-        for i in range(4):
-            for j in range(4):
-                kinds[2 * r + i, 2 * c + j] = kinds_before[i, j]
-                for n in range(4):
-                    vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1] = before[n >> 1, i, j, n & 1]
-        return limit
-    _note_one_motion(pred, merged, large, shapes, parts, r, c, 2, best_kind, best_merge)
-    return total if exact else best
+    return _take_if_cheaper(
+        memory, picture, first, second, exact, price, steps, weight, rates, planes, pred, merged, large, shapes, kinds,
+        parts, vectors, r, c, 2, best_kind, motion, best_merge, best_side, best, limit,
+    )  # fmt: skip
 
 
 @compiled
-def _note_one_motion(pred, merged, large, shapes, parts, r, c, size, kind, merge):
-    """Of size x size blocks."""
+def _exchange(kinds, vectors, vr, vc, size, other_kinds, other_vectors):
+    """Give size x size 8x8 blocks other motion, and the other arrays (size, size) and (2, size, size, 2) theirs."""
+    for i in range(size):
+        for j in range(size):
+            r, c = vr + i, vc + j
+            kind = kinds[r, c]
+            kinds[r, c], other_kinds[i, j] = other_kinds[i, j], kind
+            for n in range(4):
+                value = vectors[n >> 1, r, c, n & 1]
+                vectors[n >> 1, r, c, n & 1] = other_vectors[n >> 1, i, j, n & 1]
+                other_vectors[n >> 1, i, j, n & 1] = value
+
+
+@compiled
+def _take_if_cheaper(
+    memory, picture, first, second, exact, price, steps, weight, rates, planes, pred, merged, large, shapes, kinds,
+    parts, vectors, r, c, size, kind, motion, merge, side, rough, limit,
+):  # fmt: skip
+    """Give size x size blocks one motion (x0 y0 x1 y1) if that costs less than ``limit``: with their transforms if
+    ``exact``, otherwise it costs ``rough``. merge: 0 or 1 + its candidate; side: what its bits cost. Returns what the
+    blocks cost then."""
+    total = side if exact else rough
+    other_kinds, other_vectors = scratch((8, 8), np.uint8), scratch((2, 8, 8, 2), np.int32)
+    for i in range(2 * size):
+        for j in range(2 * size):
+            other_kinds[i, j] = kind
+            for n in range(4):
+                other_vectors[n >> 1, i, j, n & 1] = motion[n] if kind & (1 << (n >> 1)) else 0
+    _exchange(kinds, vectors, 2 * r, 2 * c, 2 * size, other_kinds, other_vectors)
+    for i in range(r, r + size if exact else r):
+        for j in range(c, c + size):
+            if total < limit:
+                total += _remembered_cost(
+                    memory, picture, first, second, kinds, vectors, i, j, True, merge > 0, steps[i, j], weight, rates,
+                    price, planes,
+                )  # fmt: skip
+    if total >= limit:
+        _exchange(kinds, vectors, 2 * r, 2 * c, 2 * size, other_kinds, other_vectors)
+        return limit
     for i in range(r, r + size):
         for j in range(c, c + size):
             pred[i, j], merged[i, j], large[i, j], shapes[i, j] = kind, merge, SHARED, ONE_PART
             for q in range(4):
                 parts[2 * i + (q >> 1), 2 * j + (q & 1)] = 0
+    return total
 
 
 @compiled
 def _try_quad(
     memory, picture, first, second, references, exact, price, prices, steps, weight, rates, last_kinds, last_vectors,
-    scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes, r, c, limit, which, found, one,
+    scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes, r, c, limit, which, found,
 ):  # fmt: skip
     """Give the blocks of a quad a candidate's motion, if its units begin with inter blocks, and if that costs less than
     what they have, ``limit``: with their transforms if ``exact``."""
@@ -559,43 +575,11 @@ def _try_quad(
             best, chosen = cost, k
     if chosen < 0:
         return
-    kinds_before, before = scratch((8, 8), np.uint8), scratch((2, 8, 8, 2), np.int32)
-    for i in range(8):
-        for j in range(8):
-            kinds_before[i, j] = kinds[2 * r + i, 2 * c + j]
-            for n in range(4):
-                before[n >> 1, i, j, n & 1] = vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1]
-    motion, kind, total = found[chosen], np.int64(which[chosen]), price * np.float64(0.5 + min(chosen + 1, count - 1))
-    _set_parts(one, kind, 0, motion[0], motion[1], motion[2], motion[3])
-    for block in range(16):
-        i, j = r + (block >> 2), c + (block & 3)
-        _give(one, 0, kinds, vectors, i, j)
-        if exact and total < limit:
-            total += _remembered_cost(
-                memory,
-                picture,
-                first,
-                second,
-                kinds,
-                vectors,
-                i,
-                j,
-                True,
-                True,
-                steps[i, j],
-                weight,
-                rates,
-                price,
-                planes,
-            )
-    if exact and total >= limit:
-        for i in range(8):
-            for j in range(8):
-                kinds[2 * r + i, 2 * c + j] = kinds_before[i, j]
-                for n in range(4):
-                    vectors[n >> 1, 2 * r + i, 2 * c + j, n & 1] = before[n >> 1, i, j, n & 1]
-        return
-    _note_one_motion(pred, merged, large, shapes, parts, r, c, 4, kind, chosen + 1)
-    for i in range(r, r + 4):
-        for j in range(c, c + 4):
-            quad[i, j] = 1
+    side = price * np.float64(0.5 + min(chosen + 1, count - 1))
+    if _take_if_cheaper(
+        memory, picture, first, second, exact, price, steps, weight, rates, planes, pred, merged, large, shapes, kinds,
+        parts, vectors, r, c, 4, np.int64(which[chosen]), found[chosen], chosen + 1, side, best, limit,
+    ) < limit:  # fmt: skip
+        for i in range(r, r + 4):
+            for j in range(c, c + 4):
+                quad[i, j] = 1

@@ -4,6 +4,8 @@ encoder's search for modes and symbols on the same path."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
@@ -32,7 +34,7 @@ from nvcodec.models.kernels.residual import (
     synthesise_large,
     transform_class,
 )
-from nvcodec.models.kernels.syntax import WHOLE, begins_unit, block_at, likely_modes
+from nvcodec.models.kernels.syntax import WHOLE, begins_unit, block_at, block_of_row, likely_modes
 from nvcodec.models.transform import CLASSES
 
 FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and all are looked at
@@ -340,6 +342,24 @@ def _chroma_differences(source, planes, row, column, units, weight, out):
         _difference(source[p], planes[p], 2 * row, 2 * column, half, weight, out[(p - 1) * half * half :])
 
 
+class Search(NamedTuple):
+    """What `encode_intra` looks at and decides by: its arguments, and ``prices`` for the step of the block at hand."""
+
+    source: tuple[np.ndarray, ...]
+    planes: tuple[np.ndarray, ...]
+    ready: np.ndarray
+    pred: np.ndarray
+    modes: np.ndarray
+    scale: int
+    price: float
+    bases: tuple[np.ndarray, ...]
+    analysis: tuple[np.ndarray, ...]
+    rates: tuple[np.ndarray, ...]
+    prices: np.ndarray
+    weight: float
+    tried: int
+
+
 @compiled
 def encode_intra(
     source, planes, ready, pred, coded, fine, tiny, large, modes, from_luma, symbols, steps, scale, price, bases,
@@ -353,33 +373,18 @@ def encode_intra(
     256ths; price: squared steps of a bit; bases, analysis, rates: see `BlockBases` (rates: `summed_rates`); prices:
     `price_curve`; weight: of chroma; tried: how many modes of each size are tried in full.
     """
-    y, u, v = planes
-    likely = scratch(3, np.int32)
-    best, costs = zeroed(MODES, np.int64)[:tried], scratch(MODES, np.float64)[:tried]
-    tiny_best, tiny_costs = (
-        zeroed(MODES, np.int64)[: max(1, tried - 1)],
-        scratch(MODES, np.float64)[: max(1, tried - 1)],
-    )
-    block, quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
-    luma, chroma = scratch(TINY, np.float32), scratch(TINY_CHROMA, np.float32)
-    trial, coarse_symbols, fine_symbols = zeroed(384, np.int16), zeroed(384, np.int16), zeroed(384, np.int16)
-    trial_part, part_symbols, tiny_symbols = zeroed(96, np.int16), zeroed(96, np.int16), zeroed(96, np.int16)
-    trial_luma, luma_symbols, chroma_symbols = zeroed(16, np.int16), zeroed(16, np.int16), zeroed(32, np.int16)
-    one = zeroed(384, np.int16)
-    coefficients, of_quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
-    best_block, best_quarter = scratch(SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
-    residual = scratch(SAMPLES, np.int32)
-    quarters, linked, link = zeroed((2, 2), np.uint8), zeroed((2, 2), np.uint8), 0
-    unit_link = zeroed(1, np.int64)
-    unit = scratch((3, 32, 32), np.int32)
-    unit_symbols, unit_mode, in_unit = zeroed(384, np.int16), zeroed(1, np.int64), False
-    unit_cost = separate = np.float32(0)
-    frame_prices, prices = prices, scratch(3, np.float32)
+    block_prices = scratch(3, np.float32)
     for k in range(3):
-        prices[k] = frame_prices[k]
+        block_prices[k] = prices[k]
+    search = Search(
+        source, planes, ready, pred, modes, scale, price, bases, analysis, rates, block_prices, weight, tried
+    )
+    coarse_symbols, fine_symbols, unit_symbols = zeroed(384, np.int16), zeroed(384, np.int16), zeroed(384, np.int16)
+    quarters, linked = zeroed((2, 2), np.uint8), zeroed((2, 2), np.uint8)
+    unit_mode, unit_link, in_unit = 0, 0, False
+    unit_cost = separate = np.float64(0)
     for number in range(16 * begin, 16 * end):
-        r = 4 * quad_row + (number >> 2 & 2) + (number >> 1 & 1)
-        c = 4 * (number >> 4) + (number >> 1 & 2) + (number & 1)
+        r, c = block_of_row(number, quad_row)
         if r >= pred.shape[0] or c >= pred.shape[1]:
             continue
         if r % 2 == 0 and c % 2 == 0:
@@ -388,264 +393,330 @@ def encode_intra(
             continue
         step = steps[r, c]
         inverse = np.float32(STEP_SCALE / step)
-        prices[0] = inverse * np.float32(1 / 8)
+        block_prices[0] = inverse * np.float32(1 / 8)
         if begins_unit(r, c, *pred.shape):
-            unit_cost = separate = np.float32(0)
+            unit_cost = separate = np.float64(0)
             in_unit = not (pred[r, c + 1] or pred[r + 1, c] or pred[r + 1, c + 1])
             if in_unit:
-                unit_cost = try_unit(
-                    source, planes, ready, pred, modes, 4 * r, 4 * c, step, scale, inverse, price, bases, analysis[4],
-                    rates[4][1], prices, weight, best, costs, unit_symbols, unit_mode, unit_link, unit,
-                )  # fmt: skip
+                unit_cost, unit_mode, unit_link = _try_unit(search, 4 * r, 4 * c, step, inverse, unit_symbols)
         elif in_unit and separate >= unit_cost:
             continue
-        row, column = 4 * r, 4 * c
-        squares = modes[row : row + 4, column : column + 4]
-        likely_modes(modes, pred, row, column, likely)
-        _rank_modes(source[0], y, ready, row, column, 4, likely, price, prices, best, costs)
-        coarse_cost, coarse_mode = np.float32(1e30), 0
-        for k in range(tried):
-            mode = best[k]
-            _predict_all(y, u, v, ready, row, column, 4, mode)
-            _all_differences(source, planes, row, column, 4, weight, block)
-            block_cosines(block, inverse, coefficients)
-            cost = quantise(coefficients, rates[0][1], price, trial) + price * mode_bits(mode, likely)
-            if cost < coarse_cost:
-                coarse_cost, coarse_mode = cost, mode
-                copy(block, best_block)
-        analyse(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, SAMPLES, coefficients)
-        coarse_cost = quantise(coefficients, rates[0][1], price, coarse_symbols)
-        # once more with chroma from luma
-        mark(modes, row, column, 4, coarse_mode)
-        quarters[0, 0] = quarters[0, 1] = quarters[1, 0] = quarters[1, 1] = 0
-        synthesise(coarse_symbols, step, scale, False, 0, quarters, squares, bases, residual)
-        predict_luma(y, ready, row, column, 4, coarse_mode)
-        _add_luma(y, row, column, 4, residual)
-        predict_from_luma(y, u, v, ready, row, column, 4)
-        _chroma_differences(source, planes, row, column, 4, weight, best_block[LUMA_SAMPLES:])
-        analyse(analysis[0][transform_class(False, coarse_mode)], best_block, inverse, SAMPLES, coefficients)
-        cost, coarse_link = quantise(coefficients, rates[0][1], price, trial) + price * LINK_BITS, 0
-        if cost < coarse_cost:
-            coarse_cost, coarse_link = cost, 1
-            copy(trial, coarse_symbols)
-        coarse_cost += price * (mode_bits(coarse_mode, likely) + BLOCK_BITS)
-        # its quarters, each as a whole or as four 4x4 squares
-        fine_cost = price * (BLOCK_BITS + 4 * TINY_BITS)
-        for k in range(SAMPLES):
-            fine_symbols[k] = 0
-        for q in range(4):
-            i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
-            likely_modes(modes, pred, i, j, likely)
-            _rank_modes(source[0], y, ready, i, j, 2, likely, price, prices, best, costs)
-            whole_cost, whole_mode = np.float32(1e30), 0
-            for k in range(tried):
-                mode = best[k]
-                _predict_all(y, u, v, ready, i, j, 2, mode)
-                _all_differences(source, planes, i, j, 2, weight, quarter)
-                quarter_cosines(quarter, 0, 8, 64, 4, 16, inverse, of_quarter)
-                cost = quantise(of_quarter, rates[1][1], price, trial_part) + price * mode_bits(mode, likely)
-                if cost < whole_cost:
-                    whole_cost, whole_mode = cost, mode
-                    copy(quarter, best_quarter)
-            analyse(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, FINE_SAMPLES, of_quarter)
-            whole_cost = quantise(of_quarter, rates[1][1], price, part_symbols)
-            for k in range(SAMPLES):
-                one[k] = 0
-            for k in range(FINE_SAMPLES):
-                one[4 * k + q] = part_symbols[k]
-            mark(modes, i, j, 2, whole_mode)
-            quarters[q >> 1, q & 1] = 0
-            synthesise(one, step, scale, False, 1, quarters, squares, bases, residual)
-            predict_luma(y, ready, i, j, 2, whole_mode)
-            _add_luma(y, i, j, 2, residual)
-            predict_from_luma(y, u, v, ready, i, j, 2)
-            _chroma_differences(source, planes, i, j, 2, weight, best_quarter[64:])
-            analyse(analysis[1][transform_class(False, whole_mode)], best_quarter, inverse, FINE_SAMPLES, of_quarter)
-            cost, link = quantise(of_quarter, rates[1][1], price, trial_part) + price * LINK_BITS, 0
-            if cost < whole_cost:
-                whole_cost, link = cost, 1
-                copy(trial_part, part_symbols)
-            whole_cost += price * mode_bits(whole_mode, likely)
-            parts_cost = np.float32(0)
-            quarters[q >> 1, q & 1] = 1
-            for part in range(4):
-                a, b = i + (part >> 1), j + (part & 1)
-                likely_modes(modes, pred, a, b, likely)
-                _rank_modes(
-                    source[0],
-                    y,
-                    ready,
-                    a,
-                    b,
-                    1,
-                    likely,
-                    price,
-                    prices,
-                    tiny_best,
-                    tiny_costs,
-                )
-                best_cost, best_mode = np.float32(1e30), 0
-                for k in range(len(tiny_best)):
-                    mode = tiny_best[k]
-                    predict_luma(y, ready, a, b, 1, mode)
-                    _difference(source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
-                    which = transform_class(False, mode)
-                    analyse(analysis[2][which], luma, inverse, TINY, coefficients)
-                    cost = quantise(coefficients[:TINY], rates[2][1], price, trial_luma)
-                    cost += price * mode_bits(mode, likely)
-                    if cost < best_cost:
-                        best_cost, best_mode = cost, mode
-                        copy(trial_luma, luma_symbols)
-                parts_cost += best_cost
-                modes[a, b] = best_mode
-                for k in range(SAMPLES):
-                    one[k] = 0
-                for k in range(TINY):
-                    tiny_symbols[6 * k + part] = luma_symbols[k]
-                    one[4 * (6 * k + part) + q] = luma_symbols[k]
-                synthesise(one, step, scale, False, 1, quarters, squares, bases, residual)
-                predict_luma(y, ready, a, b, 1, best_mode)
-                _add_luma(y, a, b, 1, residual)
-                ready[a, b] = 1
-                if parts_cost > whole_cost:
-                    break
-            mark(ready, i, j, 2, 0)
-            if parts_cost < whole_cost:
-                predict_chroma(u, ready, i, j, 2, modes[i, j])
-                predict_chroma(v, ready, i, j, 2, modes[i, j])
-                _difference(source[1], u, 2 * i, 2 * j, 4, weight, chroma)
-                _difference(source[2], v, 2 * i, 2 * j, 4, weight, chroma[16:])
-                which = transform_class(False, modes[i, j])
-                analyse(analysis[3][which], chroma, inverse, TINY_CHROMA, coefficients)
-                chroma_cost = quantise(coefficients[:TINY_CHROMA], rates[3][1], price, chroma_symbols)
-                predict_from_luma(y, u, v, ready, i, j, 2)
-                _chroma_differences(source, planes, i, j, 2, weight, chroma)
-                analyse(analysis[3][which], chroma, inverse, TINY_CHROMA, coefficients)
-                cost = quantise(coefficients[:TINY_CHROMA], rates[3][1], price, trial_part[:TINY_CHROMA])
-                cost += price * LINK_BITS
-                parts_link = 0
-                if cost < chroma_cost:
-                    chroma_cost, parts_link = cost, 1
-                    copy(trial_part, chroma_symbols)
-                parts_cost += chroma_cost
-                for k in range(TINY_CHROMA):
-                    tiny_symbols[6 * (k >> 1) + 4 + (k & 1)] = chroma_symbols[k]
-            if parts_cost < whole_cost:
-                copy(tiny_symbols, part_symbols)
-                fine_cost += parts_cost
-                link = parts_link
-            else:
-                quarters[q >> 1, q & 1] = 0
-                mark(modes, i, j, 2, whole_mode)
-                fine_cost += whole_cost
-            linked[q >> 1, q & 1] = link
-            for k in range(FINE_SAMPLES):
-                fine_symbols[4 * k + q] = part_symbols[k]
-            synthesise(fine_symbols, step, scale, False, 1, quarters, squares, bases, residual)
-            rebuild_square(y, u, v, ready, i, j, 2, quarters[q >> 1, q & 1], modes, link, 1, residual)
-            if fine_cost > coarse_cost:
-                break
-        mark(ready, row, column, 4, 0)
+        coarse_cost, mode, link = _try_block(search, 4 * r, 4 * c, step, inverse, coarse_symbols)
+        fine_cost = _try_quarters(
+            search, 4 * r, 4 * c, step, inverse, np.float64(coarse_cost), fine_symbols, quarters, linked
+        )
+        mark(ready, 4 * r, 4 * c, 4, 0)
         fine[r, c] = 1 if fine_cost < coarse_cost else 0
-        for q in range(4):
-            i, j = q >> 1, q & 1
-            tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
-            from_luma[2 * r + i, 2 * c + j] = linked[i, j] if fine[r, c] else coarse_link
         if fine[r, c]:
             copy(fine_symbols, symbols[r, c])
         else:
             copy(coarse_symbols, symbols[r, c])
-            mark(modes, row, column, 4, coarse_mode)
-        any_symbol = 0
-        for k in range(SAMPLES):
-            if symbols[r, c, k]:
-                any_symbol = 1
-        coded[r, c] = any_symbol
-        synthesise(
-            symbols[r, c], steps[r, c], scale, False, fine[r, c], tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], squares,
-            bases, residual,
-        )  # fmt: skip
-        for q in range(4 if fine[r, c] else 1):
-            i, j, units = row, column, 4
-            if fine[r, c]:
-                i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
-            small, link = tiny[i >> 1, j >> 1], from_luma[i >> 1, j >> 1]
-            rebuild_square(y, u, v, ready, i, j, units, small, modes, link, 1, residual)
+            mark(modes, 4 * r, 4 * c, 4, mode)
+        for q in range(4):
+            i, j = q >> 1, q & 1
+            tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
+            from_luma[2 * r + i, 2 * c + j] = linked[i, j] if fine[r, c] else link
+        coded[r, c] = _any(symbols[r, c])
+        _rebuild_block(search, fine, tiny, from_luma, symbols[r, c], step, r, c)
         separate += min(fine_cost, coarse_cost)
         if in_unit and (separate >= unit_cost or (r % 2 and c % 2)):
             top, left = r & ~1, c & ~1
             if separate >= unit_cost:
-                mark(ready, 4 * top, 4 * left, 8, 0)
-                any_symbol = 0
-                for k in range(SAMPLES):
-                    if unit_symbols[k]:
-                        any_symbol = 1
-                for i in range(top, top + 2):
-                    for j in range(left, left + 2):
-                        for k in range(SAMPLES):
-                            symbols[i, j, k] = 0
-                copy(unit_symbols, symbols[top, left])
-                mark(coded, top, left, 2, any_symbol)
-                mark(fine, top, left, 2, 0)
-                mark(large, top, left, 2, WHOLE)
-                mark(tiny, 2 * top, 2 * left, 4, 0)
-                mark(modes, 4 * top, 4 * left, 8, unit_mode[0])
-                mark(from_luma, 2 * top, 2 * left, 4, unit_link[0])
-                synthesise_large(unit_symbols, step, scale, False, unit_mode[0], bases, unit)
-                rebuild_unit(y, u, v, ready, top, left, modes, unit_link[0], any_symbol, unit)
+                _take_unit(
+                    search, coded, fine, tiny, large, from_luma, symbols, step, top, left, unit_symbols, unit_mode,
+                    unit_link,
+                )  # fmt: skip
 
 
 @compiled
-def try_unit(
-    source, planes, ready, pred, modes, row, column, step, scale, inverse, price, bases, analysis, rates, prices,
-    weight, best, costs, symbols, mode_found, link_found, residual,
+def _any(symbols):
+    """Whether any symbol is not zero."""
+    for k in range(len(symbols)):
+        if symbols[k]:
+            return 1
+    return 0
+
+
+@compiled
+def _rebuild_block(search, fine, tiny, from_luma, symbols, step, r, c):
+    """Reconstruct a block from what was chosen."""
+    y, u, v = search.planes
+    row, column, residual = 4 * r, 4 * c, scratch(SAMPLES, np.int32)
+    quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], search.modes[row : row + 4, column : column + 4]
+    synthesise(symbols, step, search.scale, False, fine[r, c], quarters, squares, search.bases, residual)
+    for q in range(4 if fine[r, c] else 1):
+        i, j, units = row, column, 4
+        if fine[r, c]:
+            i, j, units = row + 2 * (q >> 1), column + 2 * (q & 1), 2
+        small, link = tiny[i >> 1, j >> 1], from_luma[i >> 1, j >> 1]
+        rebuild_square(y, u, v, search.ready, i, j, units, small, search.modes, link, 1, residual)
+
+
+@compiled
+def _take_unit(
+    search, coded, fine, tiny, large, from_luma, symbols, step, top, left, unit_symbols, mode, link
 ):  # fmt: skip
-    """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps; its symbols (384,), mode (1,) and whether its
-    chroma is predicted from luma (1,)."""
-    y, u, v = planes
-    likely = scratch(3, np.int32)
-    cosines, coefficients = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
-    best_cosines, best_lost = scratch(SAMPLES, np.float32), np.float32(0)
-    likely_modes(modes, pred, row, column, likely)
-    _rank_modes(source[0], y, ready, row, column, 8, likely, price, prices, best, costs)
-    best_cost = np.float32(1e30)
+    """Note that a unit is coded as a whole, and reconstruct it."""
+    y, u, v = search.planes
+    unit, some = scratch((3, 32, 32), np.int32), _any(unit_symbols)
+    mark(search.ready, 4 * top, 4 * left, 8, 0)
+    for i in range(top, top + 2):
+        for j in range(left, left + 2):
+            for k in range(SAMPLES):
+                symbols[i, j, k] = 0
+    copy(unit_symbols, symbols[top, left])
+    mark(coded, top, left, 2, some)
+    mark(fine, top, left, 2, 0)
+    mark(large, top, left, 2, WHOLE)
+    mark(tiny, 2 * top, 2 * left, 4, 0)
+    mark(search.modes, 4 * top, 4 * left, 8, mode)
+    mark(from_luma, 2 * top, 2 * left, 4, link)
+    synthesise_large(unit_symbols, step, search.scale, False, mode, search.bases, unit)
+    rebuild_unit(y, u, v, search.ready, top, left, search.modes, link, some, unit)
+
+
+@compiled
+def _try_block(search, row, column, step, inverse, symbols):
+    """Cost of a block that is transformed as a whole, squared steps, its mode, and whether its chroma is predicted from
+    luma; symbols: (384,). Its samples and modes are overwritten."""
+    y, u, v = search.planes
+    price, rates = search.price, search.rates[0][1]
+    likely, coefficients = scratch(3, np.int32), scratch(SAMPLES, np.float32)
+    best, costs = zeroed(MODES, np.int64)[: search.tried], scratch(MODES, np.float64)[: search.tried]
+    block, best_block, trial = (
+        scratch(SAMPLES, np.float32),
+        scratch(SAMPLES, np.float32),
+        scratch(SAMPLES, np.int16),
+    )
+    likely_modes(search.modes, search.pred, row, column, likely)
+    _rank_modes(search.source[0], y, search.ready, row, column, 4, likely, price, search.prices, best, costs)
+    cost, mode = np.float64(1e30), np.int64(0)
     for k in range(len(best)):
-        mode = best[k]
-        _predict_all(y, u, v, ready, row, column, 8, mode)
-        total = unit_cosines(source, planes, row >> 2, column >> 2, weight, cosines)
+        _predict_all(y, u, v, search.ready, row, column, 4, best[k])
+        _all_differences(search.source, search.planes, row, column, 4, search.weight, block)
+        block_cosines(block, inverse, coefficients)
+        other = quantise(coefficients, rates, price, trial) + price * mode_bits(best[k], likely)
+        if other < cost:
+            cost, mode = other, best[k]
+            copy(block, best_block)
+    which = transform_class(False, mode)
+    analyse(search.analysis[0][which], best_block, inverse, SAMPLES, coefficients)
+    cost, link = np.float64(quantise(coefficients, rates, price, symbols)), 0
+    # once more with chroma from luma
+    mark(search.modes, row, column, 4, mode)
+    residual, none = scratch(SAMPLES, np.int32), zeroed((2, 2), np.uint8)
+    squares = search.modes[row : row + 4, column : column + 4]
+    synthesise(symbols, step, search.scale, False, 0, none, squares, search.bases, residual)
+    predict_luma(y, search.ready, row, column, 4, mode)
+    _add_luma(y, row, column, 4, residual)
+    predict_from_luma(y, u, v, search.ready, row, column, 4)
+    _chroma_differences(search.source, search.planes, row, column, 4, search.weight, best_block[LUMA_SAMPLES:])
+    analyse(search.analysis[0][which], best_block, inverse, SAMPLES, coefficients)
+    other = quantise(coefficients, rates, price, trial) + price * LINK_BITS
+    if other < cost:
+        cost, link = other, 1
+        copy(trial, symbols)
+    return cost + price * (mode_bits(mode, likely) + BLOCK_BITS), mode, link
+
+
+@compiled
+def _try_quarters(search, row, column, step, inverse, limit, symbols, tiny, linked):
+    """Cost of a block whose quarters are transformed each as a whole or as four 4x4 squares, or more than limit;
+    symbols: (384,); tiny, linked: (2, 2), which quarters are of 4x4, and which have chroma from luma. Its samples and
+    modes are overwritten."""
+    y, u, v = search.planes
+    part, residual = scratch(FINE_SAMPLES, np.int16), scratch(SAMPLES, np.int32)
+    cost = search.price * (BLOCK_BITS + 4 * TINY_BITS)
+    squares = search.modes[row : row + 4, column : column + 4]
+    for k in range(SAMPLES):
+        symbols[k] = 0
+    for q in range(4):
+        i, j = row + 2 * (q >> 1), column + 2 * (q & 1)
+        more, small, link = _try_quarter(search, i, j, q, step, inverse, part)
+        cost += more
+        tiny[q >> 1, q & 1], linked[q >> 1, q & 1] = small, link
+        for k in range(FINE_SAMPLES):
+            symbols[4 * k + q] = part[k]
+        synthesise(symbols, step, search.scale, False, 1, tiny, squares, search.bases, residual)
+        rebuild_square(y, u, v, search.ready, i, j, 2, small, search.modes, link, 1, residual)
+        if cost > limit:
+            break
+    return cost
+
+
+@compiled
+def _try_quarter(search, i, j, q, step, inverse, symbols):
+    """Cost of quarter q of a block, whose first 4x4 square is (i, j), whether it is transformed in 4x4 squares, and
+    whether its chroma is predicted from luma; symbols: (96,)."""
+    y, u, v = search.planes
+    price, rates = search.price, search.rates[1][1]
+    likely, coefficients = scratch(3, np.int32), scratch(FINE_SAMPLES, np.float32)
+    best, costs = zeroed(MODES, np.int64)[: search.tried], scratch(MODES, np.float64)[: search.tried]
+    quarter, best_quarter = scratch(FINE_SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
+    trial = scratch(FINE_SAMPLES, np.int16)
+    likely_modes(search.modes, search.pred, i, j, likely)
+    _rank_modes(search.source[0], y, search.ready, i, j, 2, likely, price, search.prices, best, costs)
+    cost, mode = np.float64(1e30), np.int64(0)
+    for k in range(len(best)):
+        _predict_all(y, u, v, search.ready, i, j, 2, best[k])
+        _all_differences(search.source, search.planes, i, j, 2, search.weight, quarter)
+        quarter_cosines(quarter, 0, 8, 64, 4, 16, inverse, coefficients)
+        other = quantise(coefficients, rates, price, trial) + price * mode_bits(best[k], likely)
+        if other < cost:
+            cost, mode = other, best[k]
+            copy(quarter, best_quarter)
+    which = transform_class(False, mode)
+    analyse(search.analysis[1][which], best_quarter, inverse, FINE_SAMPLES, coefficients)
+    cost, link = np.float64(quantise(coefficients, rates, price, symbols)), 0
+    # once more with chroma from luma
+    mark(search.modes, i, j, 2, mode)
+    _add_part(search, i, j, q, 2, 0, mode, step, symbols)
+    predict_from_luma(y, u, v, search.ready, i, j, 2)
+    _chroma_differences(search.source, search.planes, i, j, 2, search.weight, best_quarter[64:])
+    analyse(search.analysis[1][which], best_quarter, inverse, FINE_SAMPLES, coefficients)
+    other = quantise(coefficients, rates, price, trial) + price * LINK_BITS
+    if other < cost:
+        cost, link = other, 1
+        copy(trial, symbols)
+    cost += price * mode_bits(mode, likely)
+    other, other_link = _try_tiny(search, i, j, q, step, inverse, cost, trial)
+    if other < cost:
+        copy(trial, symbols)
+        return other, 1, other_link
+    mark(search.modes, i, j, 2, mode)
+    return cost, 0, link
+
+
+@compiled
+def _add_part(search, i, j, q, units, tiny, mode, step, symbols):
+    """Predict luma of a square of 4x4 units and add what symbols (96,) of quarter q, where it lies, say of it."""
+    row, column, y = i & ~3, j & ~3, search.planes[0]
+    spread, residual, small = zeroed(SAMPLES, np.int16), scratch(SAMPLES, np.int32), zeroed((2, 2), np.uint8)
+    for k in range(FINE_SAMPLES):
+        spread[4 * k + q] = symbols[k]
+    small[q >> 1, q & 1] = tiny
+    squares = search.modes[row : row + 4, column : column + 4]
+    synthesise(spread, step, search.scale, False, 1, small, squares, search.bases, residual)
+    predict_luma(y, search.ready, i, j, units, mode)
+    _add_luma(y, i, j, units, residual)
+
+
+@compiled
+def _try_tiny(search, i, j, q, step, inverse, limit, symbols):
+    """Cost of a quarter that is transformed in 4x4 squares, or at least limit, and whether its chroma is predicted from
+    luma; symbols: (96,), overwritten in any case."""
+    y, price, tried = search.planes[0], search.price, max(1, search.tried - 1)
+    best, costs = zeroed(MODES, np.int64)[:tried], scratch(MODES, np.float64)[:tried]
+    likely, luma, coefficients = scratch(3, np.int32), scratch(TINY, np.float32), scratch(TINY_CHROMA, np.float32)
+    trial, found, one = scratch(TINY, np.int16), scratch(TINY, np.int16), scratch(FINE_SAMPLES, np.int16)
+    cost = np.float64(0)
+    for part in range(4):
+        a, b = i + (part >> 1), j + (part & 1)
+        likely_modes(search.modes, search.pred, a, b, likely)
+        _rank_modes(search.source[0], y, search.ready, a, b, 1, likely, price, search.prices, best, costs)
+        least, mode = np.float64(1e30), np.int64(0)
+        for k in range(tried):
+            predict_luma(y, search.ready, a, b, 1, best[k])
+            _difference(search.source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
+            analyse(search.analysis[2][transform_class(False, best[k])], luma, inverse, TINY, coefficients)
+            other = quantise(coefficients[:TINY], search.rates[2][1], price, trial)
+            other += price * mode_bits(best[k], likely)
+            if other < least:
+                least, mode = other, best[k]
+                copy(trial, found)
+        cost += least
+        search.modes[a, b] = mode
+        for k in range(FINE_SAMPLES):
+            one[k] = 0
+        for k in range(TINY):
+            symbols[6 * k + part] = one[6 * k + part] = found[k]
+        _add_part(search, a, b, q, 1, 1, mode, step, one)
+        search.ready[a, b] = 1
+        if cost > limit:
+            break
+    mark(search.ready, i, j, 2, 0)
+    if cost >= limit:
+        return cost, 0
+    more, link = _try_tiny_chroma(search, i, j, inverse, symbols)
+    return cost + more, link
+
+
+@compiled
+def _try_tiny_chroma(search, i, j, inverse, symbols):
+    """Cost of the chroma of a quarter that is transformed in 4x4 squares and whose luma is reconstructed, and whether
+    it is predicted from luma; symbols: (96,), of which those of chroma are filled in."""
+    y, u, v = search.planes
+    price, rates = search.price, search.rates[3][1]
+    mode = np.int64(search.modes[i, j])
+    analysis = search.analysis[3][transform_class(False, mode)]
+    chroma, coefficients = scratch(TINY_CHROMA, np.float32), scratch(TINY_CHROMA, np.float32)
+    trial, found = scratch(TINY_CHROMA, np.int16), scratch(TINY_CHROMA, np.int16)
+    cost, link = np.float64(0), 0
+    for linked in range(2):
+        _predict_chroma_of(y, u, v, search.ready, i, j, 2, mode, linked)
+        _chroma_differences(search.source, search.planes, i, j, 2, search.weight, chroma)
+        analyse(analysis, chroma, inverse, TINY_CHROMA, coefficients)
+        other = quantise(coefficients, rates, price, trial) + (price * LINK_BITS if linked else 0)
+        if not linked or other < cost:
+            cost, link = other, linked
+            copy(trial, found)
+    for k in range(TINY_CHROMA):
+        symbols[6 * (k >> 1) + 4 + (k & 1)] = found[k]
+    return cost, link
+
+
+@compiled
+def _try_unit(search, row, column, step, inverse, symbols):
+    """Cost of coding a unit of 2 x 2 blocks as a whole, squared steps, its mode, and whether its chroma is predicted
+    from luma; symbols: (384,)."""
+    y, u, v = search.planes
+    price, rates, r, c = search.price, search.rates[4][1], row >> 2, column >> 2
+    likely = scratch(3, np.int32)
+    best, costs = zeroed(MODES, np.int64)[: search.tried], scratch(MODES, np.float64)[: search.tried]
+    cosines, coefficients = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
+    best_cosines, best_lost = scratch(SAMPLES, np.float32), np.float64(0)
+    likely_modes(search.modes, search.pred, row, column, likely)
+    _rank_modes(search.source[0], y, search.ready, row, column, 8, likely, price, search.prices, best, costs)
+    least, mode = np.float64(1e30), np.int64(0)
+    for k in range(len(best)):
+        _predict_all(y, u, v, search.ready, row, column, 8, best[k])
+        total = unit_cosines(search.source, search.planes, r, c, search.weight, cosines)
         in_order(cosines, ORDERS[4], inverse, coefficients)
         lost = max(total - squares(cosines), np.float32(0)) * inverse * inverse + price * (
-            mode_bits(mode, likely) + BLOCK_BITS
+            mode_bits(best[k], likely) + BLOCK_BITS
         )
         cost = quantise(coefficients, rates, price, symbols) + lost
-        if cost < best_cost:
-            best_cost, best_lost, mode_found[0] = cost, lost, mode
+        if cost < least:
+            least, best_lost, mode = cost, lost, best[k]
             copy(cosines, best_cosines)
-    which = transform_class(False, mode_found[0])
-    analyse(analysis[which], best_cosines, inverse, SAMPLES, coefficients)
+    analysis = search.analysis[4][transform_class(False, mode)]
+    analyse(analysis, best_cosines, inverse, SAMPLES, coefficients)
     cost = quantise(coefficients, rates, price, symbols) + best_lost
     # once more with chroma from luma
-    mode, trial = mode_found[0], scratch(SAMPLES, np.int16)
-    synthesise_large(symbols, step, scale, False, mode, bases, residual)
-    _predict_all(y, u, v, ready, row, column, 8, mode)
-    as_luma = np.float32(0)
-    for part in range(1, 3):
-        as_luma += _cosines_of(source, planes, part, row >> 2, column >> 2, weight, cosines)
-    as_luma -= squares(cosines[LUMA_SAMPLES:])
+    trial, residual = scratch(SAMPLES, np.int16), scratch((3, 32, 32), np.int32)
+    synthesise_large(symbols, step, search.scale, False, mode, search.bases, residual)
+    _predict_all(y, u, v, search.ready, row, column, 8, mode)
+    as_luma = _chroma_cosines(search, r, c, cosines)
     add_square(y, 4 * row, 4 * column, 32, residual[0])
-    predict_from_luma(y, u, v, ready, row, column, 8)
-    linked = np.float32(0)
-    for part in range(1, 3):
-        linked += _cosines_of(source, planes, part, row >> 2, column >> 2, weight, best_cosines)
-    linked -= squares(best_cosines[LUMA_SAMPLES:])
-    analyse(analysis[which], best_cosines, inverse, SAMPLES, coefficients)
+    predict_from_luma(y, u, v, search.ready, row, column, 8)
+    linked = _chroma_cosines(search, r, c, best_cosines)
+    analyse(analysis, best_cosines, inverse, SAMPLES, coefficients)
     best_lost += (max(linked, np.float32(0)) - max(as_luma, np.float32(0))) * inverse * inverse + price * LINK_BITS
     other = quantise(coefficients, rates, price, trial) + best_lost
-    link_found[0] = 0
     if other < cost:
-        cost, link_found[0] = other, 1
         copy(trial, symbols)
-    return cost
+        return other, mode, 1
+    return cost, mode, 0
+
+
+@compiled
+def _chroma_cosines(search, r, c, cosines):
+    """Put the lowest cosines of what planes leave of a unit's chroma among the others (384,); returns the squared error
+    that they do not hold."""
+    lost = np.float32(0)
+    for part in range(1, 3):
+        lost += _cosines_of(search.source, search.planes, part, r, c, search.weight, cosines)
+    return lost - squares(cosines[LUMA_SAMPLES:])
 
 
 @compiled

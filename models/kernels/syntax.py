@@ -84,6 +84,13 @@ def block_at(number, rows, columns):
 
 
 @compiled
+def block_of_row(number, quad_row):
+    """The same of a row of quads, as if they were all whole."""
+    r = 4 * quad_row + (number >> 2 & 2) + (number >> 1 & 1)
+    return r, 4 * (number >> 4) + (number >> 1 & 2) + (number & 1)
+
+
+@compiled
 def begins_unit(r, c, rows, columns):
     """Whether a block is the first of a whole unit of 2 x 2 blocks."""
     return r % 2 == 0 and c % 2 == 0 and r + 1 < rows and c + 1 < columns
