@@ -23,6 +23,7 @@ def main() -> None:
     from nvcodec.models.conditional.picture import Blocks, Reference, choose, rebuild
     from nvcodec.models.conditional.sequence import EFFORTS
     from nvcodec.models.conditional.threads import INLINE
+    from nvcodec.models.depth import widen
     from nvcodec.models.kernels.compensation import PAD, padded
     from nvcodec.models.kernels.residual import SAMPLES
 
@@ -32,7 +33,8 @@ def main() -> None:
     for number, slots in enumerate(((), (0,))):
         header = FrameHeader(LEVEL, CHROMA, True, number, slots)
         coder.encode([(header, number, Blocks(rows, columns), symbols)])
-    pictures = [frame.planes for frame in moving_pattern(WIDTH, HEIGHT, 3)]
+    planes = (frame.planes for frame in moving_pattern(WIDTH, HEIGHT, 3))
+    pictures = [(widen(y), widen(u), widen(v)) for y, u, v in planes]
     references = [
         Reference(
             tuple(padded(plane, PAD // 2 if part else PAD) for part, plane in enumerate(pictures[number])),  # type: ignore[arg-type]

@@ -89,8 +89,8 @@ RANGE = 20 * RANGES // QUALITIES
 def decoded_planes(seed: int) -> Planes:
     """Noisy planes with borders, 96x64."""
     random = np.random.default_rng(seed)
-    y = random.integers(90, 160, (64, 96)).astype(np.uint8)
-    u, v = (random.integers(100, 150, (32, 48)).astype(np.uint8) for _ in range(2))
+    y = random.integers(360, 640, (64, 96)).astype(np.uint16)
+    u, v = (random.integers(400, 600, (32, 48)).astype(np.uint16) for _ in range(2))
     return padded(y, PAD), padded(u, PAD // 2), padded(v, PAD // 2)
 
 

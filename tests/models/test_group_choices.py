@@ -30,6 +30,7 @@ from nvcodec.models.conditional.sequence import (
     VideoAnalyser,
 )
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.depth import STEP_SCALE, narrow
 from nvcodec.models.kernels.compensation import PAD, padded
 from nvcodec.models.kernels.frame_intra import price_curve
 from nvcodec.models.kernels.search import costs_alone
@@ -48,14 +49,14 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def texture(seed: int, height: int = 16 * ROWS, width: int = 16 * COLUMNS) -> np.ndarray:
     """(H, W) luma whose every part can be told from every other."""
     random = np.random.default_rng(seed)
-    plane = random.normal(0, 120, (height, width))
+    plane = random.normal(0, 480, (height, width))
     for axis in (0, 1, 0, 1):
         plane = sum(np.roll(plane, n, axis) for n in (-1, 0, 1)) / 3**0.75
-    return (plane + 128).clip(0, 255).astype(np.uint8)
+    return (plane + 512).clip(0, 1023).astype(np.uint16)
 
 
 def curve(level: int) -> np.ndarray:
-    return price_curve(float(STEPS[level]) / 16, bit_price(level), *CODED_BITS)
+    return price_curve(float(STEPS[level]) / STEP_SCALE, bit_price(level), *CODED_BITS)
 
 
 # --- what blocks cost alone
@@ -110,7 +111,7 @@ def test_moved_pictures_are_alike(down: int, across: int) -> None:
     whole = texture(3, 16 * ROWS + 64, 16 * COLUMNS + 64).astype(float)
     fractions = whole * 0.5 + np.roll(whole, 1, 1) * 0.5
     views = [
-        moved[32 + y : 32 + y + 16 * ROWS, 32 + x : 32 + x + 16 * COLUMNS].astype(np.uint8)
+        moved[32 + y : 32 + y + 16 * ROWS, 32 + x : 32 + x + 16 * COLUMNS].astype(np.uint16)
         for moved, y, x in ((whole, 0, 0), (whole, down, across), (fractions, down, across))
     ]
     edges = 1 - (1 - -(-abs(down) // 16) / ROWS) * (1 - -(-abs(across) // 16) / COLUMNS)
@@ -134,8 +135,8 @@ def test_what_is_unlike_is_a_share_of_the_blocks() -> None:
 def test_blocks_are_unlike_that_cost_almost_as_much_as_alone(level: int, pool: ThreadPoolExecutor) -> None:
     random, price = np.random.default_rng(5), bit_price(level)
     y, alone = texture(1), np.zeros((ROWS, COLUMNS))
-    noise = random.normal(0, 1, y.shape) * np.linspace(0, 120, 16 * COLUMNS)
-    other = (y + noise).clip(0, 255).astype(np.uint8)
+    noise = random.normal(0, 1, y.shape) * np.linspace(0, 480, 16 * COLUMNS)
+    other = (y + noise).clip(0, 1023).astype(np.uint16)
     costs_alone(y, curve(level), alone)
     (costs,) = prediction_costs(y, [reference(other)], level, pool)
     unlike = costs > UNLIKE * (alone + price * ALONE_BITS)
@@ -147,7 +148,7 @@ def test_blocks_are_unlike_that_cost_almost_as_much_as_alone(level: int, pool: T
 
 
 def reference(y: np.ndarray, number: int = 0) -> Reference:
-    chroma = np.full((len(y) // 2, y.shape[1] // 2), 128, np.uint8)
+    chroma = np.full((len(y) // 2, y.shape[1] // 2), 512, np.uint16)
     planes = padded(y, PAD), padded(chroma, PAD // 2), padded(chroma, PAD // 2)
     return Reference(planes, Blocks(len(y) // 16, y.shape[1] // 16), 40, number)
 
@@ -156,7 +157,7 @@ def reference(y: np.ndarray, number: int = 0) -> Reference:
 def test_predictions_cost_the_less_the_more_alike_they_are(level: int, pool: ThreadPoolExecutor) -> None:
     """One of the same picture costs next to nothing, and what a reference costs does not depend on the others."""
     y, noise = texture(1), np.random.default_rng(0).normal(0, 1, (16 * ROWS, 16 * COLUMNS))
-    references = [reference((y + size * noise).clip(0, 255).astype(np.uint8)) for size in (0, 10, 30)]
+    references = [reference((y + size * noise).clip(0, 1023).astype(np.uint16)) for size in (0, 40, 120)]
     references.append(reference(texture(2)))
     costs = prediction_costs(y, references, level, pool)
     assert costs.shape == (4, ROWS, COLUMNS)
@@ -172,7 +173,7 @@ def analyser(weights: Weights, pool: ThreadPoolExecutor, height: int, width: int
 
 def with_second(known: VideoAnalyser, pool: ThreadPoolExecutor, y: np.ndarray, seconds: tuple[int, ...]) -> int | None:
     """The second reference of a frame whose first one is frame 16."""
-    chroma = np.full((len(y) // 2, y.shape[1] // 2), 128, np.uint8)
+    chroma = np.full((len(y) // 2, y.shape[1] // 2), 512, np.uint16)
     found = known._with_second(Plan(32, LOWEST + 30, (16,), True, seconds), (y, chroma, chroma), pool)
     assert (found.number, found.level, found.kept, found.seconds) == (32, LOWEST + 30, True, ())
     first, *second = found.references
@@ -185,11 +186,11 @@ def test_the_second_reference_is_the_one_that_is_like_the_picture(weights: Weigh
     known = analyser(weights, pool, 16 * ROWS, 16 * COLUMNS)
     pictures = {0: texture(1), 8: texture(2), 16: texture(3)}
     known._known = {n: reference(y, n) for n, y in pictures.items()}
-    noise = np.random.default_rng(1).normal(0, 3, pictures[0].shape)
+    noise = np.random.default_rng(1).normal(0, 12, pictures[0].shape)
     for seconds in ((8, 0), (0, 8)):
         for number in seconds:
             for moved in (0, 7):
-                seen = (np.roll(pictures[number], moved, 1) + noise).clip(0, 255).astype(np.uint8)
+                seen = (np.roll(pictures[number], moved, 1) + noise).clip(0, 1023).astype(np.uint16)
                 assert with_second(known, pool, seen, seconds) == number
     for seconds in ((0,), (8,)):  # without looking
         assert with_second(known, pool, pictures[8 - seconds[0]], seconds) == seconds[0]
@@ -287,7 +288,7 @@ def faded(ends: list[np.ndarray], count: int) -> list[Planes]:
 def test_last_frames_refer_to_what_comes_back(weights: Weights, returns: int) -> None:
     """The keyframe or where the group before began, but for two rows of blocks, which make groups short; both beside
     the frame before the group."""
-    pictures = [texture(n) for n in range(4)]
+    pictures = [narrow(texture(n)) for n in range(4)]
     pictures[3][32:] = pictures[returns][32:]
     units = decided(weights, faded(pictures, SHORT_GROUP))
     assert [len(unit.planes) for unit in units] == [1, *[SHORT_GROUP] * 3]

@@ -29,8 +29,8 @@ Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 def noise(seed: int) -> Planes:
     random = np.random.default_rng(seed)
     shapes = ((16 * ROWS, 16 * COLUMNS), (8 * ROWS, 8 * COLUMNS), (8 * ROWS, 8 * COLUMNS))
-    planes = [random.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
-    planes[0][:4] = 255 * (np.indices((4, 16 * COLUMNS)).sum(0) % 2)  # as far as the filters can be driven
+    planes = [random.integers(0, 1024, shape).astype(np.uint16) for shape in shapes]
+    planes[0][:4] = 1023 * (np.indices((4, 16 * COLUMNS)).sum(0) % 2)  # as far as the filters can be driven
     return planes[0], planes[1], planes[2]
 
 
@@ -39,8 +39,20 @@ def with_borders(planes: Planes) -> Planes:
     return padded(y, PAD), padded(u, PAD // 2), padded(v, PAD // 2)
 
 
+def black_and_white(seed: int) -> Planes:
+    """The least and the largest samples, in stripes of one to four or at random."""
+    random, planes = np.random.default_rng(seed), []
+    for shape in ((16 * ROWS, 16 * COLUMNS), (8 * ROWS, 8 * COLUMNS), (8 * ROWS, 8 * COLUMNS)):
+        plane = random.integers(0, 2, shape)
+        if seed % 3:
+            down, across = (np.arange(side) // random.integers(1, 5) % 2 for side in shape)
+            plane = np.add.outer(down, across) % 2
+        planes.append((1023 * plane).astype(np.uint16))
+    return planes[0], planes[1], planes[2]
+
+
 FIRST_PLANES, SECOND_PLANES = noise(1), noise(2)
-REFERENCES = with_borders(FIRST_PLANES), with_borders(SECOND_PLANES)
+PAIR = FIRST_PLANES, SECOND_PLANES
 
 
 def test_borders_repeat_the_edge() -> None:
@@ -78,14 +90,16 @@ def in_room(parts: list[np.ndarray], size: int) -> np.ndarray:
     return out
 
 
-def moved_together(size: int, br: int, bc: int, towards: list[np.ndarray]) -> list[np.ndarray]:
+def moved_together(
+    pair: tuple[Planes, Planes], size: int, br: int, bc: int, towards: list[np.ndarray]
+) -> list[np.ndarray]:
     """Vectors of two predictions, moved by the mean of their flow while they differ less for it."""
 
     def flow(towards: list[np.ndarray]) -> tuple[int, np.ndarray]:
         """Differences, and the mean."""
         both = [
             filtered(planes[0], PAD, size * br, size * bc, size, tuple(towards[ref]), LUMA_TAPS)  # type: ignore[arg-type]
-            for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES))
+            for ref, planes in enumerate(pair)
         ]
         room = np.zeros((4, 4, 2), np.int32)
         apart = find_flow(*in_room(both, size), size, room)
@@ -101,7 +115,9 @@ def moved_together(size: int, br: int, bc: int, towards: list[np.ndarray]) -> li
     return towards
 
 
-def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
+def reference_prediction(
+    kinds: np.ndarray, vectors: np.ndarray, midway: bool, pair: tuple[Planes, Planes]
+) -> list[np.ndarray]:
     """Every 8x8 block on its own, but for those that `flow` looks at as a whole."""
     room = np.zeros((4, 4, 2), np.int32)
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
@@ -119,11 +135,11 @@ def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = 
             towards = [np.array([int(n) for n in vectors[ref, r, c]], object) for ref in range(2)]
             moves = midway and kind == BOTH
             if moves:
-                towards = moved_together(size, br, bc, towards)
+                towards = moved_together(pair, size, br, bc, towards)
             for number, (pad, s, taps) in enumerate(((PAD, 1, LUMA_TAPS), *[(PAD // 2, 2, CHROMA_TAPS)] * 2)):
                 n = size // s
                 parts: list[np.ndarray] = []
-                for ref, planes in enumerate((FIRST_PLANES, SECOND_PLANES)):
+                for ref, planes in enumerate(pair):
                     if kind & (1 << ref):
                         vector = tuple(towards[ref])
                         parts.append(filtered(planes[number], pad, n * br, n * bc, n, vector, taps))  # type: ignore[arg-type]
@@ -131,29 +147,32 @@ def reference_prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = 
                     a, b = in_room(parts, n)
                     if number == 0:
                         find_flow(a, b, n, room)
-                    move(a, b, n, SQUARE * n // size, 8 if number == 0 else 9, room)
+                    move(a, b, n, SQUARE * n // size, 6 if number == 0 else 7, room)
                     parts[0] = a[:n, :n]
                 total = sum(parts)
                 shift = 12 if len(parts) == 1 else 13
-                samples = ((total + (1 << (shift - 1))) >> shift).clip(0, 255)  # type: ignore[operator]
+                samples = ((total + (1 << (shift - 1))) >> shift).clip(0, 1023)  # type: ignore[operator]
                 out[number][n * br : n * br + n, n * bc : n * bc + n] = samples
     return out
 
 
-def prediction(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> list[np.ndarray]:
+def prediction(
+    kinds: np.ndarray, vectors: np.ndarray, midway: bool = False, pair: tuple[Planes, Planes] = PAIR
+) -> list[np.ndarray]:
+    first, second = (with_borders(planes) for planes in pair)
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for begin, end in ((0, 1), (1, ROWS)):  # in parts, as threads do it
-        compensate(*REFERENCES, kinds, vectors.astype(np.int32), midway, begin, end, *out)
+        compensate(first, second, kinds, vectors.astype(np.int32), midway, begin, end, *out)
     return out
 
 
-def check(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False) -> None:
+def check(kinds: np.ndarray, vectors: np.ndarray, midway: bool = False, pair: tuple[Planes, Planes] = PAIR) -> None:
     """Vectors of references that are not used are set to zero, as they always are."""
     for ref in range(2):
         vectors[ref][kinds & (1 << ref) == 0] = 0
-    for found, wanted in zip(
-        prediction(kinds, vectors, midway), reference_prediction(kinds, vectors, midway), strict=True
-    ):
+    made = prediction(kinds, vectors, midway, pair)
+    for found, wanted in zip(made, reference_prediction(kinds, vectors, midway, pair), strict=True):
+        assert found.dtype == np.uint16
         assert np.array_equal(found, wanted)
 
 
@@ -226,6 +245,26 @@ def test_vectors_to_the_border_and_far_beyond(size: int, split: bool) -> None:
                 if split:
                     vectors += random.integers(-5, 6, vectors.shape)
                 check(filled(kind), vectors.clip(-FAR - 1, FAR))
+
+
+@pytest.mark.parametrize("midway", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_black_and_white_at_every_phase(seed: int, midway: bool) -> None:
+    """What the least and the largest samples beside each other drive filters to, from references that are alike and
+    from such as are each other's opposite."""
+    first = black_and_white(seed)
+    second = tuple(1023 - plane for plane in first) if seed % 2 else black_and_white(seed + 100)
+    pair = first, (second[0], second[1], second[2])
+    reached = set()
+    for phase in range(16):
+        vectors = np.zeros((2, 2 * ROWS, 2 * COLUMNS, 2), np.int64)
+        vectors[0], vectors[1] = (phase % 4 + 8, phase // 4 - 12), (phase // 4, phase % 4)
+        for kind in (FIRST, BOTH):
+            if kind == BOTH or not midway:
+                check(filled(kind), vectors.copy(), midway, pair)
+        reached |= set(prediction(filled(BOTH), vectors, midway, pair)[0].ravel().tolist())
+    assert {0, 1023} <= reached or seed % 2
+    assert max(reached) <= 1023
 
 
 def test_taps_are_those_of_a_filter() -> None:

@@ -34,9 +34,9 @@ def line_of(luma: list[int], chroma: list[int]) -> tuple[int, int]:
     """Slope and offset by least squares; the less luma varies, the flatter. Grey where there is nothing."""
     n = len(luma)
     if not n:
-        return 0, 128 * ONE
+        return 0, 512 * ONE
     product = n * sum(a * b for a, b in zip(luma, chroma, strict=True)) - sum(luma) * sum(chroma)
-    spread = n * sum(a * a for a in luma) - sum(luma) ** 2 + 16 * 2 * n * n
+    spread = n * sum(a * a for a in luma) - sum(luma) ** 2 + 16 * 32 * n * n
     slope = max(-ONE, min(ONE, ONE * product // spread))
     return slope, (ONE * sum(chroma) - slope * sum(luma)) // n
 
@@ -50,7 +50,7 @@ def standard_chroma(
     for plane in planes[1:]:
         slope, offset = line_of([int(sums[at]) for at in places], [int(plane[at]) for at in places])
         inside = sums[2 * row : 2 * row + size, 2 * column : 2 * column + size]
-        found.append(((slope * inside + offset + ONE // 2) // ONE).clip(0, 255))
+        found.append(((slope * inside + offset + ONE // 2) // ONE).clip(0, 1023))
     return found
 
 
@@ -67,21 +67,25 @@ def predicted(planes: Planes, ready: np.ndarray, row: int, column: int, units: i
 
 
 def picture(random: np.random.Generator, kind: str) -> Planes:
-    """noise: of all samples; linked: chroma follows luma, with noise; steep: much chroma and hardly any luma; flat."""
+    """noise: of all samples; linked: chroma follows luma, with noise; steep: much chroma and hardly any luma; flat;
+    extremes: the least and the largest samples only, of chroma those of luma and the opposite."""
     height, width = 4 * ROWS, 4 * COLUMNS
-    y = random.integers(0, 256, (height, width))
-    u, v = (random.integers(0, 256, (height // 2, width // 2)) for _ in range(2))
+    y = random.integers(0, 1024, (height, width))
+    u, v = (random.integers(0, 1024, (height // 2, width // 2)) for _ in range(2))
     if kind == "linked":
         means = sums_of_four(y) / 4
-        u = 0.8 * means + 30 + random.normal(0, 9, means.shape)
-        v = 160 - 0.5 * means + random.normal(0, 2, means.shape)
+        u = 0.8 * means + 120 + random.normal(0, 36, means.shape)
+        v = 640 - 0.5 * means + random.normal(0, 8, means.shape)
     elif kind == "steep":
-        y = 200 + random.integers(-1, 2, (height // 2, width // 2)).repeat(2, 0).repeat(2, 1) * 30
-        v = np.where(sums_of_four(y) > 800, 255, 0)
-        u = 255 - v
+        y = 800 + random.integers(-1, 2, (height // 2, width // 2)).repeat(2, 0).repeat(2, 1) * 120
+        v = np.where(sums_of_four(y) > 3200, 1023, 0)
+        u = 1023 - v
+    elif kind == "extremes":
+        u = random.choice([0, 1023], (height // 2, width // 2))
+        y, v = u.repeat(2, 0).repeat(2, 1), 1023 - u
     elif kind == "flat":
-        y[:], u[:], v[:] = random.integers(0, 256, 3)[:, None, None]
-    return tuple(np.asarray(plane).round().clip(0, 255).astype(np.uint8) for plane in (y, u, v))
+        y[:], u[:], v[:] = random.integers(0, 1024, 3)[:, None, None]
+    return tuple(np.asarray(plane).round().clip(0, 1023).astype(np.uint16) for plane in (y, u, v))
 
 
 def squares(units: int) -> list[tuple[int, int]]:
@@ -92,10 +96,10 @@ def squares(units: int) -> list[tuple[int, int]]:
 def test_what_the_constants_are() -> None:
     """The reference here has numbers of its own."""
     assert 4 << SLOPE_BITS == MAX_SLOPE == ONE
-    assert NOISE == 2
+    assert NOISE == 32
 
 
-@pytest.mark.parametrize("kind", ["noise", "linked", "steep", "flat"])
+@pytest.mark.parametrize("kind", ["noise", "linked", "steep", "flat", "extremes"])
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("share", [0, 0.3, 0.8, 1])
 def test_lines_are_those_of_least_squares(units: int, share: float, kind: str) -> None:
@@ -127,14 +131,14 @@ def test_what_is_there_on_each_side(units: int, above: float, before: float) -> 
     only = np.zeros_like(ready)
     only[7, 8 : 8 + n], only[8 : 8 + m, 7] = 1, 1
     assert all(np.array_equal(a, b) for a, b in zip(found, predicted(planes, only, 8, 8, units), strict=True))
-    assert all((square == 128).all() for square in found) == (n == m == 0)
+    assert all((square == 512).all() for square in found) == (n == m == 0)
 
 
 @pytest.mark.parametrize("units", UNITS)
 def test_squares_at_the_edges_of_the_picture(units: int) -> None:
     """The first is grey; others know one side."""
     planes, ready = picture(np.random.default_rng(7), "linked"), np.ones((ROWS, COLUMNS), np.uint8)
-    assert all((square == 128).all() for square in predicted(planes, ready, 0, 0, units))
+    assert all((square == 512).all() for square in predicted(planes, ready, 0, 0, units))
     for row, column in ((0, 8), (8, 0), (ROWS - units, COLUMNS - units), (0, COLUMNS - units), (ROWS - units, 0)):
         found, wanted = predicted(planes, ready, row, column, units), standard_chroma(planes, ready, row, column, units)
         assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
@@ -142,21 +146,21 @@ def test_squares_at_the_edges_of_the_picture(units: int) -> None:
 
 
 @pytest.mark.parametrize("units", UNITS)
-@pytest.mark.parametrize(("slope", "offset"), [(0.0, 90), (1.0, 0), (0.5, 100), (-1.0, 255), (-0.3, 200), (0.9, 10)])
+@pytest.mark.parametrize(("slope", "offset"), [(0.0, 360), (1.0, 0), (0.5, 400), (-1.0, 1020), (-0.3, 800), (0.9, 40)])
 def test_chroma_that_is_a_line_of_luma_is_found(units: int, slope: float, offset: int) -> None:
     """Within two levels, from one side or both."""
     random = np.random.default_rng(units)
-    means = np.where(np.indices((2 * ROWS, 2 * COLUMNS)).sum(0) % 2, 50, 200) + random.integers(
-        -40, 41, (2 * ROWS, 2 * COLUMNS)
+    means = np.where(np.indices((2 * ROWS, 2 * COLUMNS)).sum(0) % 2, 200, 800) + random.integers(
+        -160, 161, (2 * ROWS, 2 * COLUMNS)
     )
     y = means.repeat(2, 0).repeat(2, 1)
-    y[::2] += random.integers(-9, 10, y[::2].shape)
+    y[::2] += random.integers(-36, 37, y[::2].shape)
     y[1::2] -= y[::2] - means.repeat(2, 1)  # the mean of each two is as before
     chroma = (slope * means + offset).round()
-    assert 0 <= y.min() <= y.max() <= 255
-    assert 0 <= chroma.min() <= chroma.max() <= 255
-    u, v = chroma.astype(np.uint8), (255 - chroma).astype(np.uint8)
-    planes = y.astype(np.uint8), u, v
+    assert 0 <= y.min() <= y.max() <= 1023
+    assert 0 <= chroma.min() <= chroma.max() <= 1023
+    u, v = chroma.astype(np.uint16), (1023 - chroma).astype(np.uint16)
+    planes = y.astype(np.uint16), u, v
     for sides in ("above", "left", "both"):
         ready = np.zeros((ROWS, COLUMNS), np.uint8)
         ready[7, 8:16] = sides != "left"
@@ -167,19 +171,19 @@ def test_chroma_that_is_a_line_of_luma_is_found(units: int, slope: float, offset
 
 
 def test_slopes_are_limited_and_luma_that_hardly_varies_says_little() -> None:
-    """Noise of one level in luma must not become a hundred in chroma; where luma really varies, a slope of four may."""
+    """Noise of four levels in luma must not become 400 in chroma; where luma really varies, a slope of four may."""
     ready, made = np.ones((ROWS, COLUMNS), np.uint8), []
     checks = np.indices((2 * ROWS, 2 * COLUMNS)).sum(0) % 2
-    for height, depth in ((1, 100), (2, 100), (40, 100), (30, 200)):
-        y = (100 + height * checks).astype(np.uint8).repeat(2, 0).repeat(2, 1)
-        u = (20 + depth * checks).astype(np.uint8)
-        found, other = predicted((y, u, 255 - u), ready, 8, 8, 4)
+    for height, depth in ((4, 400), (8, 400), (160, 400), (120, 800)):
+        y = (400 + height * checks).astype(np.uint16).repeat(2, 0).repeat(2, 1)
+        u = (80 + depth * checks).astype(np.uint16)
+        found, other = predicted((y, u, 1023 - u), ready, 8, 8, 4)
         made.append(int(np.ptp(found)))
         assert abs(int(np.ptp(other)) - made[-1]) <= 1
-    assert made[0] < 5  # of 100: a limit of four for each level
-    assert made[1] < 9
-    assert 95 <= made[2] <= 100
-    assert 115 <= made[3] <= 120  # four times 30 of 200
+    assert made[0] < 17  # of 400: a limit of four for each level
+    assert made[1] < 33
+    assert 380 <= made[2] <= 400
+    assert 460 <= made[3] <= 480  # four times 120 of 800
 
 
 @pytest.mark.parametrize("units", UNITS)

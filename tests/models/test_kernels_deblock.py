@@ -67,9 +67,9 @@ def filtered(planes: Planes, blocks: Blocks, qp: int) -> Planes:
     return out
 
 
-def pictures(luma: np.ndarray, chroma: int = 128) -> Planes:
+def pictures(luma: np.ndarray, chroma: int = 512) -> Planes:
     half = (luma.shape[0] // 2, luma.shape[1] // 2)
-    return [luma.astype(np.uint8), np.full(half, chroma, np.uint8), np.full(half, chroma, np.uint8)]
+    return [luma.astype(np.uint16), np.full(half, chroma, np.uint16), np.full(half, chroma, np.uint16)]
 
 
 def rough(height: int, width: int, seed: int) -> Planes:
@@ -77,16 +77,30 @@ def rough(height: int, width: int, seed: int) -> Planes:
     random = np.random.default_rng(seed)
     planes = []
     for size in ((height, width), (height // 2, width // 2), (height // 2, width // 2)):
-        steps = random.integers(-30, 31, ((size[0] + 7) // 8, (size[1] + 7) // 8)) * random.choice([0.1, 0.4, 1.0])
+        steps = random.integers(-120, 121, ((size[0] + 7) // 8, (size[1] + 7) // 8)) * random.choice([0.1, 0.4, 1.0])
         steps = steps.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]]
-        slope = np.add.outer(np.arange(size[0]), np.arange(size[1])) * random.uniform(-1, 1)
-        planes.append((128 + steps + slope + random.integers(-1, 2, size)).clip(0, 255).astype(np.uint8))
+        slope = np.add.outer(np.arange(size[0]), np.arange(size[1])) * random.uniform(-4, 4)
+        planes.append((512 + steps + slope + random.integers(-4, 5, size)).clip(0, 1023).astype(np.uint16))
+    return planes
+
+
+def at_the_ends(height: int, width: int, seed: int) -> Planes:
+    """Of each 4x4 square all samples near the least or near the largest: with steps between them that filters take for
+    edges of the picture, and such as they smooth beyond the range of samples."""
+    random = np.random.default_rng(seed)
+    planes = []
+    for size in ((height, width), (height // 2, width // 2), (height // 2, width // 2)):
+        white = random.random((size[0] // 4, size[1] // 4)) < random.choice([0.0, 0.2, 0.5, 1.0])
+        white = np.where(white, 1023, 0).repeat(4, 0).repeat(4, 1)
+        steps = random.integers(0, 90, (size[0] // 4, size[1] // 4)).repeat(4, 0).repeat(4, 1)
+        steps = steps * (random.random(size) < 0.9) + random.integers(0, 3, size)
+        planes.append(np.abs(white - steps).astype(np.uint16))
     return planes
 
 
 def test_flat_pictures_stay_flat() -> None:
     for qp in QPS:
-        for value in (0, 77, 255):
+        for value in (0, 77, 1023):
             planes = pictures(np.full((32, 48), value), value)
             for before, after in zip(planes, filtered(planes, decisions(2, 3), qp), strict=True):
                 assert np.array_equal(before, after)
@@ -94,8 +108,8 @@ def test_flat_pictures_stay_flat() -> None:
 
 @pytest.mark.parametrize("qp", QPS)
 def test_a_small_step_is_smoothed_at_intra_edges(qp: int) -> None:
-    luma = np.full((32, 48), 100)
-    luma[:, 16:] += int(TC[qp + 2]) + 1
+    luma = np.full((32, 48), 400)
+    luma[:, 16:] += 4 * (int(TC[qp + 2]) + 1)
     after = filtered(pictures(luma), decisions(2, 3), qp)[0].astype(int)
     jumps = np.abs(np.diff(after, axis=1))
     assert jumps.max() < np.abs(np.diff(luma, axis=1)).max()
@@ -107,17 +121,17 @@ def test_a_small_step_is_smoothed_at_intra_edges(qp: int) -> None:
 
 @pytest.mark.parametrize("qp", QPS)
 def test_edges_of_the_picture_itself_stay_sharp(qp: int) -> None:
-    luma = np.full((32, 48), 30)
-    luma[:, 16:] = 230
+    luma = np.full((32, 48), 120)
+    luma[:, 16:] = 920
     assert np.array_equal(filtered(pictures(luma), decisions(2, 3), qp)[0], luma)
-    texture = np.random.default_rng(0).integers(0, 256, (32, 48))  # nor is texture touched
+    texture = np.random.default_rng(0).integers(0, 1024, (32, 48))  # nor is texture touched
     assert np.array_equal(filtered(pictures(texture), decisions(2, 3), qp)[0], texture)
 
 
 def test_steps_inside_a_block_that_is_transformed_as_a_whole_stay() -> None:
-    luma = np.full((32, 32), 100)
-    luma[:, 8:16] += 4
-    luma[:, 24:] += 4
+    luma = np.full((32, 32), 400)
+    luma[:, 8:16] += 16
+    luma[:, 24:] += 16
     for fine in (0, 1):
         after = filtered(pictures(luma), decisions(2, 2, fine=fine), 40)[0]
         assert np.array_equal(after[:, 4:12], luma[:, 4:12]) == (not fine)
@@ -126,14 +140,14 @@ def test_steps_inside_a_block_that_is_transformed_as_a_whole_stay() -> None:
 
 @pytest.mark.parametrize("large", [ALONE, SHARED, WHOLE])
 def test_steps_inside_a_unit_that_is_transformed_as_a_whole_stay(large: int) -> None:
-    luma, chroma = np.full((64, 64), 100), np.full((32, 32), 100)
-    luma[:, 16:32] += 4
-    luma[:, 48:] += 4
-    chroma[:, 8:16] += 4
-    chroma[:, 24:] += 4
+    luma, chroma = np.full((64, 64), 400), np.full((32, 32), 400)
+    luma[:, 16:32] += 16
+    luma[:, 48:] += 16
+    chroma[:, 8:16] += 16
+    chroma[:, 24:] += 16
     blocks = decisions(4, 4)
     blocks.large[:] = large
-    planes = [luma.astype(np.uint8), *(chroma.astype(np.uint8) for _ in range(2))]
+    planes = [luma.astype(np.uint16), *(chroma.astype(np.uint16) for _ in range(2))]
     after = filtered(planes, blocks, 40)
     for before, plane in zip(planes, after, strict=True):
         n = plane.shape[1] // 4
@@ -282,34 +296,35 @@ def luma_line_filter(lines: np.ndarray, beta: int, tc: int) -> np.ndarray:
         if abs(delta) >= 10 * tc:
             continue
         delta = int(np.clip(delta, -tc, tc))
-        out[k, 3], out[k, 4] = np.clip(a[0] + delta, 0, 255), np.clip(b[0] - delta, 0, 255)
+        out[k, 3], out[k, 4] = np.clip(a[0] + delta, 0, 1023), np.clip(b[0] - delta, 0, 1023)
         for side, (m, sign) in enumerate(((a, 1), (b, -1))):
             if sides[side]:
                 change = np.clip((((m[2] + m[0] + 1) >> 1) - m[1] + sign * delta) >> 1, -(tc >> 1), tc >> 1)
-                out[k, 2 if side == 0 else 5] = np.clip(m[1] + change, 0, 255)
-    return out.astype(np.uint8)
+                out[k, 2 if side == 0 else 5] = np.clip(m[1] + change, 0, 1023)
+    return out.astype(np.uint16)
 
 
 def chroma_filter(lines: np.ndarray, tc: int) -> np.ndarray:
     """Lines of p1 p0 q0 q1 (8.7.2.5.8)."""
     p1, p0, q0, q1 = lines.astype(int).T
     delta = ((((q0 - p0) << 2) + p1 - q1 + 4) >> 3).clip(-tc, tc)
-    return np.stack([p1, (p0 + delta).clip(0, 255), (q0 - delta).clip(0, 255), q1], 1).astype(np.uint8)
+    return np.stack([p1, (p0 + delta).clip(0, 1023), (q0 - delta).clip(0, 1023), q1], 1).astype(np.uint16)
 
 
 def reference_filter(planes: Planes, blocks: Blocks, qp: int) -> Planes:
+    """Of samples of ten bits: beta and tc are four times what the tables say (8.7.2.5.3)."""
     out = [plane.copy() for plane in planes]
     for vertical in (True, False):
         of = strengths(blocks, vertical)
         if not vertical:  # turn everything and treat edges between rows as edges between columns
             of, out = of.T, [plane.T.copy() for plane in out]
         for (r, c), strength in np.ndenumerate(of):
-            tc = int(TC[qp + 2 * (int(strength) - 1)]) if strength else 0
+            tc = 4 * int(TC[qp + 2 * (int(strength) - 1)]) if strength else 0
             if not tc:
                 continue
             for top in (8 * r, 8 * r + 4):
                 at = np.s_[top : top + 4, 8 * c - 4 : 8 * c + 4]
-                out[0][at] = luma_line_filter(out[0][at], int(BETA[qp]), tc)
+                out[0][at] = luma_line_filter(out[0][at], 4 * int(BETA[qp]), tc)
             if strength == 2 and c % 2 == 0:
                 for plane in out[1:]:
                     at = np.s_[4 * r : 4 * r + 4, 4 * c - 2 : 4 * c + 2]
@@ -329,6 +344,35 @@ def test_planes_are_those_of_the_standard(qp: int) -> None:
             assert np.array_equal(a, b)
         changed += sum(int((a != b).sum()) for a, b in zip(found, planes, strict=True))
     assert changed > 100
+
+
+@pytest.mark.parametrize("qp", [28, 40, 51])
+def test_planes_of_the_least_and_the_largest_samples_are_those_of_the_standard(qp: int) -> None:
+    """Nothing goes beyond them."""
+    changed, reached = 0, set()
+    for seed in range(8):
+        planes, blocks = at_the_ends(48, 64, 200 + seed), mixed(3, 4, seed)
+        found = filtered(planes, blocks, qp)
+        for before, a, b in zip(planes, found, reference_filter(planes, blocks, qp), strict=True):
+            assert a.dtype == np.uint16
+            assert np.array_equal(a, b)
+            reached |= set(a[a != before].tolist())
+            changed += int((a != before).sum())
+    assert changed > 100
+    assert max(reached) <= 1023
+    assert {0, 1023} & reached
+
+
+@pytest.mark.parametrize("qp", QPS)
+def test_steps_of_ten_times_the_limit_are_edges_of_the_picture(qp: int) -> None:
+    """Of which the filter sees six sixteenths where both sides are flat; the limit is four times that of eight bits."""
+    tc = 4 * int(TC[qp + 2])
+    first = next(step for step in range(1024) if (6 * step + 8) // 16 >= 10 * tc)
+    for step in (first - 1, first):
+        luma = np.zeros((32, 48), int)
+        luma[:, 16:] = step
+        after = filtered(pictures(luma), decisions(2, 3), qp)[0]
+        assert np.array_equal(after, luma) == (step == first)
 
 
 def test_tables_are_those_of_the_standard() -> None:

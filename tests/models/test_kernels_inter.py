@@ -61,11 +61,11 @@ class Scene:
         samples = np.empty((len(places), SAMPLES), np.float32)
         gather_residuals(*self.picture, *self.predicted, places, samples)
         samples[:, 256:] *= self.weight
-        return samples * np.float32(16 / STEP)
+        return samples * np.float32(4 / STEP)
 
 
 def scene(random: np.random.Generator, predicted: tuple[np.ndarray, ...], weight: np.float32) -> Scene:
-    picture = tuple(np.clip(p + random.normal(0, 12, p.shape), 0, 255).astype(np.uint8) for p in predicted)
+    picture = tuple(np.clip(p + random.normal(0, 48, p.shape), 0, 1023).astype(np.uint16) for p in predicted)
     for a, b in zip(picture, predicted, strict=True):
         side = len(a) // ROWS
         a[:side, :side] = b[:side, :side]
@@ -75,9 +75,9 @@ def scene(random: np.random.Generator, predicted: tuple[np.ndarray, ...], weight
                 n = side // part
                 for column in columns:
                     at = np.s_[side * row : side * (row + 1), side * column : side * (column + 1)]
-                    own = np.cos(np.arange(n) * 1.9 + row)[:, None] * np.cos(np.arange(n) * 1.3 + column) * 60
+                    own = np.cos(np.arange(n) * 1.9 + row)[:, None] * np.cos(np.arange(n) * 1.3 + column) * 240
                     a[at] = b[at]
-                    a[at][:n, :n] = (b[at][:n, :n] + own).clip(0, 255)
+                    a[at][:n, :n] = (b[at][:n, :n] + own).clip(0, 1023)
     return Scene(picture, predicted, weight)
 
 
@@ -161,7 +161,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
     for n, (r, c) in enumerate(units):
         unit = np.s_[r : r + 2, c : c + 2]
         samples = of.samples(np.array([(i, j) for i in (r, r + 1) for j in (c, c + 1)])).astype(float)
-        values = cosines[n].astype(float) * 16 / STEP
+        values = cosines[n].astype(float) * 4 / STEP
         lost = float((samples * samples).sum() - (values * values).sum())
         cost, wanted[r, c] = chosen(values @ dct_columns(4), rates[4][0])
         cost += lost + float(CODED_BITS) * PRICE
@@ -210,7 +210,7 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
     for ref in range(2):
         vectors[ref][kinds & (1 << ref) == 0] = 0
     predicted, trial = (
-        tuple(np.zeros((16 * ROWS // s, 16 * COLUMNS // s), np.uint8) for s in (1, 2, 2)) for _ in range(2)
+        tuple(np.zeros((16 * ROWS // s, 16 * COLUMNS // s), np.uint16) for s in (1, 2, 2)) for _ in range(2)
     )
     compensate(first, second, kinds, vectors, midway, 0, ROWS, *predicted)
     of, blocks = scene(random, predicted, chroma_weight(chroma)), Blocks(ROWS, COLUMNS)
@@ -240,6 +240,5 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
 
 def smoothed(random: np.random.Generator, height: int, width: int) -> np.ndarray:
     values = random.normal(0, 60, (height + 4, width + 4)).cumsum(0).cumsum(1)
-    return (
-        (128 + 60 * np.sin(values[4:, 4:] / 200) + random.normal(0, 3, (height, width))).clip(0, 255).astype(np.uint8)
-    )
+    samples = 512 + 240 * np.sin(values[4:, 4:] / 200) + random.normal(0, 12, (height, width))
+    return samples.clip(0, 1023).astype(np.uint16)

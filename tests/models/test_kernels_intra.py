@@ -55,7 +55,7 @@ def around(samples: np.ndarray, size: int) -> Samples:
 
 
 def clip1(value: int) -> int:
-    return max(0, min(255, value))
+    return max(0, min(1023, value))
 
 
 def standard(p: Samples, size: int, mode: int, sharp: bool) -> np.ndarray:
@@ -159,7 +159,7 @@ def borders(size: int, seed: int) -> np.ndarray:
     impossible."""
     random = np.random.default_rng(seed)
     samples, count = np.full(ROOM, -(10**6), np.int32), 4 * size + 1
-    samples[:count] = random.choice([0, 255], count) if seed % 2 else random.integers(0, 256, count)
+    samples[:count] = random.choice([0, 1023], count) if seed % 2 else random.integers(0, 1024, count)
     return samples
 
 
@@ -217,7 +217,7 @@ def test_what_the_modes_are_called() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_flat_borders_give_flat_blocks(size: int) -> None:
     out = np.zeros((32, 32), np.int32)
-    for value in (0, 1, 128, 255):
+    for value in (0, 1, 512, 1023):
         samples = np.full(ROOM, value, np.int32)
         for mode in range(MODES):
             for sharp in (True, False):
@@ -260,7 +260,7 @@ def standard_border(plane: np.ndarray, ready: np.ndarray, unit: int, row: int, c
             break
         before.append(int(plane[top + i, left - 1]))
     if not above and not before:
-        return np.full(4 * size + 1, 128)
+        return np.full(4 * size + 1, 512)
     if above and before:
         corner = int(plane[top - 1, left - 1])
     else:
@@ -274,7 +274,7 @@ def standard_border(plane: np.ndarray, ready: np.ndarray, unit: int, row: int, c
 def test_borders_use_what_is_ready(unit: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     rows, columns = 16, 24
-    plane = random.integers(0, 256, (rows * unit, columns * unit)).astype(np.uint8)
+    plane = random.integers(0, 1024, (rows * unit, columns * unit)).astype(np.uint16)
     ready = (random.random((rows, columns)) < (0, 0.3, 0.6, 0.8, 0.95, 1)[seed]).astype(np.uint8)
     for units in (1, 2, 4, 8):
         for row in range(0, rows, units):
@@ -287,12 +287,12 @@ def test_borders_use_what_is_ready(unit: int, seed: int) -> None:
 
 
 def test_the_first_block_is_predicted_grey() -> None:
-    y, ready = np.zeros((32, 32), np.uint8), np.zeros((8, 8), np.uint8)
+    y, ready = np.zeros((32, 32), np.uint16), np.zeros((8, 8), np.uint8)
     for units in (4, 8):
         for mode in range(MODES):
             y[:] = 0
             predict_luma(y, ready, 0, 0, units, mode)
-            assert (y[: 4 * units, : 4 * units] == 128).all()
+            assert (y[: 4 * units, : 4 * units] == 512).all()
             assert not y[4 * units :].any()
 
 
@@ -300,7 +300,7 @@ def test_the_first_block_is_predicted_grey() -> None:
 def test_squares_of_planes_are_predicted_from_what_is_around_them(units: int) -> None:
     """Luma smoothed as its size wants it, chroma, of half the size, never."""
     random = np.random.default_rng(2)
-    plane, ready = random.integers(0, 256, (96, 96)).astype(np.uint8), np.ones((24, 24), np.uint8)
+    plane, ready = random.integers(0, 1024, (96, 96)).astype(np.uint16), np.ones((24, 24), np.uint8)
     for mode in range(MODES):
         for luma in (True, False):
             unit, write = (4, predict_luma) if luma else (2, predict_chroma)

@@ -19,9 +19,11 @@ from nvcodec.models.kernels.prediction_costs import (
 )
 
 RANDOM = np.random.default_rng(5)
-CURRENT = RANDOM.integers(0, 256, (64, 64)).astype(np.uint8)
-FIELDS = [padded(np.clip(CURRENT + RANDOM.integers(-9, 10, CURRENT.shape), 0, 255).astype(np.uint8), PAD) for _ in "ab"]
-PRICES = price_curve(8.0, 0.08, 6.5, 2.1)
+CURRENT = RANDOM.integers(0, 1024, (64, 64)).astype(np.uint16)
+FIELDS = [
+    padded(np.clip(CURRENT + RANDOM.integers(-36, 37, CURRENT.shape), 0, 1023).astype(np.uint16), PAD) for _ in "ab"
+]
+PRICES = price_curve(32.0, 0.08, 6.5, 2.1)
 
 
 def new_memory(midway: bool) -> Memory:
@@ -48,7 +50,7 @@ def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, mi
     else:
         made = ((a if kind == FIRST else b) + 2048) >> 12
     here = CURRENT[row : row + size, column : column + size].astype(np.int32)
-    difference[:size, :size] = here - np.clip(made, 0, 255)[:size, :size]
+    difference[:size, :size] = here - np.clip(made, 0, 1023)[:size, :size]
     return float(hadamard_cost(difference, size, PRICES))
 
 

@@ -78,11 +78,12 @@ def class_of(inter: bool, mode: int) -> int:
 
 
 def coefficient_matrix(bases: BlockBases, classes: np.ndarray, fine: bool, tiny: np.ndarray) -> np.ndarray:
-    """(384, 384) float64: sample values of each coefficient of one sixteenth, put together from the docstring.
+    """(384, 384) float64: sample values, four of each outside, of each coefficient of a
+    sixteenth of one outside, put together from the docstring.
 
     classes: (4, 4) of the 4x4 squares.
     """
-    scale = 1 / (1 << 14) / 16
+    scale = 1 / (1 << 14) / 4
     if not fine:
         return bases.pictures[0][classes[0, 0]].T.astype(np.float64) * scale
     luma, chroma = np.arange(256).reshape(16, 16), np.arange(256, 384).reshape(2, 8, 8)
@@ -145,7 +146,7 @@ def test_synthesis_is_a_matrix_product(bases: BlockBases, seed: int) -> None:
             symbols = random_symbols(random, size, share)
             values = (symbols.astype(np.int64) * step).clip(-MAX_COEFFICIENT, MAX_COEFFICIENT)
             exact = coefficient_matrix(bases, classes, fine, tiny) @ values
-            assert np.abs(exact).max() < 1 << 13  # or sums would wrap
+            assert np.abs(exact).max() < 1 << 15  # or sums would wrap
             for scale in SCALES:
                 synthesise(symbols, step, scale, inter, int(fine), tiny, modes, bases.pictures, out)
                 assert np.array_equal(out, np.floor(scaled(exact, scale) + 0.5)), (fine, tiny, step, scale)
@@ -159,7 +160,7 @@ def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases, step: in
         symbols = np.zeros(SAMPLES, np.int16)
         symbols[5] = symbol
         synthesise(symbols, step, scale, True, 0, np.zeros((2, 2), np.uint8), all_of(0), bases.pictures, found)
-        exact = bases.pictures[0][0, 5].astype(float) * np.sign(symbol) * MAX_COEFFICIENT / (1 << 18)
+        exact = bases.pictures[0][0, 5].astype(float) * np.sign(symbol) * MAX_COEFFICIENT / (1 << 16)
         assert np.array_equal(found, np.floor(scaled(exact, scale) + 0.5))
         units = np.zeros((2, 3, 32, 32), np.int32)
         synthesise_large(symbols, step, scale, True, 0, bases.pictures, units[0])
@@ -175,7 +176,7 @@ def test_coefficients_beyond_the_limit_are_the_limit(bases: BlockBases, step: in
 def test_the_largest_symbols_everywhere_do_no_harm(bases: BlockBases) -> None:
     """Hostile symbols may make sums wrap; planes stay what they are and every machine gets the same."""
     random = np.random.default_rng(0)
-    planes = [np.full(shape, 128, np.uint8) for shape in ((32, 32), (16, 16), (16, 16))]
+    planes = [np.full(shape, 512, np.uint16) for shape in ((32, 32), (16, 16), (16, 16))]
     first, again = np.zeros(SAMPLES, np.int32), np.zeros(SAMPLES, np.int32)
     for (fine, tiny), step, scale in itertools.product(transforms(), (1024, COARSEST), (min(SCALES), max(SCALES))):
         symbols = random.choice([-32768, 32767], SAMPLES).astype(np.int16)
@@ -266,7 +267,7 @@ def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which
     """What the encoder measures with its own sample numbers comes back through the decoder's, to a sample value,
     however chroma counts."""
     random, out = np.random.default_rng(which), np.zeros(SAMPLES, np.int32)
-    sample = random.integers(-60, 61, SAMPLES)
+    sample = random.integers(-240, 241, SAMPLES)
     weighted = np.where(np.arange(SAMPLES) < LUMA, sample, sample * chroma_weight(chroma)).astype(np.float32)
     for fine, tiny in transforms():
         coefficients = np.zeros(SAMPLES)
@@ -280,7 +281,7 @@ def test_analysis_and_synthesis_are_each_others_inverse(bases: BlockBases, which
                 coefficients[4 * (6 * np.arange(16) + s) + q] = bases.analysis[2][which] @ weighted[TINY[q, s]]
             k = np.arange(32)
             coefficients[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = bases.analysis[3][which] @ weighted[TINY_CHROMA[q]]
-        symbols, modes = np.rint(coefficients * 16).astype(np.int16), all_of(OF_CLASS[which])
+        symbols, modes = np.rint(coefficients * 4).astype(np.int16), all_of(OF_CLASS[which])
         synthesise(symbols, 1, SCALES[chroma], which == 0, int(fine), tiny, modes, bases.pictures, out)
         assert np.abs(out - sample).max() <= 1
 
@@ -334,9 +335,9 @@ def test_units_are_sums_of_pictures_of_cosines(bases: BlockBases, which: int) ->
         ):
             count, whole = (n // 2) ** 2, table.astype(np.int64)
             of = rounded[first : first + count].reshape(n // 2, n // 2)
-            exact = ((((whole.T @ of + (1 << 7)) >> 8) @ whole) + (1 << 15)) >> 16
+            exact = ((((whole.T @ of + (1 << 7)) >> 8) @ whole) + (1 << 13)) >> 14
             assert np.array_equal(parts_of(unit)[part], exact)
-            real = from_cosines(lowest[first : first + count], n, cosines(n)) / 16
+            real = from_cosines(lowest[first : first + count], n, cosines(n)) / 4
             # cosines are right to 2^-11, which counts for large values
             assert np.abs(exact - real).max() < 0.6 + 2e-3 * np.abs(lowest).max()
         assert (unit[1:, 16:] == -7).all()
@@ -356,15 +357,15 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int, chr
     """Of differences that have only low cosines, to a sample value or two, however chroma counts."""
     weight = chroma_weight(chroma)
     random, weights = np.random.default_rng(which), (1, float(weight), float(weight))
-    planes = [np.full((96 // s, 64 // s), 128, np.uint8) for s in (1, 2, 2)]
+    planes = [np.full((96 // s, 64 // s), 512, np.uint16) for s in (1, 2, 2)]
     source = [plane.copy() for plane in planes]
     differences = []
     for plane in source:
         n = plane.shape[1] // 2
         falling = random.normal(size=(n // 2, n // 2)) / (1 + np.add.outer(np.arange(n // 2), np.arange(n // 2)))
         samples = from_cosines(falling, n, cosines(n))
-        differences.append(np.rint(samples * 100 / np.abs(samples).max()))
-        in_second_unit(plane)[:] = 128 + differences[-1]
+        differences.append(np.rint(samples * 400 / np.abs(samples).max()))
+        in_second_unit(plane)[:] = 512 + differences[-1]
     found = np.zeros(SAMPLES, np.float32)
     total = unit_cosines(tuple(source), tuple(planes), 2, 2, weight, found)
     weighted = [w * part for w, part in zip(weights, differences, strict=True)]
@@ -372,7 +373,7 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int, chr
     exact = np.concatenate([(cosines(len(part)) @ part @ cosines(len(part)).T).ravel() for part in weighted])
     assert np.abs(found - exact).max() < 2e-3 * np.abs(exact).max()
     assert (found.astype(float) ** 2).sum() == pytest.approx(total, rel=0.02)
-    symbols = np.rint(bases.analysis[LARGE][which] @ found * 16).astype(np.int16)
+    symbols = np.rint(bases.analysis[LARGE][which] @ found * 4).astype(np.int16)
     unit = np.zeros((3, 32, 32), np.int32)
     synthesise_large(symbols, 1, SCALES[chroma], which == 0, OF_CLASS[which], bases.pictures, unit)
     add_unit(*planes, 2, 2, unit)
@@ -382,14 +383,14 @@ def test_what_is_measured_of_units_comes_back(bases: BlockBases, which: int, chr
 
 def test_what_units_leave_out_is_known() -> None:
     """A checkerboard has next to nothing in its low cosines; all of it is in the squared error."""
-    planes = [np.full((96 // s, 64 // s), 128, np.uint8) for s in (1, 2, 2)]
+    planes = [np.full((96 // s, 64 // s), 512, np.uint16) for s in (1, 2, 2)]
     source = [plane.copy() for plane in planes]
     for plane in source:
         unit = in_second_unit(plane)
-        unit[:] = 118 + 20 * (np.indices(unit.shape).sum(0) % 2)
+        unit[:] = 472 + 80 * (np.indices(unit.shape).sum(0) % 2)
     found = np.zeros(SAMPLES, np.float32)
     total = unit_cosines(tuple(source), tuple(planes), 2, 2, np.float32(CHROMA_WEIGHT), found)
-    assert total == pytest.approx(100 * (1024 + 2 * 256 * CHROMA_WEIGHT**2), rel=1e-5)
+    assert total == pytest.approx(1600 * (1024 + 2 * 256 * CHROMA_WEIGHT**2), rel=1e-5)
     assert (found.astype(float) ** 2).sum() < 0.01 * total
 
 
@@ -399,8 +400,8 @@ def test_what_units_leave_out_is_known() -> None:
 def test_residuals_are_gathered_and_added_in_the_same_order(weights: Weights) -> None:
     random = np.random.default_rng(3)
     shapes = ((48, 32), (24, 16), (24, 16))
-    picture = [random.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
-    predicted = [random.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
+    picture = [random.integers(0, 1024, shape).astype(np.uint16) for shape in shapes]
+    predicted = [random.integers(0, 1024, shape).astype(np.uint16) for shape in shapes]
     blocks = np.array([(r, c) for r in range(3) for c in range(2)])
     residuals = np.zeros((6, SAMPLES), np.float32)
     gather_residuals(*picture, *predicted, blocks, residuals)
@@ -414,7 +415,7 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights,
     """Of 5 x 5 blocks, among them units that are transformed as a whole: inter, intra and not coded."""
     random = np.random.default_rng(4)
     shapes = ((80, 80), (40, 40), (40, 40))
-    planes = [random.integers(60, 190, shape).astype(np.uint8) for shape in shapes]
+    planes = [random.integers(240, 760, shape).astype(np.uint16) for shape in shapes]
     pred, coded, fine = (random.integers(0, high, (5, 5)).astype(np.uint8) for high in (4, 2, 2))
     pred[4, 0], coded[4, 0], pred[4, 1], coded[4, 1] = 0, 1, 3, 1
     tiny, large = random.integers(0, 2, (10, 10)).astype(np.uint8), np.full((5, 5), ALONE, np.uint8)
@@ -444,7 +445,7 @@ def test_only_coded_inter_blocks_change_and_in_the_inter_class(weights: Weights,
                 synthesise(symbols[r, c], steps[r, c], scale, True, fine[r, c], quarters, all_of(0), pictures, out)
             for plane, part, n in zip(wanted, parts, (16, 8, 8), strict=True):
                 at = np.s_[n * r : n * (r + size), n * c : n * (c + size)]
-                plane[at] = (plane[at].astype(int) + part.reshape(n * size, -1)).clip(0, 255)
+                plane[at] = (plane[at].astype(int) + part.reshape(n * size, -1)).clip(0, 1023)
     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
     for a, b in zip(found, planes, strict=True):
         n = len(a) // 5

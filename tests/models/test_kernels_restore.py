@@ -28,6 +28,7 @@ from nvcodec.models.kernels.restore import (
     gather,
     restore,
     squared_errors,
+    trial_errors,
 )
 from nvcodec.models.quality import LOWEST, STEPS
 
@@ -45,10 +46,22 @@ def pictures(seed: int) -> Planes:
     for s in (1, 2, 2):
         height, width = 16 * ROWS // s, 16 * COLUMNS // s
         y, x = np.mgrid[:height, :width]
-        plane = 128 + 40 * np.sin((x * random.normal() + y * random.normal()) / 2) * (x > width // 3)
-        plane += random.normal(0, 60, (height, width)) * (y > height // 2) * (random.random((1, width)) < 0.7)
-        plane[: height // 3, : width // 3] = random.integers(0, 256)
-        planes.append(plane.clip(0, 255).astype(np.uint8))
+        plane = 512 + 160 * np.sin((x * random.normal() + y * random.normal()) / 2) * (x > width // 3)
+        plane += random.normal(0, 240, (height, width)) * (y > height // 2) * (random.random((1, width)) < 0.7)
+        plane[: height // 3, : width // 3] = random.integers(0, 1024)
+        planes.append(plane.clip(0, 1023).astype(np.uint16))
+    return planes
+
+
+def extremes(seed: int) -> Planes:
+    """The least and the largest samples: noise, and stripes of one or two samples."""
+    random, planes = np.random.default_rng(seed), []
+    for s in (1, 2, 2):
+        y, x = np.mgrid[: 16 * ROWS // s, : 16 * COLUMNS // s]
+        white = random.random(y.shape) < 0.5
+        for n, part in enumerate((y % 2, x % 2, (x + y) % 4 // 2, (x - y) % 4 // 2)):
+            white = np.where(x * 6 * s // (16 * COLUMNS) == n + seed % 2, part, white)
+        planes.append(np.where(white, 1023, 0).astype(np.uint16))
     return planes
 
 
@@ -81,7 +94,7 @@ def reference_classes(y: np.ndarray, step: int) -> np.ndarray:
         top, left = PAD + 4 * row - 2, PAD + 4 * column - 2  # of 8x8 samples around
         vertical, horizontal, falling, rising = (int(d[top : top + 8, left : left + 8].sum()) for d in differences)
         mean = (vertical + horizontal) / 64
-        activity = sum(mean >= int(bound) / 64 * step / 16 for bound in ACTIVITY_BOUNDS)
+        activity = sum(mean >= int(bound) / 64 * step / 4 for bound in ACTIVITY_BOUNDS)
         straight = max(vertical, horizontal), min(vertical, horizontal)
         slanted = max(falling, rising), min(falling, rising)
         if straight[0] * slanted[1] > slanted[0] * straight[1]:
@@ -105,20 +118,32 @@ def test_classes_are_those_of_second_differences(step: int) -> None:
     assert len(seen) > CLASSES // (3 if step <= STEPS[LOWEST] else 5)  # there is less to tell apart in large steps
 
 
+@pytest.mark.parametrize("step", [1, int(STEPS[-1]), int(STEPS[0]), 1 << 14])
+def test_classes_of_the_least_and_the_largest_samples(step: int) -> None:
+    seen = set()
+    for seed in range(2):
+        y = with_borders(extremes(seed))[0]
+        found = np.full((4 * ROWS, 4 * COLUMNS), 255, np.uint8)
+        classify(y, step, EVERYWHERE, 0, ROWS, found)
+        assert np.array_equal(found, reference_classes(y, step))
+        seen |= set(found.ravel().tolist())
+    assert len(seen) > 4
+
+
 def test_classes_of_textures() -> None:
     """Flat is 0; stripes are told from each other, and from a checkerboard, which has no direction."""
     y, x = np.mgrid[: 16 * ROWS, : 16 * COLUMNS]
     found = {}
     for name, picture in {
         "flat": 0 * x,
-        "lying": 40 * (y % 2),
-        "upright": 40 * (x % 2),
-        "falling": 40 * ((x - y) % 4 < 2),
-        "rising": 40 * ((x + y) % 4 < 2),
-        "noise": np.random.default_rng(0).integers(0, 41, x.shape),
+        "lying": 160 * (y % 2),
+        "upright": 160 * (x % 2),
+        "falling": 160 * ((x - y) % 4 < 2),
+        "rising": 160 * ((x + y) % 4 < 2),
+        "noise": np.random.default_rng(0).integers(0, 161, x.shape),
     }.items():
         out = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
-        classify(padded((100 + picture).astype(np.uint8), PAD), 64, EVERYWHERE, 0, ROWS, out)
+        classify(padded((400 + picture).astype(np.uint16), PAD), 64, EVERYWHERE, 0, ROWS, out)
         (found[name],) = set(out[2:-2, 2:-2].ravel().tolist()) if name != "noise" else [int(np.median(out))]
     most = (ACTIVITIES - 1) * DIRECTIONS
     assert found["flat"] == 0
@@ -133,7 +158,7 @@ def test_activity_is_relative_to_the_step() -> None:
     y = with_borders(pictures(3))[0] // 2
     a, b = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8), np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
     classify(y, 200, EVERYWHERE, 0, ROWS, a)
-    classify((2 * y).astype(np.uint8), 400, EVERYWHERE, 0, ROWS, b)
+    classify((2 * y).astype(np.uint16), 400, EVERYWHERE, 0, ROWS, b)
     assert np.array_equal(a, b)
     classify(y, 400, EVERYWHERE, 0, ROWS, b)
     assert (b <= a).all()
@@ -178,9 +203,9 @@ def chroma_features(plane: np.ndarray, y: np.ndarray, i: int, j: int, clip: int)
 
 
 def filtered(centre: int, features: list[int], taps: np.ndarray) -> int:
-    """Weighed in 256ths, rounded, within 0 and 255."""
+    """Weighed in 256ths, rounded, within 0 and 1023."""
     total = sum(int(tap) * feature for tap, feature in zip(taps, features, strict=True))
-    return max(0, min(255, centre + (total + 128) // 256))
+    return max(0, min(1023, centre + (total + 128) // 256))
 
 
 def test_neighbours_are_diamonds() -> None:
@@ -194,7 +219,7 @@ def test_neighbours_are_diamonds() -> None:
 
 
 @pytest.mark.parametrize("largest", [60, MAX_TAP])
-@pytest.mark.parametrize("clip", [2, 16])
+@pytest.mark.parametrize("clip", [8, 64])
 def test_filters_are_sums_of_clipped_differences(clip: int, largest: int) -> None:
     """Of squares of any place and size, and nothing beyond them changes."""
     random = np.random.default_rng(clip)
@@ -224,8 +249,33 @@ def test_filters_are_sums_of_clipped_differences(clip: int, largest: int) -> Non
             assert np.array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("clip", [8, int(clip_of(int(STEPS[0]))), 1023])
+@pytest.mark.parametrize("sign", [-1, 0, 1])
+def test_the_largest_taps_of_the_least_and_the_largest_samples(clip: int, sign: int) -> None:
+    """All of one sign, or any: sums are what they would be without end, samples stay within their range."""
+    random = np.random.default_rng(clip)
+    planes, (luma, chroma) = with_borders(extremes(1 + sign)), random_taps(random, MAX_TAP)
+    if sign:
+        luma[:], chroma[:] = sign * MAX_TAP, sign * MAX_TAP
+    classes = random.integers(0, CLASSES, (4 * ROWS, 4 * COLUMNS)).astype(np.uint8)
+    out = [plane.copy() for plane in planes]
+    filter_luma(planes[0], classes, luma[1], clip, 0, 0, 16, 32, out[0])
+    for i, j in np.ndindex(16, 32):
+        features = luma_features(planes[0], i, j, clip)
+        wanted = filtered(int(planes[0][PAD + i, PAD + j]), features, luma[1, classes[i // 4, j // 4]])
+        assert out[0][PAD + i, PAD + j] == wanted
+    half = PAD // 2
+    for part in (0, 1):
+        plane = planes[1 + part]
+        filter_chroma(plane, planes[0], classes, chroma[1, part], clip, 0, 0, 8, 16, out[1 + part])
+        for i, j in np.ndindex(8, 16):
+            features = chroma_features(plane, planes[0], i, j, clip)
+            wanted = filtered(int(plane[half + i, half + j]), features, chroma[1, part, classes[i // 2, j // 2]])
+            assert out[1 + part][half + i, half + j] == wanted
+
+
 def test_differences_are_clipped_at_a_quarter_of_a_step() -> None:
-    assert all(clip_of(int(step)) == max(2, int(step) // 16 // 4) for step in STEPS)
+    assert all(clip_of(int(step)) == max(8, int(step) // 4 // 4) for step in STEPS)
 
 
 def restored(planes: Planes, banks: np.ndarray, luma: np.ndarray, chroma: np.ndarray, *rows: tuple[int, int]) -> Planes:
@@ -260,8 +310,8 @@ def test_taps_of_zero_change_nothing() -> None:
 
 def test_flat_planes_stay_flat() -> None:
     luma, chroma = random_taps(np.random.default_rng(0), MAX_TAP)
-    for value in (0, 100, 255):
-        planes = with_borders([np.full((16 * ROWS // s, 16 * COLUMNS // s), value, np.uint8) for s in (1, 2, 2)])
+    for value in (0, 100, 1023):
+        planes = with_borders([np.full((16 * ROWS // s, 16 * COLUMNS // s), value, np.uint16) for s in (1, 2, 2)])
         out = restored(planes, np.ones(UNITS, np.uint8), luma, chroma)
         assert all((plane == value).all() for plane in inside(out))
 
@@ -332,9 +382,28 @@ def test_squared_errors_of_units_are_added_up() -> None:
             assert total == 1000 + squares[side * r :, side * c :][:side, :side].sum()
 
 
+@pytest.mark.parametrize("white", [False, True])
+def test_the_largest_squared_errors_fit(white: bool) -> None:
+    """Of whole units whose samples are all as wrong as they can be, by themselves and beside trials of filters."""
+    of = [np.full((16 * ROWS // s, 16 * COLUMNS // s), 1023 * white, np.uint16) for s in (1, 2, 2)]
+    picture, planes = [1023 - plane for plane in of], with_borders(of)
+    for part, side in enumerate((UNIT, UNIT // 2, UNIT // 2)):
+        found = np.zeros(UNITS, np.int64)
+        squared_errors(picture[part], planes[part], PADS[part], side, found)
+        for (r, c), total in np.ndenumerate(found):
+            assert total == picture[part][side * r :, side * c :][:side, :side].size * 1023**2
+    errors, classes = np.zeros((*UNITS, BANKS + 1)), np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
+    luma, chroma = random_taps(np.random.default_rng(0), MAX_TAP)
+    room = [plane.copy() for plane in planes]
+    trial_errors(*picture, *planes, classes, luma, chroma, 8, 0.5, EVERYWHERE, 0, UNITS[0], *room, errors)
+    for (r, c, _), total in np.ndenumerate(errors):
+        # flat planes stay flat; U and V have a quarter of the samples each and count half
+        assert total == 1.25 * picture[0][UNIT * r :, UNIT * c :][:UNIT, :UNIT].size * 1023**2
+
+
 def test_sums_for_least_squares_are_products_of_features() -> None:
     """Of two units, one of them not whole, added up by class; last comes the error."""
-    random, clip = np.random.default_rng(8), 5
+    random, clip = np.random.default_rng(8), 20
     picture, planes = pictures(8), with_borders(pictures(9))
     classes = random.integers(0, CLASSES, (4 * ROWS, 4 * COLUMNS)).astype(np.uint8)
     luma = np.zeros((CLASSES, LUMA_TAPS + 1, LUMA_TAPS + 1))

@@ -4,6 +4,7 @@ nothing depends on how a frame is shared out."""
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -59,10 +60,10 @@ def noise(random: np.random.Generator, rows: int = ROWS, columns: int = COLUMNS,
     for plane, pad in zip(planes, PADS, strict=True):
         inside = plane[pad:-pad, pad:-pad]
         inside[:] = (
-            random.integers(100, 141, inside.shape) if kind == "noise" else random.integers(0, 256, inside.shape)
+            random.integers(400, 564, inside.shape) if kind == "noise" else random.integers(0, 1024, inside.shape)
         )
         if kind == "extremes":
-            inside[:] = np.where(inside < 100, 0, 255)
+            inside[:] = np.where(inside < 400, 0, 1023)
         extend_edges(plane, pad)
     return planes
 
@@ -191,23 +192,41 @@ def test_it_sees_differences_to_means_around(level: int, kind: str) -> None:
     assert (np.abs(found).max() == LARGEST_INPUT) == (level == LEVELS - 1)
 
 
+@pytest.mark.parametrize("white", [False, True])
+@pytest.mark.parametrize("level", [0, LOWEST, LEVELS - 1])
+def test_the_largest_contrast_fits(level: int, white: bool) -> None:
+    """One sample among the opposite of it: a hundred times 1023, less what it has itself of the mean, at any step. It
+    is far from the end of 32 bits, and what comes out has its sign."""
+    step = int(STEPS[level])
+    assert 100 * 1023 * int(scale_of(step)) + (1 << 15) < 1 << 31
+    planes = tuple(padded(np.full((32 // s, 32 // s), 1023 * (not white), np.uint16), PAD // s) for s in (1, 2, 2))
+    for plane, pad in zip(planes, PADS, strict=True):
+        plane[pad + 8, pad + 8] = 1023 * white
+    found = inputs_of((planes[0], planes[1], planes[2]), step, 0, 16, 2)
+    assert np.array_equal(found, reference_inputs((planes[0], planes[1], planes[2]), step, 0, 16, 2))
+    for part, at in ((0, 6), (4, 10), (5, 10)):
+        assert np.sign(found[part, at, at]) == (1 if white else -1)
+        assert np.abs(found[part, at, at]) == LARGEST_INPUT or level < LEVELS - 1
+
+
 def test_a_step_is_128() -> None:
     """And the sample itself is a small part of the mean around it."""
     for level, step in enumerate(STEPS.tolist()):
-        assert scale_of(step) == pytest.approx((1 << 16) * 128 * 16 / (100 * step), abs=0.51)
-        planes = tuple(padded(np.full((32 // s, 32 // s), 100, np.uint8), PAD // s) for s in (1, 2, 2))
+        assert scale_of(step) == pytest.approx((1 << 16) * 128 * 4 / (100 * step), abs=0.51)
+        planes = tuple(padded(np.full((32 // s, 32 // s), 400, np.uint16), PAD // s) for s in (1, 2, 2))
         for plane, pad in zip(planes, PADS, strict=True):
-            plane[pad + 8, pad + 8] += 20
+            plane[pad + 8, pad + 8] += 80
         found = inputs_of((planes[0], planes[1], planes[2]), step, 0, 16, 0)
         for part, share, at in ((0, 100, 4), (4, 25, 8), (5, 25, 8)):
-            wanted = 20 * (1 - 1 / share) * 16 / step * 128
-            assert found[part, at, at] == pytest.approx(min(wanted, LARGEST_INPUT), rel=2e-3, abs=0.51), level
+            wanted = 80 * (1 - 1 / share) * 4 / step * 128
+            near = 0.51 * (1 + wanted / scale_of(step))  # both are rounded
+            assert found[part, at, at] == pytest.approx(min(wanted, LARGEST_INPUT), rel=0, abs=near), level
 
 
 def test_outputs_are_added_in_steps_rounded_and_within_samples() -> None:
     random = np.random.default_rng(0)
-    for step in (int(STEPS[0]), 300, int(STEPS[-1])):
-        planes = noise(random, 2, 3, "all")
+    for step, kind in itertools.product((int(STEPS[0]), 300, int(STEPS[-1])), ("all", "extremes")):
+        planes = noise(random, 2, 3, kind)
         begin, change = 5, random.integers(-2000, 2001, (OUTPUTS, 7, 24))
         change[:, 0, :4], change[:, 1] = [-LARGEST_OUTPUT, LARGEST_OUTPUT, 0, 1], change[:, 1] * 16
         found = [plane.copy() for plane in planes]
@@ -217,9 +236,9 @@ def test_outputs_are_added_in_steps_rounded_and_within_samples() -> None:
             row, column = PAD // 2 + begin + i, PAD // 2 + j
             at = (2 * row + (n >> 1), 2 * column + (n & 1)) if n < 4 else (row, column)
             of = 0 if n < 4 else n - 3
-            wanted[of][at] += np.floor(int(moved) * step / 16 / 1024 + 0.5)
-        assert all(np.array_equal(a, b.clip(0, 255)) for a, b in zip(found, wanted, strict=True))
-        assert any((b < 0).any() and (b > 255).any() for b in wanted)
+            wanted[of][at] += np.floor(int(moved) * step / 4 / 1024 + 0.5)
+        assert all(np.array_equal(a, b.clip(0, 1023)) for a, b in zip(found, wanted, strict=True))
+        assert any((b < 0).any() and (b > 1023).any() for b in wanted)
 
 
 def test_units_of_one_bank_are_copied() -> None:
@@ -376,10 +395,10 @@ def reference_frame(planes: Planes, level: int, intra: bool, weights: Network) -
         x = reference_layer(x, layer, layer.bias[int(intra), level], low, high)
     assert x.shape == (OUTPUTS, rows, columns)
     y, u, v = (plane.astype(np.int64) for plane in without_borders(planes))
-    x = (x * int(STEPS[level]) + (1 << 13)) >> 14
+    x = (x * int(STEPS[level]) + (1 << 11)) >> 12
     for n in range(4):
         y[n >> 1 :: 2, n & 1 :: 2] += x[n]
-    return [y.clip(0, 255), (u + x[4]).clip(0, 255), (v + x[5]).clip(0, 255)]
+    return [y.clip(0, 1023), (u + x[4]).clip(0, 1023), (v + x[5]).clip(0, 1023)]
 
 
 def of_units(differs: np.ndarray) -> np.ndarray:
@@ -432,7 +451,7 @@ def test_intra_frames_and_levels_have_biases_of_their_own() -> None:
         noise(np.random.default_rng(5)),
         np.ones(UNITS, bool),
     )
-    step = int(STEPS[LOWEST]) / 16
+    step = int(STEPS[LOWEST]) / 4
     for intra, level in ((True, LOWEST), (False, LOWEST), (True, LOWEST + 1)):
         made = apply_network(planes, level, intra, asked, weights, INLINE)
         moved = [a.astype(int) - b for a, b in zip(without_borders(made), without_borders(planes), strict=True)]
@@ -485,7 +504,7 @@ def test_errors_left_are_comparable_with_those_of_filters() -> None:
     errors, filters = np.zeros((*UNITS, NETWORK + 1)), no_filters()
     taps, trial = (filters.luma[0], filters.chroma[0]), empty_planes(ROWS, COLUMNS)
     classes = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
-    trial_errors(*picture, *planes, classes, *taps, 8, 0.5, asked, 0, UNITS[0], *trial, errors)
+    trial_errors(*picture, *planes, classes, *taps, 32, 0.5, asked, 0, UNITS[0], *trial, errors)
     errors_left(*picture, *planes, 0.5, asked, 0, UNITS[0], NETWORK, errors)
     assert (errors[:, :, NETWORK] > 0).all()
     assert np.allclose(errors[:, :, NETWORK], errors[:, :, 0])

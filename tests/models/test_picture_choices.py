@@ -27,6 +27,7 @@ from nvcodec.models.conditional.picture import (
 )
 from nvcodec.models.conditional.sequence import EFFORTS
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.choice import choose_blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
 from nvcodec.models.kernels.frame_intra import price_curve
@@ -55,9 +56,9 @@ def texture(seed: int, roughness: float = 1.0, rows: int = ROWS, columns: int = 
     planes = []
     for s in (1, 2, 2):
         height, width = 16 * rows // s, 16 * columns // s
-        coarse = random.integers(0, 256, (height // 8, width // 8)).repeat(8, 0).repeat(8, 1)
-        noise = random.normal(0, 30 * roughness, (height, width)) * (random.random((1, width)) < 0.5)
-        planes.append((0.6 * coarse + 50 + noise).clip(0, 255).astype(np.uint8))
+        coarse = random.integers(0, 1024, (height // 8, width // 8)).repeat(8, 0).repeat(8, 1)
+        noise = random.normal(0, 120 * roughness, (height, width)) * (random.random((1, width)) < 0.5)
+        planes.append((0.6 * coarse + 200 + noise).clip(0, 1023).astype(np.uint16))
     return planes[0], planes[1], planes[2]
 
 
@@ -78,7 +79,7 @@ def mixed(a: Planes, b: Planes, shift: int) -> Planes:
         plane = (x.astype(int) + np.roll(y, shift // s, 1)) // 2
         plane[: 16 // s] = x[: 16 // s]
         plane[-16 // s :, : 16 // s] = z[-16 // s :, : 16 // s]
-        planes.append(plane.astype(np.uint8))
+        planes.append(plane.astype(np.uint16))
     return planes[0], planes[1], planes[2]
 
 
@@ -111,9 +112,9 @@ def smoothing(banks: int = BANKS, only_range: int | None = None) -> Filters:
 def waves(seed: int) -> Planes:
     """A picture without anything sharp."""
     y, x = np.mgrid[: 16 * ROWS, : 16 * COLUMNS]
-    luma = (128 + 60 * np.sin((x + 0.7 * y + 9 * seed) / 7)).astype(np.uint8)
+    luma = (512 + 240 * np.sin((x + 0.7 * y + 9 * seed) / 7)).astype(np.uint16)
     chroma = np.ascontiguousarray(luma[::2, ::2])
-    return luma, chroma, 255 - chroma
+    return luma, chroma, 1023 - chroma
 
 
 def towards_means() -> Network:
@@ -186,7 +187,7 @@ def test_vectors_at_their_limit(
         for x, y, s in zip(a, b, (1, 2, 2), strict=True):
             row, column = (-1 if sign[1] > 0 else 0), (-1 if sign[0] > 0 else 0)
             value = (int(x[row, column]) + int(y[row, column])) // 2
-            corner.append(np.full((16 * ROWS // s, 16 * COLUMNS // s), value, np.uint8))
+            corner.append(np.full((16 * ROWS // s, 16 * COLUMNS // s), value, np.uint16))
         references, last = [reference(a, 0), reference(b, 1)], reference(b, 1, (1, 1))
         last.blocks.kinds[:] = BOTH
         last.blocks.vectors[:] = np.array(sign) * size
@@ -226,7 +227,7 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     columns = 70
     random = np.random.default_rng(0)
     first, second, picture = (
-        tuple(random.integers(0, 256, (16 // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2))
+        tuple(random.integers(0, 1024, (16 // s, 16 * columns // s)).astype(np.uint16) for s in (1, 2, 2))
         for _ in range(3)
     )
     first, second = (
@@ -238,7 +239,7 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     whole = np.zeros((2, 1, columns, 3))
     whole[:, 0, 0, 0] = MAX_VECTOR
     price = bit_price(LOWEST + 35)
-    prices = price_curve(16.0, price, *CODED_BITS)
+    prices = price_curve(64.0, price, *CODED_BITS)
     values = {
         "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
         "weight": np.float32(1), "rates": weights.bases.summed_rates,
@@ -316,8 +317,8 @@ def test_chroma_that_follows_luma_comes_from_it(weights: Weights, pool: ThreadPo
     """In intra blocks of several sizes; grey chroma hardly ever does."""
     luma, seen = texture(3, 0.2, 5, 6)[0], set()
     means = luma.reshape(40, 2, 48, 2).mean((1, 3))
-    linked = luma, (0.6 * means + 50).astype(np.uint8), (220 - 0.7 * means).astype(np.uint8)
-    grey = luma, *(np.full((40, 48), 128, np.uint8) for _ in "uv")
+    linked = luma, (0.6 * means + 200).astype(np.uint16), (880 - 0.7 * means).astype(np.uint16)
+    grey = luma, *(np.full((40, 48), 512, np.uint16) for _ in "uv")
     for picture, level, wanted in ((linked, 40, True), (linked, 10, True), (grey, 40, False), (grey, 10, False)):
         rest = (LOWEST + level, 10, [], False, None, np.zeros(2, np.int64), weights.bases, EFFORTS[preset], pool)
         blocks, symbols, planes = choose(picture, *rest)
@@ -334,10 +335,10 @@ def smooth_noise(seed: int) -> Planes:
     """A picture whose every part can be told from every other."""
     random, planes = np.random.default_rng(seed), []
     for s in (1, 2, 2):
-        plane = random.normal(0, 160 / s, (16 * ROWS // s, 16 * COLUMNS // s))
+        plane = random.normal(0, 640 / s, (16 * ROWS // s, 16 * COLUMNS // s))
         for axis in (0, 1, 0, 1):
             plane = sum(np.roll(plane, n, axis) for n in (-2, -1, 0, 1, 2)) / 5**0.75
-        planes.append((plane + 128).clip(0, 255).astype(np.uint8))
+        planes.append((plane + 512).clip(0, 1023).astype(np.uint16))
     return planes[0], planes[1], planes[2]
 
 
@@ -349,7 +350,7 @@ def moved_in_parts(planes: Planes, across: bool, down: bool) -> Planes:
         part = (x % 2 if across else 0) + 2 * (y % 2 if down else 0)
         moves = ((0, 4), (2, -4), (-4, 2), (4, 0))
         shifted = [np.roll(plane, (rows // s, columns // s), (0, 1)) for rows, columns in moves]
-        found.append(np.choose(part, shifted).astype(np.uint8))
+        found.append(np.choose(part, shifted).astype(np.uint16))
     return found[0], found[1], found[2]
 
 
@@ -391,7 +392,7 @@ def test_the_fast_preset_does_not_look_at_parts(weights: Weights, pool: ThreadPo
 
 def test_smooth_pictures_are_coded_in_large_units(weights: Weights, pool: ThreadPoolExecutor) -> None:
     y, x = np.mgrid[: 16 * ROWS, : 16 * COLUMNS]
-    luma = (60 + 1.5 * x + 20 * np.sin(y / 15)).astype(np.uint8)
+    luma = (240 + 6 * x + 80 * np.sin(y / 15)).astype(np.uint16)
     picture = luma, luma[::2, ::2].copy(), luma[1::2, ::2].copy()
     rough = texture(4)
     for planes, wanted in ((picture, True), (rough, False)):
@@ -400,7 +401,7 @@ def test_smooth_pictures_are_coded_in_large_units(weights: Weights, pool: Thread
         )
         assert (blocks.large[:2] == WHOLE).all() == wanted
         written_unchanged(blocks, 0, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
-        assert np.abs(shown[0][PAD:-PAD, PAD:-PAD].astype(int) - planes[0]).mean() < STEPS[LOWEST + 10] / 16
+        assert np.abs(shown[0][PAD:-PAD, PAD:-PAD].astype(int) - planes[0]).mean() < STEPS[LOWEST + 10] / STEP_SCALE
 
 
 # --- how much chroma counts
@@ -466,7 +467,7 @@ def test_the_bank_of_each_unit_is_the_cheapest(
     blocks, symbols, planes = choose(picture, *arguments)
     shape = blocks.banks.shape
     assert shape == ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
-    price = bit_price(level) * (float(STEPS[level]) / 16) ** 2
+    price = bit_price(level) * (float(STEPS[level]) / STEP_SCALE) ** 2
     chosen, costs = blocks.banks.copy(), np.zeros((BANKS + 1 + by_network, *shape))
     for bank in range(len(costs)):
         blocks.banks[:] = bank
@@ -484,9 +485,11 @@ def test_what_is_only_predicted_is_not_filtered_again(weights: Weights, pool: Th
     """Though smoothing would bring it nearer to the picture, which is smoother than what it is predicted from; a unit
     with something coded may be filtered."""
     rough = texture(3, 0.5)
-    smooth = tuple(np.clip(p + np.random.default_rng(1).normal(0, 2, p.shape), 0, 255).astype(np.uint8) for p in rough)
+    smooth = tuple(
+        np.clip(p + np.random.default_rng(1).normal(0, 8, p.shape), 0, 1023).astype(np.uint16) for p in rough
+    )
     for plane, s in zip(smooth, (1, 2, 2), strict=True):
-        plane[: 32 // s, : 32 // s] = 255 - plane[: 32 // s, : 32 // s]
+        plane[: 32 // s, : 32 // s] = 1023 - plane[: 32 // s, : 32 // s]
     bases = replace(weights.bases, filters=smoothing())
     blocks, *_ = choose(
         (smooth[0], smooth[1], smooth[2]), LOWEST, CHROMA, [reference(rough, 0)], False, None, np.zeros(2, np.int64),

@@ -16,6 +16,7 @@ from nvcodec.models.conditional.frame_coder import FrameCoder
 from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import PROFILES, VideoDecoder
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.depth import widen
 from nvcodec.models.kernels.frame_intra import price_curve
 from nvcodec.models.kernels.search import costs_alone
 
@@ -29,6 +30,7 @@ from nvcodec.models import zoo
 from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.weights import load_weights
+from nvcodec.models.depth import widen
 from nvcodec.models.kernels.frame_intra import price_curve
 from nvcodec.models.kernels.search import costs_alone
 
@@ -44,9 +46,9 @@ for n, unit in enumerate(units):
             assert np.array_equal(plane, made)
             arrays[f"{{name}}{{n}}-{{k}}"] = plane
 # what only videos with more frames come to
-first, *_, last = [frame.y for frame in moving_pattern({WIDTH}, {HEIGHT}, 9)]
+first, *_, last = [widen(frame.y) for frame in moving_pattern({WIDTH}, {HEIGHT}, 9)]
 arrays["alone"], arrays["unlike"] = np.zeros(({HEIGHT} // 16, {WIDTH} // 16)), share_unlike(last, first, 50)
-costs_alone(first, price_curve(8.0, 0.1, *CODED_BITS), arrays["alone"])
+costs_alone(first, price_curve(32.0, 0.1, *CODED_BITS), arrays["alone"])
 np.savez(sys.argv[3], **arrays)
 """
 
@@ -68,9 +70,9 @@ from nvcodec.models.kernels.compensation import PAD, extend_edges
 random, weights = np.random.default_rng(1), load_weights(zoo.find(DEFAULT_MODEL).path)
 planes, picture, nothing = empty_planes({ROWS}, {COLUMNS}), [], np.zeros(({ROWS}, {COLUMNS}, 384), np.int16)
 for plane, inside, pad in zip(planes, without_borders(planes), (PAD, PAD // 2, PAD // 2)):
-    inside[:] = random.integers(30, 220, [side // 8 for side in inside.shape]).repeat(8, 0).repeat(8, 1)
+    inside[:] = random.integers(120, 880, [side // 8 for side in inside.shape]).repeat(8, 0).repeat(8, 1)
     extend_edges(plane, pad)
-    picture.append((inside + random.integers(-4, 5, inside.shape)).astype(np.uint8))
+    picture.append((inside + random.integers(-16, 17, inside.shape)).astype(np.uint16))
 rest = ([Reference(planes, Blocks({ROWS}, {COLUMNS}), 40, 0)], False, None, np.zeros(2, np.int64), weights.bases)
 blocks, symbols, _ = choose(tuple(picture), {LEVEL}, 10, *rest, EFFORTS["medium"], INLINE)
 coder, frames = FrameCoder(weights, {ROWS}, {COLUMNS}), [(Blocks({ROWS}, {COLUMNS}), nothing), (blocks, symbols)]
@@ -103,9 +105,9 @@ def test_plain_python_finds_no_index_out_of_bounds(weights: Weights, tmp_path: P
             )
             shown += 1
     assert shown == FRAMES
-    first, *_, last = [frame.y for frame in moving_pattern(WIDTH, HEIGHT, 9)]
+    first, *_, last = [widen(frame.y) for frame in moving_pattern(WIDTH, HEIGHT, 9)]
     alone = np.zeros((HEIGHT // 16, WIDTH // 16))
-    costs_alone(first, price_curve(8.0, 0.1, *CODED_BITS), alone)
+    costs_alone(first, price_curve(32.0, 0.1, *CODED_BITS), alone)
     assert found["alone"] == pytest.approx(alone, rel=1e-5)
     assert found["unlike"] == share_unlike(last, first, 50)
 

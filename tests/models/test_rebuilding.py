@@ -90,7 +90,7 @@ def reference_intra(
         square, size = predicted(plane, unit, row, column, units) if linked is None else linked, unit * units
         top, left = unit * row - unit * 4 * of[0], unit * column - unit * 4 * of[1]
         here = np.s_[unit * row : unit * row + size, unit * column : unit * column + size]
-        plane[here] = (square + part[top : top + size, left : left + size]).clip(0, 255)
+        plane[here] = (square + part[top : top + size, left : left + size]).clip(0, 1023)
 
     for r, c in order_of(blocks.rows, blocks.columns):
         if blocks.pred[r, c] or (blocks.large[r, c] == WHOLE and (r % 2 or c % 2)):
@@ -137,7 +137,7 @@ def rebuilt(
 
 
 def random_planes(random: np.random.Generator, rows: int, columns: int) -> list[np.ndarray]:
-    return [random.integers(0, 256, (16 * rows // s, 16 * columns // s)).astype(np.uint8) for s in (1, 2, 2)]
+    return [random.integers(0, 1024, (16 * rows // s, 16 * columns // s)).astype(np.uint16) for s in (1, 2, 2)]
 
 
 @pytest.mark.parametrize("references", [0, 1])
@@ -184,7 +184,7 @@ def test_chroma_from_luma_is_predicted_from_what_luma_became(weights: Weights, k
         here = np.s_[2 * row : 2 * (row + units), 2 * column : 2 * (column + units)]
         inside = np.s_[2 * row - 16 : 2 * (row + units) - 16, 2 * column - 16 : 2 * (column + units) - 16]
         for plane, part in zip(again[1:], parts[1:], strict=True):
-            plane[here] = (plane[here] + part[inside]).clip(0, 255)
+            plane[here] = (plane[here] + part[inside]).clip(0, 1023)
         ready[row : row + units, column : column + units] = 1
     for plane, wanted, other in zip(found[1:], again[1:], without[1:], strict=True):
         assert np.array_equal(plane, wanted)
@@ -219,7 +219,7 @@ def test_what_is_kept_for_training_is_what_predictions_leave(weights: Weights, s
         top, side = unit * (row - 4 * of[0]), unit * (column - 4 * of[1])
         predicted = source[p][here] - residual.reshape(unit * units, -1) / (weight if p else 1)
         added = predicted + parts[p][top : top + unit * units, side : side + unit * units]
-        assert added.round().clip(0, 255) == pytest.approx(found[p][here], abs=0.01)
+        assert added.round().clip(0, 1023) == pytest.approx(found[p][here], abs=0.01)
 
     for r, c in order_of(rows, columns):
         if blocks.pred[r, c] or (blocks.large[r, c] == WHOLE and (r % 2 or c % 2)):
@@ -250,7 +250,7 @@ def noise(random: np.random.Generator, rows: int, columns: int) -> Planes:
     planes = empty_planes(rows, columns)
     for plane, pad in zip(planes, (PAD, PAD // 2, PAD // 2), strict=True):
         inside = plane[pad:-pad, pad:-pad]
-        inside[:] = random.integers(0, 256, inside.shape)
+        inside[:] = random.integers(0, 1024, inside.shape)
         extend_edges(plane, pad)
     return planes
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
 from nvcodec.models.conditional.picture import Blocks, Statistics
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.residual import RATE_CLASSES, rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.models.quality import LOWEST, STEPS
@@ -115,7 +116,7 @@ def test_residuals_of_classes_on_their_side_are_kept_upright() -> None:
             known = kind
             if kind >= LEARNED_CLASSES:
                 known, rows = kind - 5, rows[:, turned(transform)]
-            expected.setdefault((transform, known), []).append(rows * 16 / int(STEPS[LOWEST + 20]))
+            expected.setdefault((transform, known), []).append(rows * STEP_SCALE / int(STEPS[LOWEST + 20]))
     tally.add_residuals(statistics, 20)
     assert set(tally.residuals) == set(expected)
     assert len(expected) == len(SIZES) * LEARNED_CLASSES

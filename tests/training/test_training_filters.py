@@ -12,6 +12,7 @@ import pytest
 from synthetic_training import texture
 
 from nvcodec.models.conditional.picture import BANK_BITS, Planes
+from nvcodec.models.depth import STEP_SCALE, widen
 from nvcodec.models.kernels.compensation import PAD, padded
 from nvcodec.models.kernels.restore import (
     BANKS,
@@ -42,7 +43,7 @@ PADS = (PAD, PAD // 2, PAD // 2)
 
 
 def sources(seed: int) -> list[np.ndarray]:
-    return [texture(HEIGHT // s, WIDTH // s, seed + s, 20 // s) for s in (1, 2, 2)]
+    return [widen(texture(HEIGHT // s, WIDTH // s, seed + s, 20 // s)) for s in (1, 2, 2)]
 
 
 def with_borders(planes: list[np.ndarray]) -> Planes:
@@ -51,9 +52,9 @@ def with_borders(planes: list[np.ndarray]) -> Planes:
 
 
 def noisy(level: int, seed: int, spread: float) -> Deblocked:
-    """A smooth picture, decoded with noise."""
+    """A smooth picture, decoded with noise; spread: in samples of eight bits."""
     random, picture = np.random.default_rng(seed), sources(seed)
-    planes = [(p + random.normal(0, spread, p.shape)).round().clip(0, 255).astype(np.uint8) for p in picture]
+    planes = [(p + random.normal(0, 4 * spread, p.shape)).round().clip(0, 1023).astype(np.uint16) for p in picture]
     return Deblocked(level, (picture[0], picture[1], picture[2]), with_borders(planes))
 
 
@@ -76,7 +77,7 @@ def filtered(frame: Deblocked, bank: int, luma: np.ndarray, chroma: np.ndarray) 
 
 def costs_of(frame: Deblocked, luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     """(1 + BANKS, units down, units across) weighted squared errors and price of bits."""
-    price = bit_price(frame.level) * (float(STEPS[frame.level]) / 16) ** 2 * BANK_BITS
+    price = bit_price(frame.level) * (float(STEPS[frame.level]) / STEP_SCALE) ** 2 * BANK_BITS
     out = np.zeros((1 + BANKS, *UNITS))
     for bank in range(1 + BANKS):
         out[bank] += price if bank else 0
@@ -110,7 +111,7 @@ def test_a_filter_that_made_the_picture_is_found() -> None:
     luma, chroma = wanted.luma[0], wanted.chroma[0]
     luma[0], chroma[0] = random.integers(-12, 30, LUMA_TAPS), random.integers(-12, 30, (2, 1, CHROMA_TAPS))
     for level in (LOWEST, LOWEST + 6, LOWEST + 12):
-        planes = [random.integers(90, 150, (HEIGHT // s, WIDTH // s)).astype(np.uint8) for s in (1, 2, 2)]
+        planes = [random.integers(360, 600, (HEIGHT // s, WIDTH // s)).astype(np.uint16) for s in (1, 2, 2)]
         frame = Deblocked(level, (planes[0], planes[1], planes[2]), with_borders(planes))
         y, u, v = (np.ascontiguousarray(plane) for plane in filtered(frame, 1, luma, chroma))
         frames.append(Deblocked(level, (y, u, v), frame.planes))
@@ -135,7 +136,7 @@ def test_nothing_to_learn_from_is_nothing_learned() -> None:
 
 def distances(y: np.ndarray, piece: Piece) -> list[float]:
     """Mean absolute differences of luma to each picture of a piece."""
-    return [float(np.abs(y.astype(int) - other).mean()) for other in piece.planes[0]]
+    return [float(np.abs(y.astype(int) - widen(other)).mean()) for other in piece.planes[0]]
 
 
 def test_frames_of_a_piece_are_those_before_restoration(cache: Path, encoded: Path) -> None:
@@ -146,7 +147,7 @@ def test_frames_of_a_piece_are_those_before_restoration(cache: Path, encoded: Pa
         frames = [code_piece(pieces, "clips", number, 6, bases) for bases in (plain, with_filters)]
         assert [len(f) for f in frames] == [1 + len(range(number + 1, 6, 2))] * 2
         for frame in frames[0]:
-            assert min(distances(frame.picture[0], piece)) < 3  # or none, but for what is filtered along motion
+            assert min(distances(frame.picture[0], piece)) < 12  # or none, but for what is filtered along motion
         key, same_key = frames[0][0], frames[1][0]
         assert int(np.argmin(distances(key.picture[0], piece))) == 0
         assert all(np.array_equal(a, b) for a, b in zip(key.planes, same_key.planes, strict=True))
