@@ -331,6 +331,7 @@ class Effort:
     others: int = 4  # frames on each side that a picture is filtered with
     filters: bool = True  # of restoration
     network: bool = False  # in restoration
+    deepest: int = 1  # of a group's frames that it is tried in, where a decoder is not to have it for all
 
 
 @dataclass

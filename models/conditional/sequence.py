@@ -69,7 +69,11 @@ NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the networ
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
-EFFORTS = {"fast": Effort(1, False, False, 1, 2), "medium": Effort(5, True, True, 6), "slow": Effort(10, True, True, 8)}
+EFFORTS = {
+    "fast": Effort(1, False, False, 1, 2, deepest=0),
+    "medium": Effort(5, True, True, 6),
+    "slow": Effort(10, True, True, 8),
+}
 KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(16), "slow": Effort(16)}  # few frames, which many depend on
 
 
@@ -460,6 +464,7 @@ class VideoAnalyser:
         effort: Effort | None = None,
     ) -> Chosen:
         """One frame, decided and reconstructed, and its symbols; source: the picture as it was before any filter."""
+        effort = effort or self.effort
         references = [self._known[number] for number in plan.references]
         newest = max(references, key=lambda entry: self._order[entry.number]) if references else None
         distances = tuple(plan.number - entry.number for entry in references)
@@ -473,13 +478,17 @@ class VideoAnalyser:
             newest,
             scale,
             self.bases,
-            replace(effort or self.effort, network=plan.depth <= self.tools.network),
+            replace(effort, network=plan.depth <= self._deepest(effort)),
             pool,
             self.statistics,
             finer,
         )
         reference = Reference(planes, blocks, plan.level, plan.number, distances)
         return Chosen(plan, reference, symbols, chroma, wanted_chroma(source, reference.picture()))
+
+    def _deepest(self, effort: Effort) -> int:
+        """The deepest of a group's frames that are restored by the network, too."""
+        return self.tools.network if self.tools.network == ALL_DEPTHS else min(self.tools.network, effort.deepest)
 
     def _padded(self, planes: Planes) -> Planes:
         """Planes inside, whose sides are multiples of 16 (8 for chroma)."""
@@ -602,13 +611,17 @@ class VideoDecoder:
 
 
 def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) -> tuple[float, float]:
-    """Mean absolute differences of a frame: to the frame before it, moved, and to each block's own mean; both at a
-    quarter of their size."""
+    """Mean absolute differences of a frame: to the frame before it, moved (of every other row of blocks), and to each
+    block's own mean; both at a quarter of their size."""
     rows, columns = small.shape[0] // 4, small.shape[1] // 4
-    vectors = np.zeros((rows, columns, 2), np.int32)
+    vectors, some = np.zeros((rows, columns, 2), np.int32), (rows + 1) // 2
     parts: list[int] = []
-    by_rows(pool, rows, lambda begin, end: parts.append(coarse_search(small, before, 0.0, begin, end, vectors)))
-    in_time = sum(parts) / (64 * rows * columns)
+
+    def work(begin: int, end: int) -> None:
+        parts.extend(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors) for n in range(begin, end))
+
+    by_rows(pool, some, work)
+    in_time = sum(parts) / (64 * some * columns)
     tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
     return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
 

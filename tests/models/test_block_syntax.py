@@ -66,6 +66,7 @@ from nvcodec.models.kernels.syntax import (
     begins_quad,
     begins_unit,
     block_at,
+    block_of_row,
     code_banks,
     code_finer,
     corner_of,
@@ -95,6 +96,18 @@ def test_blocks_follow_each_other_in_quads_and_units(size: int) -> None:
         begun = list(dict.fromkeys(squares))
         assert squares == [square for square in begun for _ in range(squares.count(square))]
         assert begun == sorted(begun, key=lambda square: (square[0] * size // 4, square[1] * size // 4, square))
+
+
+def test_a_row_of_quads_is_in_the_same_order() -> None:
+    """What an encoder works at by itself: blocks beyond the edge left out."""
+    for rows, columns in SHAPES:
+        order = [
+            place
+            for quad_row in range(-(-rows // 4))
+            for number in range(16 * -(-columns // 4))
+            if (place := tuple(map(int, block_of_row(number, quad_row)))) < (rows, 0) and place[1] < columns
+        ]
+        assert order == order_in(rows, columns)
 
 
 def test_whole_units_and_quads_begin_somewhere() -> None:
