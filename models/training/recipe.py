@@ -43,8 +43,8 @@ class NetworkCounts:
     stills: int = 700
     held_out: int = 36
     frames: int = 33  # of a clip
-    steps: int = 36000  # 0: the network of ``start_from``
-    channels: int = 32
+    steps: int = 24000  # 0: the network of ``start_from``
+    channels: int = 48
     layers: int = 5
 
 
