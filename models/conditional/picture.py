@@ -320,6 +320,9 @@ def _choose_banks(
     return Tried(classes, made)
 
 
+ALL_DEPTHS = 99
+
+
 @dataclass(frozen=True)
 class Effort:
     """What the encoder tries."""
@@ -331,7 +334,7 @@ class Effort:
     others: int = 4  # frames on each side that a picture is filtered with
     filters: bool = True  # of restoration
     network: bool = False  # in restoration
-    deepest: int = 1  # of a group's frames that it is tried in, where a decoder is not to have it for all
+    deepest: int = ALL_DEPTHS  # of a group's frames that it is tried in, where a decoder has it for few
 
 
 @dataclass

@@ -30,6 +30,7 @@ from nvcodec.models.conditional.frame_coder import (
     timed,
 )
 from nvcodec.models.conditional.picture import (
+    ALL_DEPTHS,
     Effort,
     Planes,
     Reference,
@@ -88,7 +89,6 @@ class Tools:
     network: int = 1
 
 
-ALL_DEPTHS = 99
 ALL_TOOLS = Tools()  # of the default size
 
 
