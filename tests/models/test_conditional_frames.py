@@ -482,11 +482,12 @@ def foggy(count: int) -> list[Planes]:
     return frames
 
 
-def with_network(weights: Weights, profile: str, depth: int) -> list[Unit]:
+def with_network(weights: Weights, profile: str, depth: int, preset: str = "medium") -> list[Unit]:
     """Units of a video whose frames may be restored by the network up to a depth."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture, "BANK_BITS", 0.0)  # whatever little it is worth
-        encoder = VideoEncoder(weights, 48, 64, 4, profile=profile, tools=Tools(network=depth), threads=1)
+        tools = Tools(network=depth)
+        encoder = VideoEncoder(weights, 48, 64, 4, profile=profile, preset=preset, tools=tools, threads=1)
         return coded(encoder, foggy(18))
 
 
@@ -516,6 +517,17 @@ def test_the_network_restores_frames_of_which_it_is_said(by_network: tuple[str, 
     for unit in units:
         for planes, wanted in zip(decoder.decode(unit.payload, unit.keyframe), unit.planes, strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(planes, wanted, strict=True))
+
+
+@pytest.mark.parametrize("depth", [-1, 0, 1, ALL_DEPTHS])
+def test_fast_leaves_the_middles_of_groups(weights: Weights, depth: int) -> None:
+    """But in a stream of the size whose decoders have the network for every frame."""
+    changed = smoothed(weights)
+    units = with_network(changed, "ra", depth, "fast")
+    ends = set(itertools.accumulate((len(unit.planes) for unit in units[1:]), initial=0))
+    found = set(restored(changed, units))
+    assert (0 in found) == (depth >= 0)
+    assert (found <= ends) == (depth < ALL_DEPTHS)
 
 
 @pytest.mark.parametrize("depth", [-1, 1, 2, ALL_DEPTHS])
@@ -751,3 +763,19 @@ def test_after_damage_nothing_is_decoded_before_a_keyframe(weights: Weights) -> 
         for unit in units:
             (found,) = decoder.decode(unit.payload, unit.keyframe)
             assert all(np.array_equal(a, b) for a, b in zip(found, unit.planes[0], strict=True))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_differences_look_at_every_other_row_of_blocks(rows: int) -> None:
+    """In time; and are the same with any number of threads."""
+    random = np.random.default_rng(rows)
+    small = random.integers(0, 1024, (4 * rows + 4, 24)).astype(np.int32)
+    assert sequence.differences(small, small)[0] == 0
+    other = small + 1000
+    with ThreadPoolExecutor(2) as pool:
+        found = sequence.differences(small, other, pool)
+    assert found == sequence.differences(small, other)
+    assert found[0] == pytest.approx(1000, abs=400)
+    changed = small.copy()
+    changed[: 4 * rows + 2] += 5
+    assert 0 < sequence.differences(small, changed)[0] <= 5
