@@ -2,7 +2,7 @@
 """Quality against speed: BD-rate of every codec in a results folder over the frames per second it needs.
 
 python scripts/speed_chart.py RESULTS -o chart.png [--direction decode] [--anchor x265:medium:ld] [--metric vmaf]
-    [--only CODEC...]
+    [--only CODEC...] [--fps CODEC=FPS...]
 """
 
 from __future__ import annotations
@@ -28,18 +28,25 @@ def main() -> int:
     parser.add_argument("--metric")
     parser.add_argument("--conditions")
     parser.add_argument("--only", nargs="+", metavar="CODEC", help="show these alone; they were measured side by side")
+    parser.add_argument(
+        "--fps", nargs="+", metavar="CODEC=FPS", help="show these alone, with speeds measured otherwise (nvc bench)"
+    )
     args = parser.parse_args()
     try:
         metrics = [args.metric] if args.metric else []
         report = gather(args.results, conditions=args.conditions, anchor=args.anchor, metrics=metrics)
-        if args.only:
-            shown = [codec for codec in report.codecs if codec.label in (*args.only, report.anchor)]
-            missing = set(args.only) - {codec.label for codec in shown}
+        given = dict(map(_speed, args.fps)) if args.fps else None
+        wanted = args.only or given
+        if wanted:
+            shown = [codec for codec in report.codecs if codec.label in (*wanted, report.anchor)]
+            missing = set(wanted) - {codec.label for codec in shown}
             if missing:
-                raise UsageError(f"--only {sorted(missing)[0]}: {args.results} has no such codec")
+                raise UsageError(f"{sorted(missing)[0]}: {args.results} has no such codec")
             report = replace(report, codecs=shown)
         stem = Path(args.output).with_suffix("")
-        written = draw_speed(report, DifferenceTable(report), report.sets[0], report.metric, args.direction, stem)
+        written = draw_speed(
+            report, DifferenceTable(report), report.sets[0], report.metric, args.direction, stem, given
+        )
         if not written:
             raise UsageError(f"{args.results}: no codec has both a speed and a BD-rate against {report.anchor}")
     except NvcError as error:
@@ -47,6 +54,18 @@ def main() -> int:
         return error.exit_code
     print("\n".join(map(str, written)))
     return 0
+
+
+def _speed(text: str) -> tuple[str, float]:
+    """Codec and frames per second of CODEC=FPS."""
+    label, _, number = text.rpartition("=")
+    try:
+        fps = float(number)
+    except ValueError:
+        fps = 0.0
+    if not label or not 0 < fps < 1e6:
+        raise UsageError(f"--fps {text}: CODEC=FPS with more than 0 frames per second")
+    return label, fps
 
 
 if __name__ == "__main__":

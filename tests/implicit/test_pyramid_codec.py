@@ -134,9 +134,9 @@ def test_a_wished_size_is_kept(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_wished_psnr_is_reached(clip: Path, tmp_path: Path) -> None:
-    report = encode(clip, tmp_path / "psnr.nvc", codec="pyramid", threads=1, options={"psnr_db": 40, "epochs": 5})
+    report = encode(clip, tmp_path / "psnr.nvc", codec="pyramid", threads=1, options={"psnr_db": 36, "epochs": 5})
     assert report.psnr_db is not None
-    assert 39.9 < report.psnr_db < 41
+    assert 36 <= report.psnr_db < 37
 
 
 def test_a_wish_that_cannot_be_met_is_told(clip: Path, tmp_path: Path) -> None:

@@ -33,3 +33,25 @@ def test_codecs_that_are_not_there(tmp_path: Path, name: str) -> None:
     assert done.returncode == 2
     assert name in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_speeds_measured_otherwise(tmp_path: Path) -> None:
+    """Are drawn in place of those of the points, and nothing else is."""
+    fps = [f"{name}={100 * (n + 1)}" for n, name in enumerate(SIZES)]
+    done = draw(tmp_path / "chart.png", "--anchor", "x265:medium:ra:psnr", "--fps", *fps)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "chart.svg").read_text()
+    assert all(f">{name}<" in text for name in SIZES)
+    assert ">x265:medium:ra:psnr<" not in text
+    assert "as given" in text
+
+
+@pytest.mark.parametrize(
+    "speed",
+    ["ours:conditional:ra", "ours:conditional:ra=0", "=3", "ours:conditional:ra=fast", "ours:conditional:ra=nan"],
+)
+def test_speeds_that_are_none(tmp_path: Path, speed: str) -> None:
+    done = draw(tmp_path / "chart.png", "--fps", speed)
+    assert done.returncode == 2
+    assert f"--fps {speed}" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -29,7 +29,9 @@ from nvcodec.models.implicit.pyramid.wish import Wish
 
 MAX_PASSES, HURRIED_PASSES = 24, 6  # in all; when time is over and the wish is not met
 FITS = 3  # fits after which filters hardly change any more
-LOOKED_AT = 4  # one frame in so many is looked at for PSNR while fitting
+# one frame in so many is looked at for PSNR while fitting, where there are more: no divisor of a group, whose every
+# fourth frame is finer than others
+LOOKED_AT, LOOKED_AT_BEYOND = 5, 64
 LEAST_CHANGE = 0.03  # of quality, less than which one group in a hundred would differ
 
 # number of the pass, the pass, seconds so far and left, a note
@@ -128,8 +130,9 @@ class VideoFit:
     def _run(self, sums: FilterSums | None) -> Pass:
         state = self._state
         made = Pass(state.quality, state.filters)
+        every = LOOKED_AT if len(self._video.frames) > LOOKED_AT_BEYOND else 1
         try:
-            run_pass(self._video, self._weights, self._settings, sums, LOOKED_AT, made)
+            run_pass(self._video, self._weights, self._settings, sums, every, made)
         except KeyboardInterrupt:
             self._partial = made if made.units else None
             raise

@@ -109,14 +109,23 @@ def _draw_lines(lines: Sequence[Line], title: str, metric: Metric, rate: str, lo
 
 
 def draw_speed(
-    report: Report, table: DifferenceTable, clips: ClipSet, metric: Metric, direction: str, stem: Path
+    report: Report,
+    table: DifferenceTable,
+    clips: ClipSet,
+    metric: Metric,
+    direction: str,
+    stem: Path,
+    given: dict[str, float] | None = None,
 ) -> list[Path]:
-    """Frames per second ("encode" or "decode") against the mean of BD-rates over ``clips``; nothing if none is had."""
+    """Frames per second ("encode" or "decode") against the mean of BD-rates over ``clips``; nothing if none is had.
+
+    given: frames per second measured otherwise, by codec; then only those codecs are drawn.
+    """
     figure = _figure()
     axes = figure.add_subplot()
     speeds: list[float] = []
     for codec in report.codecs:
-        fps = codec.fps(clips.clips, direction)
+        fps = codec.fps(clips.clips, direction) if given is None else given.get(codec.label)
         value: float | None = 0.0
         if codec.label != report.anchor:
             value = table.between(report.anchor, codec.label, clips, metric).mean_of_clips_percent
@@ -129,7 +138,7 @@ def draw_speed(
         return []
     axes.set_xlim(min(speeds) / 2, max(speeds) * 4)  # room for the names to the right
     _log_axis(axes)
-    axes.set_xlabel(f"frames per second, {direction}, whole command")
+    axes.set_xlabel(f"frames per second, {direction}, " + ("whole command" if given is None else "as given"))
     axes.set_ylabel(f"BD-rate against {report.anchor} (%), {metric.label}")
     axes.set_title(f"{clips.title}, mean of the clips' BD-rates")
     axes.grid(alpha=0.3, which="both")
