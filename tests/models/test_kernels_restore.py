@@ -106,15 +106,20 @@ def reference_classes(y: np.ndarray, step: int) -> np.ndarray:
     return out
 
 
+def checked_classes(y: np.ndarray, step: int) -> set[int]:
+    """Which there are in luma, found to be those of the reference."""
+    found = np.full((4 * ROWS, 4 * COLUMNS), 255, np.uint8)
+    classify(y, step, EVERYWHERE, 0, ROWS, found)
+    assert np.array_equal(found, reference_classes(y, step))
+    return set(found.ravel().tolist())
+
+
 @pytest.mark.parametrize("step", [int(STEPS[0]), int(STEPS[LOWEST]), 300, int(STEPS[-1])])
 def test_classes_are_those_of_second_differences(step: int) -> None:
     seen = set()
     for seed in range(6):
         y = with_borders(pictures(seed))[0]
-        found = np.full((4 * ROWS, 4 * COLUMNS), 255, np.uint8)
-        classify(y, step, EVERYWHERE, 0, ROWS, found)
-        assert np.array_equal(found, reference_classes(y, step))
-        seen |= set(found.ravel().tolist())
+        seen |= checked_classes(y, step)
     assert len(seen) > CLASSES // (3 if step <= STEPS[LOWEST] else 5)  # there is less to tell apart in large steps
 
 
@@ -123,10 +128,7 @@ def test_classes_of_the_least_and_the_largest_samples(step: int) -> None:
     seen = set()
     for seed in range(2):
         y = with_borders(extremes(seed))[0]
-        found = np.full((4 * ROWS, 4 * COLUMNS), 255, np.uint8)
-        classify(y, step, EVERYWHERE, 0, ROWS, found)
-        assert np.array_equal(found, reference_classes(y, step))
-        seen |= set(found.ravel().tolist())
+        seen |= checked_classes(y, step)
     assert len(seen) > 4
 
 
