@@ -97,7 +97,7 @@ def _on_stack(zero: bool) -> Any:
             for length in reversed(lengths):
                 nbytes.append(nbytes[-1] * length)
             data = cgutils.alloca_once(builder, ir.ArrayType(item, nbytes[-1] // nbytes[0]))
-            data.align = 32
+            data.align = 64
             if zero:
                 cgutils.memset(builder, data, context.get_constant(types.intp, nbytes[-1]), 0)
             out = make_array(kind)(context, builder)
@@ -145,7 +145,7 @@ def sources() -> list[Path]:
     import nvcodec.models
 
     roots = {"entropy": nvcodec.entropy.__path__[0], "models": nvcodec.models.__path__[0]}
-    found = []
+    found = [Path(__file__).with_name("vectors.py")]
     for entry in _SOURCES:
         top, _, rest = entry.partition("/")
         path = Path(roots[top]) / rest

@@ -25,6 +25,7 @@ from nvcodec.models.kernels import (
     network,
     residual,
     restore,
+    rough_cost,
     search,
 )
 from nvcodec.models.kernels.compensation import PAD
@@ -436,7 +437,7 @@ def _choose_intra(
 ) -> None:
     """Choose intra blocks and reconstruct them; rows: of quads, all or such as have no neighbours among them."""
     price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
-    prices = frame_intra.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
+    prices = rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
     some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 4)) > 0
     columns = -(-blocks.columns // 4)
 
@@ -492,7 +493,7 @@ def _choose_motion(
     y = picture[0]
     rows, columns, quads = blocks.rows, blocks.columns, (-(-blocks.rows // 4), -(-blocks.columns // 4))
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
-    prices = frame_intra.price_curve(step, price, *CODED_BITS)
+    prices = rough_cost.price_curve(step, price, *CODED_BITS)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
     before = newest.blocks if newest else Blocks(rows, columns)
@@ -535,7 +536,7 @@ def search_motion(
     sad_price, rows = MOTION_PRICE * step, len(whole)
     coarse = np.zeros((*whole.shape[:2], 2), np.int32)
     search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse)
-    prices = frame_intra.price_curve(step, price, *CODED_BITS)
+    prices = rough_cost.price_curve(step, price, *CODED_BITS)
     search.search(y, reference, coarse, before, sad_price, price, prices, split, whole, quarters)
 
 
@@ -563,7 +564,7 @@ def share_unlike(y: np.ndarray, other: np.ndarray, level: int) -> float:
     nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
     search_motion(y, small, compensation.padded(other, PAD), other_small, nothing, level, False, whole, quarters)
     alone, price = np.zeros((rows, columns)), bit_price(level)
-    search.costs_alone(y, frame_intra.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS), alone)
+    search.costs_alone(y, rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS), alone)
     return float(np.mean(whole[:, :, 2] > UNLIKE * (alone + price * ALONE_BITS)))
 
 

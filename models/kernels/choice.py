@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND, luma_block
-from nvcodec.models.kernels.frame_intra import hadamard_cost
 from nvcodec.models.kernels.inter import cheaper, exact_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
 from nvcodec.models.kernels.motion import (
@@ -34,6 +33,7 @@ from nvcodec.models.kernels.prediction_costs import (
     quarter_cost,
     slot_of,
 )
+from nvcodec.models.kernels.rough_cost import differences, hadamard_cost
 from nvcodec.models.kernels.search import vector_bits
 from nvcodec.models.kernels.syntax import SHARED, begins_quad, block_of_row
 
@@ -250,9 +250,7 @@ def choose_blocks(
             if costs[0] <= price * INTRA_BITS:
                 break
             predict_luma_from(samples, 16, mode, out)
-            for i in range(16):
-                for j in range(16):
-                    difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - out[i, j]
+            differences(current, top, left, 16, out, difference)
             cost = hadamard_cost(difference, 16, prices) + price * INTRA_BITS
             if cost < costs[0]:
                 _set_parts(one, INTRA, 0, 0, 0, 0, 0)

@@ -8,11 +8,15 @@ Reference planes carry a border of `PAD` samples (half of it for chroma); positi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from nvcodec.compiled import compiled, place, scratch
+from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move
+from nvcodec.vectors import as_float32, as_int32, as_uint16, least, load, most, store
 
 PAD = 64  # of luma, on each side
 FLOW_ROUNDS = 3  # of moving two predictions towards each other, at most
@@ -25,7 +29,7 @@ LUMA_TAPS = np.array(
         [-1, 4, -11, 40, 40, -11, 4, -1],
         [0, 1, -5, 17, 58, -10, 4, -1],
     ],
-    np.int32,
+    np.float32,
 )
 CHROMA_TAPS = np.array(
     [
@@ -38,7 +42,7 @@ CHROMA_TAPS = np.array(
         [-2, 16, 54, -4],
         [-2, 10, 58, -2],
     ],
-    np.int32,
+    np.float32,
 )
 
 
@@ -63,56 +67,73 @@ def extend_edges(plane, pad):
             plane[y, x], plane[height - 1 - y, x] = plane[pad, x], plane[height - 1 - pad, x]
 
 
+def _luma(size: int) -> Callable[..., Any]:
+    """Interpolation of a block of one size, whose first sample is at (row, column) of a plane, borders counted."""
+
+    @compiled
+    def across(plane, r, c, t0, t1, t2, t3, t4, t5, t6, t7):  # type: ignore[no-untyped-def]
+        return (
+            as_float32(load(plane, (r, c), size)) * t0 + as_float32(load(plane, (r, c + 1), size)) * t1
+            + as_float32(load(plane, (r, c + 2), size)) * t2 + as_float32(load(plane, (r, c + 3), size)) * t3
+            + as_float32(load(plane, (r, c + 4), size)) * t4 + as_float32(load(plane, (r, c + 5), size)) * t5
+            + as_float32(load(plane, (r, c + 6), size)) * t6 + as_float32(load(plane, (r, c + 7), size)) * t7
+        )  # fmt: skip
+
+    @compiled
+    def block(plane, row, column, fx, fy, out):  # type: ignore[no-untyped-def]
+        if fx == 0 and fy == 0:
+            for i in range(size):
+                store(out, (i, 0), as_int32(load(plane, (row + i, column), size)) << 12)
+            return
+        h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
+        if fy == 0:
+            for i in range(size):
+                one = across(plane, row + i, column - 3, h0, h1, h2, h3, h4, h5, h6, h7)
+                store(out, (i, 0), as_int32(one) << 6)
+            return
+        v0, v1, v2, v3, v4, v5, v6, v7 = LUMA_TAPS[fy]
+        r, c = row - 3, column - 3
+        if fx == 0:
+            s0, s1 = as_float32(load(plane, (r, column), size)), as_float32(load(plane, (r + 1, column), size))
+            s2, s3 = as_float32(load(plane, (r + 2, column), size)), as_float32(load(plane, (r + 3, column), size))
+            s4, s5 = as_float32(load(plane, (r + 4, column), size)), as_float32(load(plane, (r + 5, column), size))
+            s6 = as_float32(load(plane, (r + 6, column), size))
+            for i in range(size):
+                s7 = as_float32(load(plane, (r + 7 + i, column), size))
+                one = s0 * v0 + s1 * v1 + s2 * v2 + s3 * v3 + s4 * v4 + s5 * v5 + s6 * v6 + s7 * v7
+                store(out, (i, 0), as_int32(one) << 6)
+                s0, s1, s2, s3, s4, s5, s6 = s1, s2, s3, s4, s5, s6, s7
+            return
+        s0 = across(plane, r, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s1 = across(plane, r + 1, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s2 = across(plane, r + 2, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s3 = across(plane, r + 3, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s4 = across(plane, r + 4, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s5 = across(plane, r + 5, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s6 = across(plane, r + 6, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        for i in range(size):
+            s7 = across(plane, r + 7 + i, c, h0, h1, h2, h3, h4, h5, h6, h7)
+            one = s0 * v0 + s1 * v1 + s2 * v2 + s3 * v3 + s4 * v4 + s5 * v5 + s6 * v6 + s7 * v7
+            store(out, (i, 0), as_int32(one))
+            s0, s1, s2, s3, s4, s5, s6 = s1, s2, s3, s4, s5, s6, s7
+
+    return block
+
+
+_luma_16, _luma_8 = _luma(16), _luma(8)
+
+
 @compiled
 def luma_block(plane, pad, top, left, size, x, y, out):
     """Interpolated luma at full precision (4096 times the sample) of the block at (top, left) moved by (x, y) quarter
-    pixels, into the first ``size`` rows and columns of out (int32)."""
+    pixels, into the first ``size`` (8 or 16) rows and columns of out (int32)."""
     height, width = plane.shape
-    first_row = min(max(top + pad + (y >> 2), 4), height - size - 5)
-    first_column = min(max(left + pad + (x >> 2), 4), width - size - 5)
-    fx, fy = x & 3, y & 3
-    if fx == 0 and fy == 0:
-        for i in range(size):
-            for j in range(size):
-                out[i, j] = np.int32(plane[place(first_row + i), place(first_column + j)]) << 12
-        return
-    h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
-    v0, v1, v2, v3, v4, v5, v6, v7 = LUMA_TAPS[fy]
-    if fy == 0:
-        for i in range(size):
-            for j in range(size):
-                r, c = place(first_row + i), first_column - 3 + j
-                out[i, j] = (
-                    h0 * plane[r, place(c)] + h1 * plane[r, place(c + 1)] + h2 * plane[r, place(c + 2)]
-                    + h3 * plane[r, place(c + 3)] + h4 * plane[r, place(c + 4)] + h5 * plane[r, place(c + 5)]
-                    + h6 * plane[r, place(c + 6)] + h7 * plane[r, place(c + 7)]
-                ) << 6  # fmt: skip
-        return
-    if fx == 0:
-        for i in range(size):
-            for j in range(size):
-                r, c = first_row - 3 + i, place(first_column + j)
-                out[i, j] = (
-                    v0 * plane[place(r), c] + v1 * plane[place(r + 1), c] + v2 * plane[place(r + 2), c]
-                    + v3 * plane[place(r + 3), c] + v4 * plane[place(r + 4), c] + v5 * plane[place(r + 5), c]
-                    + v6 * plane[place(r + 6), c] + v7 * plane[place(r + 7), c]
-                ) << 6  # fmt: skip
-        return
-    between = scratch((23, 16), np.int32)
-    for i in range(size + 7):
-        for j in range(size):
-            r, c = place(first_row - 3 + i), first_column - 3 + j
-            between[i, j] = (
-                h0 * plane[r, place(c)] + h1 * plane[r, place(c + 1)] + h2 * plane[r, place(c + 2)]
-                + h3 * plane[r, place(c + 3)] + h4 * plane[r, place(c + 4)] + h5 * plane[r, place(c + 5)]
-                + h6 * plane[r, place(c + 6)] + h7 * plane[r, place(c + 7)]
-            )  # fmt: skip
-    for i in range(size):
-        for j in range(size):
-            out[i, j] = (
-                v0 * between[i, j] + v1 * between[i + 1, j] + v2 * between[i + 2, j] + v3 * between[i + 3, j]
-                + v4 * between[i + 4, j] + v5 * between[i + 5, j] + v6 * between[i + 6, j] + v7 * between[i + 7, j]
-            )  # fmt: skip
+    row = min(max(top + pad + (y >> 2), 4), height - size - 5)
+    column = min(max(left + pad + (x >> 2), 4), width - size - 5)
+    if size == 16:
+        _luma_16(plane, row, column, x & 3, y & 3, out)
+    else:
+        _luma_8(plane, row, column, x & 3, y & 3, out)
 
 
 @compiled
@@ -124,7 +145,7 @@ def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found):
     luma_block(second, PAD, top, left, size, x1, y1, b)
     apart, dx, dy = find_flow(a, b, size, found), np.int32(0), np.int32(0)
     next_a, next_b = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
-    next_found = scratch((4, 4, 2), np.int32)
+    next_found = scratch((2, 4, 4), np.int32)
     for _ in range(FLOW_ROUNDS):
         more_x, more_y = mean_flow(size, found)
         if more_x == 0 and more_y == 0:
@@ -140,57 +161,88 @@ def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found):
                 a[i, j], b[i, j] = next_a[i, j], next_b[i, j]
         for i in range(size // SQUARE):
             for j in range(size // SQUARE):
-                found[i, j, 0], found[i, j, 1] = next_found[i, j, 0], next_found[i, j, 1]
+                found[0, i, j], found[1, i, j] = next_found[0, i, j], next_found[1, i, j]
     move(a, b, size, SQUARE, 6, found)
     return dx, dy
 
 
+def _chroma(size: int) -> Callable[..., Any]:
+    """As `_luma`, of chroma."""
+
+    @compiled
+    def across(plane, r, c, t0, t1, t2, t3):  # type: ignore[no-untyped-def]
+        return (
+            as_float32(load(plane, (r, c), size)) * t0 + as_float32(load(plane, (r, c + 1), size)) * t1
+            + as_float32(load(plane, (r, c + 2), size)) * t2 + as_float32(load(plane, (r, c + 3), size)) * t3
+        )  # fmt: skip
+
+    @compiled
+    def block(plane, row, column, fx, fy, out):  # type: ignore[no-untyped-def]
+        if fx == 0 and fy == 0:
+            for i in range(size):
+                store(out, (i, 0), as_int32(load(plane, (row + i, column), size)) << 12)
+            return
+        h0, h1, h2, h3 = CHROMA_TAPS[fx]
+        v0, v1, v2, v3 = CHROMA_TAPS[fy]
+        r, c = row - 1, column - 1
+        s0, s1 = across(plane, r, c, h0, h1, h2, h3), across(plane, r + 1, c, h0, h1, h2, h3)
+        s2 = across(plane, r + 2, c, h0, h1, h2, h3)
+        for i in range(size):
+            s3 = across(plane, r + 3 + i, c, h0, h1, h2, h3)
+            store(out, (i, 0), as_int32(s0 * v0 + s1 * v1 + s2 * v2 + s3 * v3))
+            s0, s1, s2 = s1, s2, s3
+
+    return block
+
+
+_chroma_8, _chroma_4 = _chroma(8), _chroma(4)
+
+
 @compiled
 def chroma_block(plane, pad, top, left, size, x, y, out):
-    """As `luma_block`, of a chroma plane, where (x, y) count eighths of a sample."""
+    """As `luma_block`, of a chroma plane, where (x, y) count eighths of a sample; size: 4 or 8."""
     height, width = plane.shape
-    first_row = min(max(top + pad + (y >> 3), 2), height - size - 3)
-    first_column = min(max(left + pad + (x >> 3), 2), width - size - 3)
-    fx, fy = x & 7, y & 7
-    if fx == 0 and fy == 0:
+    row = min(max(top + pad + (y >> 3), 2), height - size - 3)
+    column = min(max(left + pad + (x >> 3), 2), width - size - 3)
+    if size == 8:
+        _chroma_8(plane, row, column, x & 7, y & 7, out)
+    else:
+        _chroma_4(plane, row, column, x & 7, y & 7, out)
+
+
+def _rounding(size: int) -> Callable[..., Any]:
+    """`round_block` of one size."""
+
+    @compiled
+    def rounded(out, top, left, first, second, both):  # type: ignore[no-untyped-def]
         for i in range(size):
-            for j in range(size):
-                out[i, j] = np.int32(plane[place(first_row + i), place(first_column + j)]) << 12
-        return
-    between = scratch((11, 8), np.int32)
-    h0, h1, h2, h3 = CHROMA_TAPS[fx]
-    for i in range(size + 3):
-        for j in range(size):
-            r, c = place(first_row - 1 + i), first_column - 1 + j
-            between[i, j] = (
-                h0 * plane[r, place(c)] + h1 * plane[r, place(c + 1)] + h2 * plane[r, place(c + 2)]
-                + h3 * plane[r, place(c + 3)]
-            )  # fmt: skip
-    v0, v1, v2, v3 = CHROMA_TAPS[fy]
-    for i in range(size):
-        for j in range(size):
-            out[i, j] = v0 * between[i, j] + v1 * between[i + 1, j] + v2 * between[i + 2, j] + v3 * between[i + 3, j]
+            if both:
+                samples = (load(first, (i, 0), size) + load(second, (i, 0), size) + 4096) >> 13
+            else:
+                samples = (load(first, (i, 0), size) + 2048) >> 12
+            store(out, (top + i, left), as_uint16(least(most(samples, 0), LARGEST)))
+
+    return rounded
+
+
+_rounded_16, _rounded_8, _rounded_4 = _rounding(16), _rounding(8), _rounding(4)
 
 
 @compiled
-def store(out, top, left, size, first, second, both):
-    """Round one interpolated block, or the mean of two, into a plane."""
-    if both:
-        for i in range(size):
-            for j in range(size):
-                total = np.int32((first[i, j] + second[i, j] + 4096) >> 13)
-                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(LARGEST))
+def round_block(out, top, left, size, first, second, both):
+    """Round one interpolated block, or the mean of two, into a plane; size: 4, 8 or 16."""
+    if size == 16:
+        _rounded_16(out, top, left, first, second, both)
+    elif size == 8:
+        _rounded_8(out, top, left, first, second, both)
     else:
-        for i in range(size):
-            for j in range(size):
-                total = np.int32((first[i, j] + 2048) >> 12)
-                out[place(top + i), place(left + j)] = min(max(total, np.int32(0)), np.int32(LARGEST))
+        _rounded_4(out, top, left, first, second, both)
 
 
 @compiled
 def predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out_v):
     """Predict one inter block; all as in `compensate`."""
-    a, b, found = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((4, 4, 2), np.int32)
+    a, b, found = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((2, 4, 4), np.int32)
     whole = True
     for k in range(1, 4):
         i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
@@ -213,7 +265,7 @@ def predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out
             luma_block(first[0], PAD, top, left, size, x0, y0, a)
         if kind & SECOND and not moves:
             luma_block(second[0], PAD, top, left, size, x1, y1, b if kind == BOTH else a)
-        store(out_y, top, left, size, a, b, kind == BOTH)
+        round_block(out_y, top, left, size, a, b, kind == BOTH)
         top, left = top // 2, left // 2
         for plane in range(2):
             p = 1 + plane
@@ -223,7 +275,7 @@ def predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out
                 chroma_block(second[p], PAD // 2, top, left, half, x1, y1, b if kind == BOTH else a)
             if moves:
                 move(a, b, half, SQUARE // 2, 7, found)
-            store(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
+            round_block(out_u if plane == 0 else out_v, top, left, half, a, b, kind == BOTH)
 
 
 @compiled

@@ -13,52 +13,54 @@ import numpy as np
 from nvcodec.compiled import compiled, place, scratch
 from nvcodec.models.kernels.residual import COSINE_BITS, LARGE_CHROMA_COSINES, LARGE_COSINES
 from nvcodec.models.transform import SIDES, cosine_rows, frequency_order
+from nvcodec.vectors import load, store
 
 
 def _order(transform: int) -> np.ndarray:
     """Where each coefficient of a transform stands among those of its components, one component after the other."""
     sides = SIDES[transform]
     first = np.cumsum([0, *(n * n for n in sides)])
-    return np.array([first[c] + a * sides[c] + b for c, a, b in frequency_order(transform)])
+    return np.array([first[c] + a * sides[c] + b for c, a, b in frequency_order(transform)], np.uint16)
 
 
 ORDERS = tuple(_order(transform) for transform in range(len(SIDES)))
 
 
-def _cosine_square(rows: np.ndarray) -> Callable[..., None]:
-    """Transform of squares by cosines, the lowest of each size, (kept, side): what is even about the middle and what is
-    odd, each with half of the cosines and of the samples, downwards and then across."""
-    kept, side = rows.shape
-    half, half_kept = side // 2, kept // 2
-    even, odd = (np.ascontiguousarray(rows[n::2, :half], np.float32) for n in range(2))
-    even_across, odd_across = np.ascontiguousarray(even.T), np.ascontiguousarray(odd.T)
+TOGETHER = 4  # rows that are reckoned at once
 
-    @compiled(fastmath=True)
+
+def _cosine_square(rows: np.ndarray) -> Callable[..., None]:
+    """Transform of squares by cosines, the lowest of each size, (kept, side): downwards and then across."""
+    kept, side = rows.shape
+    down, across = np.ascontiguousarray(rows, np.float32), np.ascontiguousarray(rows.T, np.float32)
+
+    @compiled
     def square(samples, first, stride, out, at):  # type: ignore[no-untyped-def]
         """Of the square whose rows of samples begin ``stride`` apart, row by row into out[at ...]."""
-        sums, differences = scratch((half, side), np.float32), scratch((half, side), np.float32)
         between = scratch((kept, side), np.float32)
-        for i in range(half):
-            above, below = first + stride * i, first + stride * (side - 1 - i)
-            for j in range(side):
-                a, b = samples[place(above + j)], samples[place(below + j)]
-                sums[i, j], differences[i, j] = a + b, a - b
-        for k in range(half_kept):
-            for j in range(side):
-                same = opposite = np.float32(0)
-                for i in range(half):
-                    same += even[k, i] * sums[i, j]
-                    opposite += odd[k, i] * differences[i, j]
-                between[2 * k, j], between[2 * k + 1, j] = same, opposite
-        for k in range(kept):
-            row = at + kept * k
-            for m in range(half_kept):
-                same = opposite = np.float32(0)
-                for j in range(half):
-                    left, right = between[k, j], between[k, side - 1 - j]
-                    same += even_across[j, m] * (left + right)
-                    opposite += odd_across[j, m] * (left - right)
-                out[place(row + 2 * m)], out[place(row + 2 * m + 1)] = same, opposite
+        for k in range(0, kept, TOGETHER):
+            row = load(samples, first, side)
+            a, b, c, d = row * down[k, 0], row * down[k + 1, 0], row * down[k + 2, 0], row * down[k + 3, 0]
+            for i in range(1, side):
+                row, n = load(samples, first + stride * i, side), place(i)
+                a, b = a + row * down[k, n], b + row * down[k + 1, n]
+                c, d = c + row * down[k + 2, n], d + row * down[k + 3, n]
+            store(between, (k, 0), a)
+            store(between, (k + 1, 0), b)
+            store(between, (k + 2, 0), c)
+            store(between, (k + 3, 0), d)
+        for k in range(0, kept, TOGETHER):
+            row = load(across, (0, 0), kept)
+            a, b = row * between[k, 0], row * between[k + 1, 0]
+            c, d = row * between[k + 2, 0], row * between[k + 3, 0]
+            for j in range(1, side):
+                row, n = load(across, (j, 0), kept), place(j)
+                a, b = a + row * between[k, n], b + row * between[k + 1, n]
+                c, d = c + row * between[k + 2, n], d + row * between[k + 3, n]
+            store(out, at + kept * k, a)
+            store(out, at + kept * (k + 1), b)
+            store(out, at + kept * (k + 2), c)
+            store(out, at + kept * (k + 3), d)
 
     return square
 

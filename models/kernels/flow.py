@@ -8,10 +8,14 @@ H.266 (8.5.6.5), but with least squares in place of signs, and for chroma, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from nvcodec.compiled import compiled, place, scratch
+from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST
+from nvcodec.vectors import join, least, load, most, shuffle, spread, store, total
 
 SQUARE = 4  # samples of luma that move together
 COARSE_BITS = 12  # predictions are compared in whole sample values
@@ -20,76 +24,89 @@ LIMIT = 64  # the most that is believed, in units
 NOISE = np.int64(64 * 8 * 8)  # added to squared gradients of 64 samples: less contrast is not believed
 
 
-@compiled
-def _slopes(values, size, across, down):
-    """Differences of the samples on both sides, twice those to the one at an edge."""
-    last = size - 1
-    for i in range(size):
-        for j in range(1, last):
-            across[i, j] = values[i, place(j + 1)] - values[i, place(j - 1)]
-        across[i, 0] = 2 * (values[i, 1] - values[i, 0])
-        across[i, last] = 2 * (values[i, last] - values[i, last - 1])
-    for i in range(1, last):
-        for j in range(size):
-            down[i, j] = values[place(i + 1), j] - values[place(i - 1), j]
-    for j in range(size):
-        down[0, j] = 2 * (values[1, j] - values[0, j])
-        down[last, j] = 2 * (values[last, j] - values[last - 1, j])
+def _slope_across(size: int) -> Callable[..., Any]:
+    """Differences of the samples on both sides in a row of so many, twice those to the one at an end."""
+    left, right = (shuffle(*(min(max(k + n, 0), size - 1) for k in range(size))) for n in (-1, 1))
+    doubled = np.array([1, *(0 for _ in range(size - 2)), 1], np.int32)
+
+    @compiled
+    def slope(row):  # type: ignore[no-untyped-def]
+        return (right(row) - left(row)) << load(doubled, 0, size)
+
+    return slope
+
+
+def _flow(size: int) -> Callable[..., Any]:
+    """`find_flow` of blocks of one size."""
+    row_pairs, squares = size // 2, size // SQUARE
+    slope_across, none = _slope_across(size), np.zeros(4, np.int32)
+    swap = shuffle(*(k ^ 1 for k in range(size)))
+    # the first and the second two columns of each square, in four lanes; those of the square before, after
+    front, back = (shuffle(*(SQUARE * (k % squares) + n for k in range(4))) for n in (0, 2))
+    before, after = join(4, 0, 1, 2), join(*(k + 1 if k + 1 < squares else 4 for k in range(4)))
+
+    @compiled
+    def windows(pairs, n, r, sums):  # type: ignore[no-untyped-def]
+        """Sums of 8x8 samples around each square of a row of them."""
+        rows = load(pairs, (n, 2 * r, 0), size) + load(pairs, (n, 2 * r + 1, 0), size)
+        if r > 0:
+            rows = rows + load(pairs, (n, 2 * r - 1, 0), size)
+        if 2 * r + 2 < row_pairs:
+            rows = rows + load(pairs, (n, 2 * r + 2, 0), size)
+        columns, nothing = rows + swap(rows), load(none, 0, 4)
+        first, second = front(columns), back(columns)
+        store(sums, (n, 0), (first + second) + (before(second, nothing) + after(first, nothing)))
+
+    @compiled
+    def flow(a, b, found):  # type: ignore[no-untyped-def]
+        total_of, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+        pairs, sums = scratch((5, 8, 16), np.int32), scratch((5, 4), np.int32)  # of two rows; of windows
+        difference = spread(np.int32(0), size)
+        for i in range(size):
+            # bounds, so that sums below fit 32 bits, products 63
+            first = least(most(load(a, (i, 0), size) >> COARSE_BITS, 0), LARGEST)
+            second = least(most(load(b, (i, 0), size) >> COARSE_BITS, 0), LARGEST)
+            store(total_of, (i, 0), first + second)
+            store(apart, (i, 0), second - first)
+            difference = difference + (most(first, second) - least(first, second))
+        for p in range(row_pairs):
+            i = 2 * p
+            row, next_row = load(total_of, (i, 0), size), load(total_of, (i + 1, 0), size)
+            x, x2 = slope_across(row), slope_across(next_row)
+            y = y2 = (next_row - row) << 1
+            if p > 0:
+                y = next_row - load(total_of, (i - 1, 0), size)
+            if p + 1 < row_pairs:
+                y2 = load(total_of, (i + 2, 0), size) - row
+            d, d2 = load(apart, (i, 0), size), load(apart, (i + 1, 0), size)
+            store(pairs, (0, p, 0), x * x + x2 * x2)
+            store(pairs, (1, p, 0), x * y + x2 * y2)
+            store(pairs, (2, p, 0), y * y + y2 * y2)
+            store(pairs, (3, p, 0), x * d + x2 * d2)
+            store(pairs, (4, p, 0), y * d + y2 * d2)
+        for r in range(squares):
+            for n in range(5):  # slopes are below 2^12, so sums of 64 of their products below 2^30
+                windows(pairs, n, r, sums)
+            for c in range(squares):
+                xx, xy, yy = np.int64(sums[0, c]) + NOISE, np.int64(sums[1, c]), np.int64(sums[2, c]) + NOISE
+                xd, yd = np.int64(sums[3, c]), np.int64(sums[4, c])
+                # 2 / UNITS of the solution's denominator, which is positive: xx yy > xy^2
+                below = (xx * yy - xy * xy) // (2 * UNITS) + 1
+                found[0, r, c] = min(max((yy * xd - xy * yd) // below, -LIMIT), LIMIT)
+                found[1, r, c] = min(max((xx * yd - xy * xd) // below, -LIMIT), LIMIT)
+        return total(difference)
+
+    return flow
+
+
+_flow_16, _flow_8 = _flow(16), _flow(8)
 
 
 @compiled
 def find_flow(a, b, size, found):
-    """How far two luma predictions (at 4096 times the sample) would have to move towards each other: found (4, 4, 2),
-    x and y of each square. Returns the sum of their absolute differences, in sample values."""
-    total, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
-    across, down = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
-    pairs, sums = scratch((5, 8, 16), np.int32), scratch((5, 16), np.int32)  # of two rows, of all rows of a window
-    difference = np.int32(0)
-    low, high = np.int32(0), np.int32(LARGEST)  # so that sums below fit 32 bits, products 63
-    for i in range(size):
-        for j in range(size):
-            first = min(max(a[i, j] >> COARSE_BITS, low), high)
-            second = min(max(b[i, j] >> COARSE_BITS, low), high)
-            total[i, j], apart[i, j] = np.int32(first + second), np.int32(second - first)
-            difference += np.int32(abs(apart[i, j]))
-    _slopes(total, size, across, down)
-    half = size // 2
-    for i in range(half):
-        for j in range(size):
-            one, other = place(2 * i), place(2 * i + 1)
-            x, y, d = across[one, j], down[one, j], apart[one, j]
-            x2, y2, d2 = across[other, j], down[other, j], apart[other, j]
-            pairs[0, i, j] = np.int32(x * x + x2 * x2)
-            pairs[1, i, j] = np.int32(x * y + x2 * y2)
-            pairs[2, i, j] = np.int32(y * y + y2 * y2)
-            pairs[3, i, j] = np.int32(x * d + x2 * d2)
-            pairs[4, i, j] = np.int32(y * d + y2 * d2)
-    for r in range(size // SQUARE):
-        for n in range(5):
-            for j in range(size):
-                sums[n, j] = np.int32(pairs[n, place(2 * r), j] + pairs[n, place(2 * r + 1), j])
-            if r > 0:
-                for j in range(size):
-                    sums[n, j] += pairs[n, place(2 * r - 1), j]
-            if 2 * r + 2 < half:
-                for j in range(size):
-                    sums[n, j] += pairs[n, place(2 * r + 2), j]
-        for c in range(size // SQUARE):
-            xx = xy = yy = xd = yd = np.int64(0)
-            for j in range(max(4 * c - 2, 0), min(4 * c + 6, size)):
-                at = place(j)
-                xx += sums[0, at]
-                xy += sums[1, at]
-                yy += sums[2, at]
-                xd += sums[3, at]
-                yd += sums[4, at]
-            xx += NOISE
-            yy += NOISE
-            # 2 / UNITS of the solution's denominator, which is positive: xx yy > xy^2
-            below = (xx * yy - xy * xy) // (2 * UNITS) + 1
-            found[r, c, 0] = min(max((yy * xd - xy * yd) // below, -LIMIT), LIMIT)
-            found[r, c, 1] = min(max((xx * yd - xy * xd) // below, -LIMIT), LIMIT)
-    return difference
+    """How far two luma predictions (at 4096 times the sample) would have to move towards each other: found (2, 4, 4),
+    x and y of each square. Returns the sum of their absolute differences, in sample values. size: 8 or 16."""
+    return _flow_16(a, b, found) if size == 16 else _flow_8(a, b, found)
 
 
 @compiled
@@ -99,28 +116,50 @@ def mean_flow(size, found):
     x = y = np.int32(0)
     for r in range(n):
         for c in range(n):
-            x += found[r, c, 0]
-            y += found[r, c, 1]
+            x += found[0, r, c]
+            y += found[1, r, c]
     unit = UNITS // 4 * n * n
     return np.int32((x + unit // 2) // unit), np.int32((y + unit // 2) // unit)
+
+
+def _move(size: int, square: int) -> Callable[..., Any]:
+    """`move` of blocks and squares of one size."""
+    slope_across, last = _slope_across(size), size - 1
+    stretch = shuffle(*(k // square for k in range(size)))
+
+    @compiled
+    def moved(a, b, shift, found):  # type: ignore[no-untyped-def]
+        apart = scratch((16, 16), np.int32)
+        for i in range(size):
+            store(apart, (i, 0), (load(a, (i, 0), size) - load(b, (i, 0), size)) >> 2)
+        for i in range(size):
+            above, below = max(i - 1, 0), min(i + 1, last)
+            down = (load(apart, (below, 0), size) - load(apart, (above, 0), size)) << (2 - (below - above))
+            across, r = slope_across(load(apart, (i, 0), size)), i // square
+            x, y = stretch(load(found, (0, r, 0), 4)), stretch(load(found, (1, r, 0), 4))
+            # Predictions lie between -1.04 and 2.04 times 1023 << 12, so slopes of a quarter of their difference
+            # are below 2^23.61, and 64 times the sum of two below 2^30.61.
+            more = (x * across + y * down) >> shift
+            store(a, (i, 0), load(a, (i, 0), size) + more)
+
+    return moved
+
+
+_move_16, _move_8 = _move(16, SQUARE), _move(8, SQUARE)
+_move_chroma_8, _move_chroma_4 = _move(8, SQUARE // 2), _move(4, SQUARE // 2)
 
 
 @compiled
 def move(a, b, size, square, shift, found):
     """Add to a what both predictions together gain from moving by what `find_flow` found, square by square: half of the
     first-order term, since a mean of two that are moved by d from the truth has lost d^2 / 2 of its second derivative,
-    and the whole term would put twice as much in its place. ``shift``: of units of motion."""
-    apart, across, down = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
-    for i in range(size):
-        for j in range(size):
-            apart[i, j] = np.int32((a[i, j] - b[i, j]) >> 2)
-    _slopes(apart, size, across, down)
-    xs, ys = scratch(16, np.int32), scratch(16, np.int32)
-    for r in range(size // square):
-        for j in range(size):
-            xs[j], ys[j] = found[r, j // square, 0], found[r, j // square, 1]
-        for i in range(square * r, square * (r + 1)):
-            for j in range(size):
-                # Predictions lie between -1.04 and 2.04 times 1023 << 12, so slopes of a quarter of their difference
-                # are below 2^23.61, and 64 times the sum of two below 2^30.61.
-                a[i, j] += np.int32(np.int32(xs[j] * across[i, j]) + np.int32(ys[j] * down[i, j])) >> shift
+    and the whole term would put twice as much in its place. ``shift``: of units of motion. size, square: of luma 16 or
+    8 and 4, of chroma half of that."""
+    if size == 16:
+        _move_16(a, b, shift, found)
+    elif size == 4:
+        _move_chroma_4(a, b, shift, found)
+    elif square == SQUARE:
+        _move_8(a, b, shift, found)
+    else:
+        _move_chroma_8(a, b, shift, found)

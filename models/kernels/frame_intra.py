@@ -34,6 +34,7 @@ from nvcodec.models.kernels.residual import (
     synthesise_large,
     transform_class,
 )
+from nvcodec.models.kernels.rough_cost import differences, hadamard_cost, tiny_cost
 from nvcodec.models.kernels.syntax import WHOLE, begins_unit, block_at, block_of_row, likely_modes
 from nvcodec.models.transform import CLASSES
 
@@ -190,84 +191,6 @@ def rebuild_unit(y, u, v, ready, r, c, modes, linked, coded, residual):
     mark(ready, 4 * r, 4 * c, 8, 1)
 
 
-def price_curve(step: float, price: float, first: float, growth: float) -> np.ndarray:
-    """What a Hadamard coefficient costs by its size, squared steps: left out or coded, whichever is cheaper.
-
-    step: sample values; price: squared steps of a bit; first, growth: bits of a coded coefficient are first + growth
-    (sqrt(steps) - 1). Returns (3,) float32: steps per unit of an unscaled 8x8 coefficient, and two factors.
-    """
-    return np.array([1 / (8 * step), 0.08 + price * (first - growth), price * growth], np.float32)
-
-
-@compiled(fastmath=True)
-def _price(coefficient, prices):
-    size = abs(coefficient) * prices[0]
-    return min(size * size, prices[1] + prices[2] * np.sqrt(size))
-
-
-@compiled(fastmath=True)
-def square_cost(block, top, left, prices):
-    """Rough cost, in squared steps, of coding an 8x8 square of differences (int32) that is predicted this way."""
-    total = np.float32(0)
-    m = scratch((8, 8), np.float32)
-    for i in range(8):
-        r, c = place(top + i), left
-        b0, b1, b2, b3 = (
-            block[r, place(c)],
-            block[r, place(c + 1)],
-            block[r, place(c + 2)],
-            block[r, place(c + 3)],
-        )
-        c, k = left + 4, place(i)
-        b4, b5, b6, b7 = (
-            block[r, place(c)],
-            block[r, place(c + 1)],
-            block[r, place(c + 2)],
-            block[r, place(c + 3)],
-        )
-        a0, a1, a2, a3 = np.int32(b0 + b4), np.int32(b1 + b5), np.int32(b2 + b6), np.int32(b3 + b7)
-        a4, a5, a6, a7 = np.int32(b0 - b4), np.int32(b1 - b5), np.int32(b2 - b6), np.int32(b3 - b7)
-        c0, c1, c2, c3 = np.int32(a0 + a2), np.int32(a1 + a3), np.int32(a0 - a2), np.int32(a1 - a3)
-        c4, c5, c6, c7 = np.int32(a4 + a6), np.int32(a5 + a7), np.int32(a4 - a6), np.int32(a5 - a7)
-        m[k, 0], m[k, 1], m[k, 2], m[k, 3] = c0 + c1, c0 - c1, c2 + c3, c2 - c3
-        m[k, 4], m[k, 5], m[k, 6], m[k, 7] = c4 + c5, c4 - c5, c6 + c7, c6 - c7
-    for j in range(8):
-        f0, f1, f2, f3 = m[0, j] + m[4, j], m[1, j] + m[5, j], m[2, j] + m[6, j], m[3, j] + m[7, j]
-        f4, f5, f6, f7 = m[0, j] - m[4, j], m[1, j] - m[5, j], m[2, j] - m[6, j], m[3, j] - m[7, j]
-        g0, g1, g2, g3 = f0 + f2, f1 + f3, f0 - f2, f1 - f3
-        g4, g5, g6, g7 = f4 + f6, f5 + f7, f4 - f6, f5 - f7
-        total += _price(g0 + g1, prices) + _price(g0 - g1, prices) + _price(g2 + g3, prices)
-        total += _price(g2 - g3, prices) + _price(g4 + g5, prices) + _price(g4 - g5, prices)
-        total += _price(g6 + g7, prices) + _price(g6 - g7, prices)
-    return total
-
-
-@compiled
-def hadamard_cost(block, size, prices):
-    """`square_cost` of all 8x8 squares of a larger one (``size`` 8, 16 or 32)."""
-    total = np.float32(0)
-    for top in range(0, size, 8):
-        for left in range(0, size, 8):
-            total += square_cost(block, top, left, prices)
-    return total
-
-
-@compiled(fastmath=True)
-def _tiny_cost(block, prices):
-    """`hadamard_cost` of a 4x4 difference."""
-    m = scratch((4, 4), np.int32)
-    total = np.float32(0)
-    for i in range(4):
-        b = block[i]
-        a0, a1, a2, a3 = b[0] + b[2], b[1] + b[3], b[0] - b[2], b[1] - b[3]
-        m[i, 0], m[i, 1], m[i, 2], m[i, 3] = a0 + a1, a0 - a1, a2 + a3, a2 - a3
-    for j in range(4):
-        a0, a1, a2, a3 = m[0, j] + m[2, j], m[1, j] + m[3, j], m[0, j] - m[2, j], m[1, j] - m[3, j]
-        for h in (a0 + a1, a0 - a1, a2 + a3, a2 - a3):
-            total += _price(np.float32(2 * h), prices)
-    return total
-
-
 @compiled
 def mode_bits(mode, likely):
     """Roughly the bits of an intra mode."""
@@ -302,10 +225,8 @@ def _rank_modes(source, plane, ready, row, column, units, likely, price, prices,
                 continue
             wanted[mode] = 3
             predict_luma_from(borders, size, mode, out)
-            for i in range(size):
-                for j in range(size):
-                    difference[i, j] = np.int32(source[place(top + i), place(left + j)]) - out[i, j]
-            rough = _tiny_cost(difference, prices) if units == 1 else hadamard_cost(difference, size, prices)
+            differences(source, top, left, size, out, difference)
+            rough = tiny_cost(difference, prices) if units == 1 else hadamard_cost(difference, size, prices)
             cost = rough + price * mode_bits(mode, likely)
             k = len(best) - 1
             if cost >= costs[k]:

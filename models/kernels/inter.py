@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from nvcodec.compiled import compiled, place, scratch, zeroed
+from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
@@ -13,6 +16,7 @@ from nvcodec.models.kernels.frame_intra import unit_cosines
 from nvcodec.models.kernels.motion import fill
 from nvcodec.models.kernels.residual import analyse, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
+from nvcodec.vectors import as_float32, as_int32, load, spread, store, total
 
 # bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine
 # one
@@ -38,21 +42,31 @@ def _sample_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 QUARTERS, TINY, TINY_CHROMA = _sample_numbers()
 
 
+def _less(size: int) -> Callable[..., Any]:
+    """What a plane leaves of a square of another, scaled, row by row into out[at ...]; returns the sum of squares."""
+
+    @compiled
+    def less(plane, other, top, left, scale, out, at):  # type: ignore[no-untyped-def]
+        errors = spread(np.float32(0), size)
+        for i in range(size):
+            row = as_int32(load(plane, (top + i, left), size)) - as_int32(load(other, (top + i, left), size))
+            scaled = as_float32(row) * scale
+            store(out, at + size * i, scaled)
+            errors = errors + scaled * scaled
+        return total(errors)
+
+    return less
+
+
+_less_16, _less_8 = _less(16), _less(8)
+
+
 @compiled
 def _differences(picture, planes, r, c, inverse, weight, out):
     """What planes leave of a block of the picture, (384,) in steps, chroma weighted; returns its squared error."""
-    error = np.float32(0)
-    for n in range(3):
-        size = 16 if n == 0 else 8
-        scale = inverse if n == 0 else inverse * weight
-        at = 0 if n == 0 else 192 + 64 * n
-        for i in range(size):
-            for j in range(size):
-                row, column = place(size * r + i), place(size * c + j)
-                d = scale * np.float32(np.int32(picture[n][row, column]) - np.int32(planes[n][row, column]))
-                out[at + size * i + j] = d
-                error += d * d
-    return error
+    error = _less_16(picture[0], planes[0], 16 * r, 16 * c, inverse, out, 0)
+    error += _less_8(picture[1], planes[1], 8 * r, 8 * c, np.float32(inverse * weight), out, 256)
+    return error + _less_8(picture[2], planes[2], 8 * r, 8 * c, np.float32(inverse * weight), out, 320)
 
 
 @compiled

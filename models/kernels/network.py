@@ -15,9 +15,10 @@ from __future__ import annotations
 import numpy as np
 from numba import config
 
-from nvcodec.compiled import compiled
+from nvcodec.compiled import compiled, place
 from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.compensation import PAD
+from nvcodec.vectors import floor, least, load, most, native_lanes, spread, store
 
 CHANNELS = 6  # of a frame: four of luma, U, V
 AROUND = 2  # samples at half size on each side of one whose mean is taken
@@ -74,47 +75,72 @@ def _bounded(value):
     return np.float32(min(max(value, np.int32(-LARGEST_INPUT)), np.int32(LARGEST_INPUT)))
 
 
-@compiled(fastmath={"contract"})
-def _add_rows(above, here, below, weights, out_0, out_1, out_2, out_3):
-    """Add what three rows of one channel make in one row of four channels; weights: (TOGETHER, TAPS)."""
-    for k in range(3):
-        row = above if k == 0 else here if k == 1 else below
-        a0, a1, a2 = weights[0, 3 * k], weights[0, 3 * k + 1], weights[0, 3 * k + 2]
-        b0, b1, b2 = weights[1, 3 * k], weights[1, 3 * k + 1], weights[1, 3 * k + 2]
-        c0, c1, c2 = weights[2, 3 * k], weights[2, 3 * k + 1], weights[2, 3 * k + 2]
-        d0, d1, d2 = weights[3, 3 * k], weights[3, 3 * k + 1], weights[3, 3 * k + 2]
-        for j in range(len(out_0)):
-            left, middle, right = row[j], row[j + 1], row[j + 2]
-            out_0[j] += a0 * left + a1 * middle + a2 * right
-            out_1[j] += b0 * left + b1 * middle + b2 * right
-            out_2[j] += c0 * left + c1 * middle + c2 * right
-            out_3[j] += d0 * left + d1 * middle + d2 * right
+LANES = native_lanes()
+ROUND = 3 * LANES  # columns that are reckoned at once: with four channels, what registers hold
 
 
 @compiled
-def _finish_row(row, part, low, high):
+def _finish(sums, part, low, high):
     """Sums to whole numbers of a coarser unit, between bounds."""
-    for j in range(len(row)):
-        row[j] = min(max(np.floor(row[j] * part), low), high)
+    return least(most(floor(sums * part), low), high)
+
+
+@compiled
+def _convolve_part(x, weights, bias, parts, low, high, group, row, j, out):
+    """ROUND columns, from j on, of a row of a group of channels."""
+    first = TOGETHER * group
+    a0, b0, c0, d0 = (
+        spread(bias[first], LANES), spread(bias[first + 1], LANES), spread(bias[first + 2], LANES),
+        spread(bias[first + 3], LANES),
+    )  # fmt: skip
+    a1, a2, b1, b2, c1, c2, d1, d2 = a0, a0, b0, b0, c0, c0, d0, d0
+    for channel in range(len(x)):
+        for k in range(TAPS):
+            i, column = row + k // 3, j + k % 3
+            x0 = load(x, (channel, i, column), LANES)
+            x1 = load(x, (channel, i, column + LANES), LANES)
+            x2 = load(x, (channel, i, column + 2 * LANES), LANES)
+            a, b = weights[group, channel, 0, place(k)], weights[group, channel, 1, place(k)]
+            c, d = weights[group, channel, 2, place(k)], weights[group, channel, 3, place(k)]
+            a0, a1, a2 = a0 + x0 * a, a1 + x1 * a, a2 + x2 * a
+            b0, b1, b2 = b0 + x0 * b, b1 + x1 * b, b2 + x2 * b
+            c0, c1, c2 = c0 + x0 * c, c1 + x1 * c, c2 + x2 * c
+            d0, d1, d2 = d0 + x0 * d, d1 + x1 * d, d2 + x2 * d
+    k = first
+    for s0, s1, s2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
+        store(out, (k, row, j), _finish(s0, parts[k], low, high))
+        store(out, (k, row, j + LANES), _finish(s1, parts[k], low, high))
+        store(out, (k, row, j + 2 * LANES), _finish(s2, parts[k], low, high))
+        k += 1
+
+
+@compiled
+def _convolve_narrow(x, weights, bias, parts, low, high, out):
+    """The same of an array of fewer than ROUND columns."""
+    for k in range(len(out)):
+        for row in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                total = bias[k]
+                for channel in range(len(x)):
+                    for tap in range(TAPS):
+                        weight = weights[k // TOGETHER, channel, k % TOGETHER, tap]
+                        total += weight * x[channel, row + tap // 3, j + tap % 3]
+                out[k, row, j] = min(max(np.floor(total * parts[k]), low), high)
 
 
 @compiled
 def _convolve(x, weights, bias, parts, low, high, out):
     """See `convolve_arrays`."""
     columns = out.shape[2]
+    if columns < ROUND:
+        _convolve_narrow(x, weights, bias, parts, low, high, out)
+        return
     for row in range(out.shape[1]):
-        for group in range(len(weights)):
-            first = TOGETHER * group
-            for k in range(first, first + TOGETHER):
-                for j in range(columns):
-                    out[k, row, j] = bias[k]
-            for channel in range(len(x)):
-                _add_rows(
-                    x[channel, row], x[channel, row + 1], x[channel, row + 2], weights[group, channel],
-                    out[first, row], out[first + 1, row], out[first + 2, row], out[first + 3, row],
+        for first in range(0, columns, ROUND):
+            for group in range(len(weights)):
+                _convolve_part(
+                    x, weights, bias, parts, low, high, group, row, min(first, columns - ROUND), out
                 )  # fmt: skip
-            for k in range(first, first + TOGETHER):
-                _finish_row(out[k, row], parts[k], low, high)
 
 
 def convolve_arrays(x, weights, bias, parts, low, high, out):  # type: ignore[no-untyped-def]

@@ -4,15 +4,17 @@ often the same motion."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nvcodec.compiled import compiled, place, scratch
+from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both
-from nvcodec.models.kernels.frame_intra import square_cost
 from nvcodec.models.kernels.motion import MAX_VECTOR
+from nvcodec.models.kernels.rough_cost import quarter_costs, square_cost
+from nvcodec.vectors import as_int32, least, load, most, store
 
 MOTIONS = 64  # remembered of a block; older ones make room
 VECTOR_BITS = 13  # of a component in a key
@@ -64,21 +66,34 @@ def slot_of(memory, block, kind, x0, y0, x1, y1):
     return k
 
 
+def _mixing(size: int) -> Callable[..., Any]:
+    """`mix` of one size."""
+
+    @compiled
+    def mixed(current, top, left, a, b, kind, difference):  # type: ignore[no-untyped-def]
+        for i in range(size):
+            if kind == BOTH:
+                samples = (load(a, (i, 0), size) + load(b, (i, 0), size) + 4096) >> 13
+            elif kind == FIRST:
+                samples = (load(a, (i, 0), size) + 2048) >> 12
+            else:
+                samples = (load(b, (i, 0), size) + 2048) >> 12
+            row = as_int32(load(current, (top + i, left), size))
+            store(difference, (i, 0), row - least(most(samples, 0), LARGEST))
+
+    return mixed
+
+
+_mixed_16, _mixed_8 = _mixing(16), _mixing(8)
+
+
 @compiled
 def mix(current, top, left, size, a, b, kind, difference):
-    """What a prediction from interpolated blocks a, b or both leaves of a square."""
-    low, high = np.int32(0), np.int32(LARGEST)
-    if kind == BOTH:
-        for i in range(size):
-            for j in range(size):
-                sample = min(max(np.int32((a[i, j] + b[i, j] + 4096) >> 13), low), high)
-                difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
+    """What a prediction from interpolated blocks a, b or both leaves of a square of 8 or 16."""
+    if size == 16:
+        _mixed_16(current, top, left, a, b, kind, difference)
     else:
-        one = a if kind == FIRST else b
-        for i in range(size):
-            for j in range(size):
-                sample = min(max(np.int32((one[i, j] + 2048) >> 12), low), high)
-                difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
+        _mixed_8(current, top, left, a, b, kind, difference)
 
 
 @compiled
@@ -88,17 +103,13 @@ def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, a, b, prices):
     block = number_in_quad(r, c)
     costs = memory.costs[block, slot_of(memory, block, kind, x0, y0, x1, y1)]
     mix(current, 16 * r, 16 * c, 16, a, b, kind, difference)
-    total = np.float32(0)
-    for q in range(4):
-        costs[q] = square_cost(difference, 8 * (q >> 1), 8 * (q & 1), prices)
-        total += costs[q]
-    return total
+    return quarter_costs(difference, prices, costs)
 
 
 @compiled
 def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1, a, b):
     if memory.midway and kind == BOTH:
-        found = scratch((4, 4, 2), np.int32)
+        found = scratch((2, 4, 4), np.int32)
         luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found)
         return
     if kind & FIRST:
@@ -128,5 +139,5 @@ def quarter_cost(memory, current, first, second, vr, vc, kind, x0, y0, x1, y1, p
         a, b, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
         _interpolate(memory, first, second, 8 * vr, 8 * vc, 8, kind, x0, y0, x1, y1, a, b)
         mix(current, 8 * vr, 8 * vc, 8, a, b, kind, difference)
-        costs[q] = square_cost(difference, 0, 0, prices)
+        costs[q] = square_cost(difference, prices)
     return costs[q]

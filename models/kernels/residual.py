@@ -15,6 +15,7 @@ import numpy as np
 from nvcodec.compiled import compiled, place, scratch, zeroed
 from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.syntax import ENERGIES, WHOLE
+from nvcodec.vectors import above, bit_count, load, lowest_bit, magnitude, spread, store, total
 
 SAMPLES, FINE_SAMPLES = 384, 96
 LUMA_SAMPLES = 256
@@ -230,6 +231,7 @@ def gather_residuals(y, u, v, py, pu, pv, blocks, out):
 
 
 RATE_CLASSES = ENERGIES  # of blocks, by how many of their symbols are not zero
+GROUP, MOST_GROUPS = 16, 24  # coefficients that are looked at together
 MOST_ATTEMPTS = 3  # at the symbols of a block
 # bits of a magnitude beyond those of 2
 MORE_BITS = (2 * np.log2(np.maximum(np.arange(2048) - 1, 1))).astype(np.float32)
@@ -272,20 +274,26 @@ def squares(coefficients):
 def quantise(coefficients, rates, price, symbols):
     """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
 
-    coefficients: (n,) float32 in steps; rates: (RATE_CLASSES, n + 1, 3) bits of 0, +-1 and, for more, of the first
+    coefficients: (n,) float32 in steps, n a multiple of 16 up to 384; rates: (RATE_CLASSES, n + 1, 3) bits of 0, +-1 and, for more, of the first
     beyond, and last of n zeros; price: squared steps that a bit is worth; symbols: (n,) int16 result.
     """
-    count = np.int32(0)
-    for k in range(len(coefficients)):
-        symbols[k] = 0
-    for k in range(len(coefficients)):
-        count += np.int32(1) if abs(coefficients[k]) > np.float32(0.6) else np.int32(0)
-    which, error, cost = rate_class(count), squares(coefficients), np.float32(0)
+    some, count, errors = scratch(MOST_GROUPS, np.uint64), np.int64(0), spread(np.float32(0), GROUP)
+    groups = len(coefficients) // GROUP
+    for n in range(groups):
+        sizes = magnitude(load(coefficients, GROUP * n, GROUP))
+        some[n] = above(sizes, np.float32(0.4))
+        count += bit_count(above(sizes, np.float32(0.6)))
+        errors = errors + sizes * sizes
+        store(symbols, GROUP * n, spread(np.int16(0), GROUP))
+    which, error, cost = rate_class(count), total(errors), np.float32(0)
     for _ in range(MOST_ATTEMPTS):
-        cost, count = error + price * rates[which, len(coefficients), 0], np.int32(0)
-        for k in range(len(coefficients)):
-            value = abs(coefficients[k])
-            if value > np.float32(0.4):
+        cost, count = error + price * rates[which, len(coefficients), 0], np.int64(0)
+        for n in range(groups):
+            left = some[n]
+            while left:
+                k = place(GROUP * n + lowest_bit(left))
+                left &= left - np.uint64(1)
+                value = abs(coefficients[k])
                 nothing = value * value + price * rates[which, k, 0]
                 best, least, near = 0, nothing, int(value + np.float32(0.5))
                 for q in range(max(1, near - 1), near + 1):

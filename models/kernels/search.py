@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
-from nvcodec.models.depth import LARGEST
-from nvcodec.models.kernels.compensation import PAD, luma_block
-from nvcodec.models.kernels.frame_intra import hadamard_cost
+from nvcodec.models.kernels.compensation import FIRST, PAD, luma_block
 from nvcodec.models.kernels.motion import MAX_VECTOR
+from nvcodec.models.kernels.prediction_costs import mix
+from nvcodec.models.kernels.rough_cost import hadamard_cost
+from nvcodec.vectors import as_int32, least, load, most, total
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
 COARSE_ENOUGH = 2.0  # price of a step of vectors: what differs less is not searched
@@ -78,14 +82,15 @@ def coarse_search(current, reference, price, begin, end, out):
 @compiled
 def _window_cost(current, reference, top, left, row, column, height, width, limit):
     """Sum of absolute differences of two windows, or of so many of their rows that it is above limit."""
+    if height == 8 and width == 8:
+        return _absolute_8(current, top, left, reference, row, column)
     total = np.int32(0)
-    for first in range(0, height, 2):
+    for i in range(height):
         if total > limit:
             break
-        for i in range(first, min(first + 2, height)):
-            for j in range(width):
-                a = current[place(top + i), place(left + j)]
-                total += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
+        for j in range(width):
+            a = current[place(top + i), place(left + j)]
+            total += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
     return total
 
 
@@ -100,18 +105,33 @@ def vector_bits(x, y):
     return COMPONENT_BITS[min(abs(x), last)] + COMPONENT_BITS[min(abs(y), last)]
 
 
+def _absolute(size: int) -> Callable[..., Any]:
+    """Sum of absolute differences of two squares of so many rows and columns."""
+
+    @compiled
+    def cost(one, top, left, other, row, column):  # type: ignore[no-untyped-def]
+        a, b = load(one, (top, left), size), load(other, (row, column), size)
+        differences = most(a, b) - least(a, b)  # sums of 16 fit 16 bits
+        for i in range(1, size):
+            a, b = load(one, (top + i, left), size), load(other, (row + i, column), size)
+            differences = differences + (most(a, b) - least(a, b))
+        return total(as_int32(differences))
+
+    return cost
+
+
+_absolute_16, _absolute_8 = _absolute(16), _absolute(8)
+
+
 @compiled
 def _whole_cost(current, reference, top, left, size, x, y):
     """Sum of absolute differences at a whole-pixel vector."""
     height, width = reference.shape
     row = min(max(top + PAD + y, 4), height - size - 5)
     column = min(max(left + PAD + x, 4), width - size - 5)
-    total = np.int32(0)
-    for i in range(size):
-        for j in range(size):
-            a = np.int32(current[place(top + i), place(left + j)])
-            total += np.int32(abs(np.int32(a - np.int32(reference[place(row + i), place(column + j)]))))
-    return total
+    if size == 16:
+        return _absolute_16(current, top, left, reference, row, column)
+    return _absolute_8(current, top, left, reference, row, column)
 
 
 @compiled
@@ -119,10 +139,7 @@ def _fraction_cost(current, reference, top, left, size, x, y, prices):
     """Hadamard cost at a quarter-pixel vector."""
     block, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     luma_block(reference, PAD, top, left, size, x, y, block)
-    for i in range(size):
-        for j in range(size):
-            sample = min(max(np.int32((block[i, j] + 2048) >> 12), np.int32(0)), np.int32(LARGEST))
-            difference[i, j] = np.int32(current[place(top + i), place(left + j)]) - sample
+    mix(current, top, left, size, block, block, FIRST, difference)
     return hadamard_cost(difference, size, prices)
 
 

@@ -101,7 +101,7 @@ def moved_together(
             filtered(planes[0], PAD, size * br, size * bc, size, tuple(towards[ref]), LUMA_TAPS)  # type: ignore[arg-type]
             for ref, planes in enumerate(pair)
         ]
-        room = np.zeros((4, 4, 2), np.int32)
+        room = np.zeros((2, 4, 4), np.int32)
         apart = find_flow(*in_room(both, size), size, room)
         return int(apart), np.array([int(n) for n in mean_flow(size, room)], object)
 
@@ -119,7 +119,7 @@ def reference_prediction(
     kinds: np.ndarray, vectors: np.ndarray, midway: bool, pair: tuple[Planes, Planes]
 ) -> list[np.ndarray]:
     """Every 8x8 block on its own, but for those that `flow` looks at as a whole."""
-    room = np.zeros((4, 4, 2), np.int32)
+    room = np.zeros((2, 4, 4), np.int32)
     out = [np.full_like(plane, 77) for plane in FIRST_PLANES]
     for r in range(2 * ROWS):
         for c in range(2 * COLUMNS):

@@ -24,7 +24,7 @@ def precise(values: np.ndarray) -> np.ndarray:
 
 def new_flow() -> np.ndarray:
     """Of a block, square by square."""
-    return np.zeros((4, 4, 2), np.int32)
+    return np.zeros((2, 4, 4), np.int32)
 
 
 def flow(a: np.ndarray, b: np.ndarray, size: int, found: np.ndarray) -> None:
@@ -38,7 +38,7 @@ def test_what_two_predictions_are_off_is_found_and_mended(motion: tuple[float, f
     a, b, found = precise(picture(*motion)), precise(picture(-motion[0], -motion[1])), new_flow()
     truth, before = picture(0, 0), (a + b) / (2 * ONE)
     flow(a, b, 16, found)
-    assert np.allclose(found.mean((0, 1)) / UNITS, motion, atol=0.1)
+    assert np.allclose(found.mean((1, 2)) / UNITS, motion, atol=0.1)
     assert np.abs((a + b) / (2 * ONE) - truth).mean() < 0.15 * np.abs(before - truth).mean()
 
 
@@ -47,10 +47,10 @@ def test_the_mean_is_rounded_to_quarters_of_a_sample(size: int) -> None:
     found, n = new_flow(), size // SQUARE
     found[:] = 99  # what is not of a smaller block does not count
     for x, y, wanted in ((16, -16, (1, -1)), (7, -8, (0, 0)), (8, -9, (1, -1)), (64, -64, (4, -4))):
-        found[:n, :n] = x, y
+        found[0, :n, :n], found[1, :n, :n] = x, y
         assert mean_flow(size, found) == wanted
-    found[:n, :n] = 0
-    found[0, 0] = 63, 0
+    found[:, :n, :n] = 0
+    found[:, 0, 0] = 63, 0
     assert mean_flow(size, found) == ((63 + 8 * n * n) // (16 * n * n), 0)
 
 
@@ -85,7 +85,7 @@ def expected(a: np.ndarray, b: np.ndarray, size: int) -> tuple[np.ndarray, np.nd
     first, second = (np.array([[min(max(v >> 12, 0), 1023) for v in row] for row in p], object) for p in (a, b))
     across, down = slopes(first + second)
     apart, (mix_across, mix_down) = second - first, slopes((a - b) >> 2)
-    found, out = np.zeros((4, 4, 2), int), a.copy()
+    found, out = np.zeros((2, 4, 4), int), a.copy()
     for r in range(size // 4):
         for c in range(size // 4):
             window = np.s_[max(4 * r - 2, 0) : 4 * r + 6, max(4 * c - 2, 0) : 4 * c + 6]
@@ -94,8 +94,8 @@ def expected(a: np.ndarray, b: np.ndarray, size: int) -> tuple[np.ndarray, np.nd
             xd, yd = (x * d).sum(), (y * d).sum()
             below = (xx * yy - xy * xy) // (2 * UNITS) + 1
             for n, above in enumerate((yy * xd - xy * yd, xx * yd - xy * xd)):
-                found[r, c, n] = min(max(above // below, -LIMIT), LIMIT)
-            here, (u, v) = np.s_[4 * r : 4 * r + 4, 4 * c : 4 * c + 4], (int(n) for n in found[r, c])
+                found[n, r, c] = min(max(above // below, -LIMIT), LIMIT)
+            here, (u, v) = np.s_[4 * r : 4 * r + 4, 4 * c : 4 * c + 4], (int(n) for n in found[:, r, c])
             out[here] += (u * mix_across[here] + v * mix_down[here]) >> 6
     return found, out
 
@@ -120,7 +120,7 @@ def test_the_arithmetic_is_that_of_integers_of_any_size(size: int, kind: str) ->
         found = new_flow()
         out = a.copy()
         flow(out, b, size, found)
-        assert np.array_equal(found[: size // 4, : size // 4], wanted[: size // 4, : size // 4])
+        assert np.array_equal(found[:, : size // 4, : size // 4], wanted[:, : size // 4, : size // 4])
         assert np.array_equal(out[:size, :size], moved.astype(np.int64))
         assert np.array_equal(out[size:], a[size:])
 
@@ -145,11 +145,11 @@ def test_the_farthest_motion_of_the_largest_samples_fits(size: int, square: int,
         rising = (np.indices((16, 16)).sum(0) + n) // (1 + n // 4) % 2
         of = rising if kind == "stripes" else random.integers(0, 2, (16, 16))
         a, b = np.where(of, low, high).astype(np.int32), np.where(of, high, low).astype(np.int32)
-        found = np.where(random.random((4, 4, 2)) < 0.5, -LIMIT, LIMIT).astype(np.int32)
+        found = np.where(random.random((2, 4, 4)) < 0.5, -LIMIT, LIMIT).astype(np.int32)
         if kind == "stripes":
-            found[:] = (LIMIT, LIMIT) if n % 2 else (LIMIT, -LIMIT)
+            found[0], found[1] = LIMIT, LIMIT if n % 2 else -LIMIT
         across, down = slopes(((a - b) >> 2)[:size, :size].astype(object))
-        u, v = (found[..., k].repeat(square, 0).repeat(square, 1)[:size, :size].astype(object) for k in range(2))
+        u, v = (found[k].repeat(square, 0).repeat(square, 1)[:size, :size].astype(object) for k in range(2))
         wanted, out = a.copy(), a.copy()
         wanted[:size, :size] = a[:size, :size].astype(object) + ((u * across + v * down) >> shift)
         move(out, b, size, square, shift, found)
@@ -159,7 +159,7 @@ def test_the_farthest_motion_of_the_largest_samples_fits(size: int, square: int,
 def test_chroma_moves_half_as_far() -> None:
     """Squares of 2x2 by the motion of luma's, in samples of its own."""
     found = new_flow()
-    found[:] = 24, -16
+    found[0], found[1] = 24, -16
     y, x = np.mgrid[0:8, 0:8]
     a, b = (400 * ONE + 64 * x).astype(np.int32), (400 * ONE - 128 * y).astype(np.int32)
     moved = np.zeros((16, 16), np.int32)

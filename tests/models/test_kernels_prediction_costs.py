@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both, padded
-from nvcodec.models.kernels.frame_intra import hadamard_cost, price_curve
+from nvcodec.models.kernels.rough_cost import hadamard_cost, price_curve
 from nvcodec.models.kernels.prediction_costs import (
     MOTIONS,
     Memory,
@@ -45,7 +45,7 @@ def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, mi
     luma_block(FIELDS[1], PAD, row, column, size, x1, y1, b)
     if kind == BOTH:
         if midway:
-            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, a, b, np.zeros((4, 4, 2), np.int32))
+            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, a, b, np.zeros((2, 4, 4), np.int32))
         made = (a + b + 4096) >> 13
     else:
         made = ((a if kind == FIRST else b) + 2048) >> 12

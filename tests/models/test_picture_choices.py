@@ -30,7 +30,7 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.choice import choose_blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
-from nvcodec.models.kernels.frame_intra import price_curve
+from nvcodec.models.kernels.rough_cost import price_curve
 from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, TWO_COLUMNS, TWO_ROWS
 from nvcodec.models.kernels.network import CHANNELS, TAPS
 from nvcodec.models.kernels.restore import BANKS, NETWORK, RANGES

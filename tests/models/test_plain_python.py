@@ -17,7 +17,7 @@ from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import PROFILES, VideoDecoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
-from nvcodec.models.kernels.frame_intra import price_curve
+from nvcodec.models.kernels.rough_cost import price_curve
 from nvcodec.models.kernels.search import costs_alone
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 4
@@ -31,7 +31,7 @@ from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.depth import widen
-from nvcodec.models.kernels.frame_intra import price_curve
+from nvcodec.models.kernels.rough_cost import price_curve
 from nvcodec.models.kernels.search import costs_alone
 
 weights = load_weights(zoo.find(DEFAULT_MODEL).path)

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vectors of numbers in compiled loops, for the few that take most of the time: a row of a block at once.
+
+A compiler that sees a loop over the columns of a block, of which there are 8 or 16, takes most of them one by one. Here
+a row is one value, which LLVM cuts into as many registers as the processor needs. ``+ - * << >>``, `least` and `most`
+work on all its numbers (16 or 32 bit integers, which wrap around, or float32); a number beside a vector is spread.
+
+Without a compiler a vector is a NumPy array, and everything works as well, slowly.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir  # type: ignore[import-untyped]
+from numba import config, types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.core.extending import intrinsic, lower_builtin, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.np.arrayobj import make_array
+
+_FLAGS = ("contract",)  # a product and a sum after it may be rounded together
+
+
+class VectorType(types.Type):
+    """Of ``lanes`` numbers."""
+
+    def __init__(self, item: types.Type, lanes: int):
+        self.item, self.lanes = item, lanes
+        super().__init__(f"vector({item} x {lanes})")
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: VectorType):
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.item).get_value_type(), kind.lanes))
+
+
+def _undefined(kind: ir.Type) -> ir.Constant:
+    return ir.Constant(kind, ir.Undefined)
+
+
+def _places(numbers: tuple[int, ...]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), list(numbers))
+
+
+def _spread(context: Any, builder: Any, value: Any, kind: types.Type, into: VectorType) -> Any:
+    """A vector of one number, or what is a vector already."""
+    if isinstance(kind, VectorType):
+        return value
+    nothing = _undefined(context.get_value_type(into))
+    first = builder.insert_element(
+        nothing, context.cast(builder, value, kind, into.item), ir.Constant(ir.IntType(32), 0)
+    )
+    return builder.shuffle_vector(first, nothing, _places((0,) * into.lanes))
+
+
+def _works_on_vectors(python: Callable[..., Any], of_integers: Callable[..., Any], of_floats: Any = None) -> None:
+    """Let a function of two work on vectors: what it makes of LLVM values (and of whether integers have signs)."""
+
+    @infer_global(python)
+    class _Template(AbstractTemplate):
+        def generic(self, args: tuple[types.Type, ...], kws: dict[str, Any]) -> Any:
+            """The result is of the kind of the vectors."""
+            kinds = {kind for kind in args if isinstance(kind, VectorType)}
+            if len(args) != 2 or len(kinds) != 1:
+                return None
+            if not all(isinstance(kind, VectorType | types.Number) for kind in args):
+                return None
+            return signature(kinds.pop(), *args)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        kind = sig.return_type
+        a, b = (_spread(context, builder, value, of, kind) for value, of in zip(arguments, sig.args, strict=True))
+        if isinstance(kind.item, types.Float):
+            return of_floats(builder, a, b)
+        return of_integers(builder, a, b, kind.item.signed)
+
+    for pair in ((VectorType, VectorType), (VectorType, types.Number), (types.Number, VectorType)):
+        lower_builtin(python, *pair)(generate)
+
+
+def least(a: Any, b: Any) -> Any:
+    """The smaller of each two numbers."""
+    return np.minimum(a, b)
+
+
+def most(a: Any, b: Any) -> Any:
+    """The larger of each two numbers."""
+    return np.maximum(a, b)
+
+
+def _select(sign: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def integers(builder: Any, a: Any, b: Any, signed: bool) -> Any:
+        compare = builder.icmp_signed if signed else builder.icmp_unsigned
+        return builder.select(compare(sign, a, b), a, b)
+
+    def floats(builder: Any, a: Any, b: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(sign, a, b), a, b)
+
+    return integers, floats
+
+
+_works_on_vectors(operator.add, lambda at, a, b, _: at.add(a, b), lambda at, a, b: at.fadd(a, b, flags=_FLAGS))
+_works_on_vectors(operator.sub, lambda at, a, b, _: at.sub(a, b), lambda at, a, b: at.fsub(a, b, flags=_FLAGS))
+_works_on_vectors(operator.mul, lambda at, a, b, _: at.mul(a, b), lambda at, a, b: at.fmul(a, b, flags=_FLAGS))
+_works_on_vectors(operator.lshift, lambda at, a, b, _: at.shl(a, b))
+_works_on_vectors(operator.rshift, lambda at, a, b, signed: at.ashr(a, b) if signed else at.lshr(a, b))
+_works_on_vectors(least, *_select("<"))
+_works_on_vectors(most, *_select(">"))
+
+
+def _address(context: Any, builder: Any, kind: types.Array, array: Any, index: Any, of: types.Type, lanes: int) -> Any:
+    """Pointer to the vector that begins at an index, which counts from the beginning. Items of a row lie together."""
+    values = [index] if not isinstance(of, types.BaseTuple) else cgutils.unpack_tuple(builder, index, len(of))
+    kinds = [of] if not isinstance(of, types.BaseTuple) else list(of.types)
+    values = [context.cast(builder, value, one, types.intp) for value, one in zip(values, kinds, strict=True)]
+    found = make_array(kind)(context, builder, array)
+    strides = cgutils.unpack_tuple(builder, found.strides, kind.ndim)
+    item = context.get_data_type(kind.dtype)
+    strides[-1] = context.get_constant(types.intp, context.get_abi_sizeof(item))
+    offset = context.get_constant(types.intp, 0)
+    for value, stride in zip(values, strides, strict=True):
+        offset = builder.add(offset, builder.mul(value, stride))
+    pointer = cgutils.pointer_add(builder, found.data, offset)
+    return builder.bitcast(pointer, ir.VectorType(item, lanes).as_pointer())
+
+
+def _fits(array: types.Type, index: types.Type) -> bool:
+    count = len(index) if isinstance(index, types.BaseTuple) else 1
+    return isinstance(array, types.Array) and array.ndim == count
+
+
+def _load() -> Any:
+    @intrinsic(prefer_literal=True)
+    def load(typing, array, index, lanes):  # type: ignore[no-untyped-def]
+        """``lanes`` numbers (a constant) of an array from an index on: a number or a tuple of them."""
+        if not isinstance(lanes, types.IntegerLiteral) or not _fits(array, index):
+            return None
+        kind, place = VectorType(array.dtype, lanes.literal_value), types.unliteral(index)
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            pointer = _address(context, builder, array, arguments[0], arguments[1], place, kind.lanes)
+            value = builder.load(pointer)
+            value.align = context.get_abi_sizeof(context.get_data_type(array.dtype))
+            return value
+
+        return kind(array, place, lanes), generate
+
+    return load
+
+
+def _store() -> Any:
+    @intrinsic
+    def store(typing, array, index, value):  # type: ignore[no-untyped-def]
+        """Write a vector of an array's numbers into it, from an index on."""
+        if not isinstance(value, VectorType) or not _fits(array, index) or array.dtype != value.item:
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            pointer = _address(context, builder, array, arguments[0], arguments[1], index, value.lanes)
+            written = builder.store(arguments[2], pointer)
+            written.align = context.get_abi_sizeof(context.get_data_type(array.dtype))
+            return context.get_dummy_value()
+
+        return types.void(array, index, value), generate
+
+    return store
+
+
+def _spreading() -> Any:
+    @intrinsic(prefer_literal=True)
+    def spread(typing, number, lanes):  # type: ignore[no-untyped-def]
+        """A vector of the same number ``lanes`` times (a constant)."""
+        if not isinstance(lanes, types.IntegerLiteral) or not isinstance(number, types.Number):
+            return None
+        kind = VectorType(types.unliteral(number), lanes.literal_value)
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            return _spread(context, builder, arguments[0], kind.item, kind)
+
+        return kind(kind.item, lanes), generate
+
+    return spread
+
+
+def _conversion(item: types.Type) -> Any:
+    @intrinsic
+    def convert(typing, value):  # type: ignore[no-untyped-def]
+        """The same numbers in another type; integers are cut to it, floating point ones are rounded towards 0."""
+        if not isinstance(value, VectorType):
+            return None
+        kind, before = VectorType(item, value.lanes), value.item
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            (one,), into = arguments, context.get_value_type(kind)
+            if isinstance(before, types.Float):
+                return builder.fptosi(one, into) if isinstance(item, types.Integer) else one
+            if isinstance(item, types.Float):
+                return builder.sitofp(one, into) if before.signed else builder.uitofp(one, into)
+            if item.bitwidth > before.bitwidth:
+                return builder.sext(one, into) if before.signed else builder.zext(one, into)
+            return builder.trunc(one, into) if item.bitwidth < before.bitwidth else one
+
+        return kind(value), generate
+
+    return convert
+
+
+def _shuffled(places: tuple[int, ...]) -> Any:
+    @intrinsic
+    def move(typing, value):  # type: ignore[no-untyped-def]
+        """Numbers of a vector at other places."""
+        if not isinstance(value, VectorType):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            return builder.shuffle_vector(arguments[0], _undefined(arguments[0].type), _places(places))
+
+        return VectorType(value.item, len(places))(value), generate
+
+    return move
+
+
+def _joined(places: tuple[int, ...]) -> Any:
+    @intrinsic
+    def choose(typing, one, other):  # type: ignore[no-untyped-def]
+        """Numbers of two vectors, those of the second counted after those of the first."""
+        if not isinstance(one, VectorType) or one != other:
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            return builder.shuffle_vector(*arguments, _places(places))
+
+        return VectorType(one.item, len(places))(one, other), generate
+
+    return choose
+
+
+def _llvm_name(operation: str, kind: VectorType) -> str:
+    """Of what LLVM knows how to do with vectors."""
+    letter = "f" if isinstance(kind.item, types.Float) else "i"
+    return f"llvm.{operation}.v{kind.lanes}{letter}{kind.item.bitwidth}"
+
+
+def _called(operation: str) -> Any:
+    @intrinsic
+    def call(typing, value):  # type: ignore[no-untyped-def]
+        """What LLVM makes of each number of a vector of float32."""
+        if not isinstance(value, VectorType):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            kind = arguments[0].type
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(kind, [kind]), _llvm_name(operation, value)
+            )
+            return builder.call(function, arguments)
+
+        return value(value), generate
+
+    return call
+
+
+def _total() -> Any:
+    @intrinsic
+    def total(typing, value):  # type: ignore[no-untyped-def]
+        """Sum of a vector's numbers, in their type; of floating point numbers in any order."""
+        if not isinstance(value, VectorType):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            item, floats = context.get_value_type(value.item), isinstance(value.item, types.Float)
+            given = [ir.Constant(item, -0.0), *arguments] if floats else list(arguments)
+            function = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(item, [one.type for one in given]),
+                _llvm_name("vector.reduce.fadd" if floats else "vector.reduce.add", value),
+            )
+            return builder.call(function, given, fastmath=("reassoc",) if floats else ())
+
+        return value.item(value), generate
+
+    return total
+
+
+def _above() -> Any:
+    @intrinsic
+    def above(typing, value, bound):  # type: ignore[no-untyped-def]
+        """Which numbers of a vector of up to 64 float32 are larger than a number: a bit for each, the first one lowest."""
+        if not isinstance(value, VectorType) or not isinstance(value.item, types.Float):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            than = _spread(context, builder, arguments[1], bound, value)
+            bits = builder.bitcast(builder.fcmp_ordered(">", arguments[0], than), ir.IntType(value.lanes))
+            return builder.zext(bits, ir.IntType(64))
+
+        return types.uint64(value, bound), generate
+
+    return above
+
+
+def _of_bits(operation: str, *more: Any) -> Any:
+    @intrinsic
+    def count(typing, bits):  # type: ignore[no-untyped-def]
+        """What LLVM counts in 64 bits."""
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            given = [*arguments, *more]
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.IntType(64), [one.type for one in given]), f"llvm.{operation}.i64"
+            )
+            return builder.call(function, given)
+
+        return types.int64(types.uint64), generate
+
+    return count
+
+
+def _plain_load(array: np.ndarray, index: Any, lanes: int) -> np.ndarray:
+    *outer, first = index if isinstance(index, tuple) else (index,)
+    return array[(*outer, slice(int(first), int(first) + lanes))].copy()
+
+
+def _plain_store(array: np.ndarray, index: Any, value: np.ndarray) -> None:
+    *outer, first = index if isinstance(index, tuple) else (index,)
+    array[(*outer, slice(int(first), int(first) + len(value)))] = value
+
+
+def shuffle(*places: int) -> Any:
+    """A function that moves numbers of a vector to other places: the n-th becomes the one at ``places[n]``."""
+    return _shuffled(places) if not config.DISABLE_JIT else lambda value: value[list(places)]
+
+
+def join(*places: int) -> Any:
+    """A function that takes numbers of two vectors, those of the second counted after those of the first."""
+    return _joined(places) if not config.DISABLE_JIT else lambda a, b: np.concatenate([a, b])[list(places)]
+
+
+def native_lanes() -> int:
+    """How many 32 bit numbers a register of this processor holds."""
+    features = binding.get_host_cpu_features()
+    if config.CPU_FEATURES is not None:
+        asked = dict((part[1:], part[0] == "+") for part in config.CPU_FEATURES.split(",") if part)
+        features = {name: asked.get(name, False) for name in ("avx512f", "avx")}
+    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
+
+
+if config.DISABLE_JIT:
+    load, store, total = _plain_load, _plain_store, np.sum
+
+    def spread(number: Any, lanes: int) -> np.ndarray:
+        """A vector of the same number ``lanes`` times."""
+        return np.full(lanes, number)
+
+    as_uint16, as_int32, as_float32 = (
+        (lambda value, kind=kind: value.astype(kind)) for kind in (np.uint16, np.int32, np.float32)
+    )
+    floor, root, magnitude = np.floor, np.sqrt, np.abs
+
+    def above(value: np.ndarray, bound: float) -> int:
+        """Which numbers of a vector are larger than a number: a bit for each, the first one lowest."""
+        return sum(1 << n for n, one in enumerate(value) if one > bound)
+
+    def bit_count(bits: int) -> int:
+        """How many bits are set."""
+        return bits.bit_count()
+
+    def lowest_bit(bits: int) -> int:
+        """The number of the lowest bit that is set, of some."""
+        return (bits & -bits).bit_length() - 1
+
+else:
+    load, store, spread, total = _load(), _store(), _spreading(), _total()
+    as_uint16, as_int32, as_float32 = (_conversion(kind) for kind in (types.uint16, types.int32, types.float32))
+    floor, root, magnitude = _called("floor"), _called("sqrt"), _called("fabs")
+    above, bit_count, lowest_bit = _above(), _of_bits("ctpop"), _of_bits("cttz", ir.Constant(ir.IntType(1), 0))
