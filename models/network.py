@@ -16,6 +16,7 @@ from nvcodec.models.kernels.network import (
     LARGEST_VALUE,
     TAPS,
     TOGETHER,
+    paired,
 )
 from nvcodec.models.quality import LEVELS
 
@@ -39,13 +40,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """All layers, as compiled code takes them: weights (outputs / 4, inputs, 4, TAPS), bias (KINDS, LEVELS, outputs)
-    and factors (outputs,), float32 that hold whole numbers, and powers of two."""
+    """All layers, as compiled code takes them, int32: weights (outputs / 4, inputs / 2, TAPS, 4) in pairs, bias (KINDS,
+    LEVELS, outputs) and parts (outputs,)."""
 
     layers: tuple[Layer, ...]
     weights: tuple[np.ndarray, ...]
     bias: tuple[np.ndarray, ...]
-    factors: tuple[np.ndarray, ...]
+    parts: tuple[np.ndarray, ...]
 
     @property
     def halo(self) -> int:
@@ -57,14 +58,11 @@ def network_of(layers: tuple[Layer, ...]) -> Network:
     """Raises ValueError for layers that do not fit together, or whose sums could be rounded."""
     check_layers(layers)
     packed = tuple(
-        np.ascontiguousarray(
-            layer.weights.reshape(-1, TOGETHER, layer.weights.shape[1], TAPS).swapaxes(1, 2), np.float32
-        )
+        np.ascontiguousarray(paired(layer.weights.swapaxes(0, 1)).reshape(-1, len(layer.bias[0, 0]) // TOGETHER, TOGETHER, TAPS).transpose(1, 0, 3, 2))
         for layer in layers
     )
-    bias = tuple(np.ascontiguousarray(layer.bias, np.float32) for layer in layers)
-    factors = tuple(np.ldexp(np.float32(1), -layer.parts.astype(np.int32)).astype(np.float32) for layer in layers)
-    return Network(layers, packed, bias, factors)
+    parts = tuple(layer.parts.astype(np.int32) for layer in layers)
+    return Network(layers, packed, tuple(layer.bias for layer in layers), parts)
 
 
 def no_network() -> Network:
@@ -110,11 +108,11 @@ def check_layers(layers: tuple[Layer, ...]) -> None:
         raise ValueError(f"the last layer has {inputs} outputs: {OUTPUTS} wanted")
 
 
-def bounds_of(network: Network, layer: int) -> tuple[np.float32, np.float32]:
+def bounds_of(network: Network, layer: int) -> tuple[np.int32, np.int32]:
     """Lowest and highest of what a layer's outputs are bounded to."""
     if layer == len(network.layers) - 1:
-        return np.float32(-LARGEST_OUTPUT), np.float32(LARGEST_OUTPUT)
-    return np.float32(0), np.float32(LARGEST_VALUE)
+        return np.int32(-LARGEST_OUTPUT), np.int32(LARGEST_OUTPUT)
+    return np.int32(0), np.int32(LARGEST_VALUE)
 
 
 _PARTS = ("weights", "bias", "parts")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -288,21 +289,56 @@ def _total() -> Any:
     return total
 
 
-def _above() -> Any:
+# what x86 calls products of pairs of 16 bit integers, added up, by how many sums there are
+_PRODUCTS = {4: ("sse2", "sse2.pmadd.wd"), 8: ("avx2", "avx2.pmadd.wd"), 16: ("avx512bw", "avx512.pmaddw.d.512")}
+
+
+def _products() -> Any:
     @intrinsic
-    def above(typing, value, bound):  # type: ignore[no-untyped-def]
-        """Which numbers of a vector of up to 64 float32 are larger than a number: a bit for each, the first one lowest."""
-        if not isinstance(value, VectorType) or not isinstance(value.item, types.Float):
+    def add_products(typing, sums, a, b):  # type: ignore[no-untyped-def]
+        """Vectors of int32: sums, and what both halves of a and b, 16 bit integers, make when they are multiplied."""
+        if not isinstance(sums, VectorType) or sums.item != types.int32 or not sums == a == b:
+            return None
+        feature, name = _PRODUCTS.get(sums.lanes, ("none", ""))
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            total, one, other = arguments
+            whole = one.type
+            if _features().get(feature):
+                halves = ir.VectorType(ir.IntType(16), 2 * sums.lanes)
+                function = cgutils.get_or_insert_function(
+                    builder.module, ir.FunctionType(whole, [halves, halves]), f"llvm.x86.{name}"
+                )
+                given = [builder.bitcast(value, halves) for value in (one, other)]
+                return builder.add(total, builder.call(function, given))
+            half = _spread(context, builder, context.get_constant(types.int32, 16), types.int32, sums)
+            for part in range(2):
+                x, y = (builder.shl(value, half) if part == 0 else value for value in (one, other))
+                total = builder.add(total, builder.mul(builder.ashr(x, half), builder.ashr(y, half)))
+            return total
+
+        return sums(sums, a, b), generate
+
+    return add_products
+
+
+def _compared(sign: str) -> Any:
+    @intrinsic
+    def compare(typing, value, number):  # type: ignore[no-untyped-def]
+        """For which numbers of a vector (up to 64) it is so: a bit for each, the first one lowest."""
+        if not isinstance(value, VectorType) or not isinstance(number, types.Number):
             return None
 
         def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            than = _spread(context, builder, arguments[1], bound, value)
-            bits = builder.bitcast(builder.fcmp_ordered(">", arguments[0], than), ir.IntType(value.lanes))
+            than = _spread(context, builder, arguments[1], number, value)
+            floats = isinstance(value.item, types.Float)
+            how = builder.fcmp_ordered if floats else builder.icmp_signed
+            bits = builder.bitcast(how(sign, arguments[0], than), ir.IntType(value.lanes))
             return builder.zext(bits, ir.IntType(64))
 
-        return types.uint64(value, bound), generate
+        return types.uint64(value, number), generate
 
-    return above
+    return compare
 
 
 def _of_bits(operation: str, *more: Any) -> Any:
@@ -342,13 +378,17 @@ def join(*places: int) -> Any:
     return _joined(places) if not config.DISABLE_JIT else lambda a, b: np.concatenate([a, b])[list(places)]
 
 
+@cache
+def _features() -> dict[str, bool]:
+    """What the processor can do that code is compiled for."""
+    if config.CPU_FEATURES is None:
+        return dict(binding.get_host_cpu_features())
+    return {part[1:]: part[0] == "+" for part in config.CPU_FEATURES.split(",") if part}
+
+
 def native_lanes() -> int:
     """How many 32 bit numbers a register of this processor holds."""
-    features = binding.get_host_cpu_features()
-    if config.CPU_FEATURES is not None:
-        asked = dict((part[1:], part[0] == "+") for part in config.CPU_FEATURES.split(",") if part)
-        features = {name: asked.get(name, False) for name in ("avx512f", "avx")}
-    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
+    return 16 if _features().get("avx512bw") else 8 if _features().get("avx2") else 4
 
 
 if config.DISABLE_JIT:
@@ -363,9 +403,17 @@ if config.DISABLE_JIT:
     )
     floor, root, magnitude = np.floor, np.sqrt, np.abs
 
+    def add_products(sums: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Sums, and what both halves of a and b, 16 bit integers, make when they are multiplied."""
+        return sums + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16)
+
     def above(value: np.ndarray, bound: float) -> int:
         """Which numbers of a vector are larger than a number: a bit for each, the first one lowest."""
         return sum(1 << n for n, one in enumerate(value) if one > bound)
+
+    def equal(value: np.ndarray, number: Any) -> int:
+        """Which numbers of a vector are a number: a bit for each, the first one lowest."""
+        return sum(1 << n for n, one in enumerate(value) if one == number)
 
     def bit_count(bits: int) -> int:
         """How many bits are set."""
@@ -379,4 +427,6 @@ else:
     load, store, spread, total = _load(), _store(), _spreading(), _total()
     as_uint16, as_int32, as_float32 = (_conversion(kind) for kind in (types.uint16, types.int32, types.float32))
     floor, root, magnitude = _called("floor"), _called("sqrt"), _called("fabs")
-    above, bit_count, lowest_bit = _above(), _of_bits("ctpop"), _of_bits("cttz", ir.Constant(ir.IntType(1), 0))
+    add_products = _products()
+    above, equal = _compared(">"), _compared("==")
+    bit_count, lowest_bit = _of_bits("ctpop"), _of_bits("cttz", ir.Constant(ir.IntType(1), 0))

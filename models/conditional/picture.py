@@ -246,13 +246,14 @@ def apply_network(
         end, halo = min(begin + NETWORK_ROWS, rows), weights.halo
         if not asked[begin // unit : -(-end // unit)].any():
             return
-        x = np.empty((network.CHANNELS, end - begin + 2 * halo, columns + 2 * halo), np.float32)
+        x = np.empty((network.CHANNELS // 2, end - begin + 2 * halo, columns + 2 * halo), np.int32)
         sums = np.empty((3, columns + 2 * (halo + network.AROUND)), np.int32)
         network.fill_inputs(*planes, step, begin, end, halo, sums, x)
         for n in range(halo):
-            out = np.empty((len(weights.factors[n]), x.shape[1] - 2, x.shape[2] - 2), np.float32)
+            channels = len(weights.parts[n]) if n == halo - 1 else len(weights.parts[n]) // 2
+            out = np.empty((channels, x.shape[1] - 2, x.shape[2] - 2), np.int32)
             network.convolve(
-                x, weights.weights[n], weights.bias[n][kind, level], weights.factors[n], *bounds_of(weights, n), out
+                x, weights.weights[n], weights.bias[n][kind, level], weights.parts[n], *bounds_of(weights, n), out
             )
             x = out
         network.add_outputs(x, step, begin, *made)

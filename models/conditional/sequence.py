@@ -46,7 +46,7 @@ from nvcodec.models.conditional.threads import INLINE, by_rows, new_pool
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import EXTRA_BITS, narrow, widen
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
-from nvcodec.models.kernels.search import coarse_search, quarter_size
+from nvcodec.models.kernels.search import coarse_search, quarter_size, window_sums
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, mean_squared_error
 from nvcodec.models.transform import BlockBases, chroma_weight
 
@@ -615,10 +615,10 @@ def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) 
     block's own mean; both at a quarter of their size."""
     rows, columns = small.shape[0] // 4, small.shape[1] // 4
     vectors, some = np.zeros((rows, columns, 2), np.int32), (rows + 1) // 2
-    parts: list[int] = []
+    sums, parts = window_sums(before), []
 
     def work(begin: int, end: int) -> None:
-        parts.extend(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors) for n in range(begin, end))
+        parts.extend(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors, sums) for n in range(begin, end))
 
     by_rows(pool, some, work)
     in_time = sum(parts) / (64 * some * columns)

@@ -137,7 +137,7 @@ def luma_block(plane, pad, top, left, size, x, y, out):
 
 
 @compiled
-def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found):
+def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, rounds, a, b, found):
     """Two interpolated predictions of luma as `luma_block` makes them, moved towards each other: by quarter pixels as
     long as they differ less for it, which are returned (x, y; the second moves the other way), and, in a, by what is
     left, which is in found (see `find_flow`)."""
@@ -146,7 +146,7 @@ def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found):
     apart, dx, dy = find_flow(a, b, size, found), np.int32(0), np.int32(0)
     next_a, next_b = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     next_found = scratch((2, 4, 4), np.int32)
-    for _ in range(FLOW_ROUNDS):
+    for _ in range(rounds):
         more_x, more_y = mean_flow(size, found)
         if more_x == 0 and more_y == 0:
             break
@@ -259,7 +259,7 @@ def predict_block(first, second, kinds, vectors, midway, r, c, out_y, out_u, out
         x0, y0, x1, y1 = vectors[0, br, bc, 0], vectors[0, br, bc, 1], vectors[1, br, bc, 0], vectors[1, br, bc, 1]
         moves = midway and kind == BOTH
         if moves:
-            dx, dy = luma_from_both(first[0], second[0], top, left, size, x0, y0, x1, y1, a, b, found)
+            dx, dy = luma_from_both(first[0], second[0], top, left, size, x0, y0, x1, y1, FLOW_ROUNDS, a, b, found)
             x0, y0, x1, y1 = x0 + dx, y0 + dy, x1 - dx, y1 - dy
         elif kind & FIRST:
             luma_block(first[0], PAD, top, left, size, x0, y0, a)

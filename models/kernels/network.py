@@ -6,8 +6,9 @@ the mean around it and in quantisation steps, so that one network serves all lev
 their own (the frame's borders are extended), a bias for each level, a bound above and below. What comes out is added
 to the samples, in steps again.
 
-Numbers are whole, and in 32-bit floating point, which processors multiply and add fastest: as long as no sum exceeds
-2^24 (`nvcodec.models.network.check_layers` sees to it), nothing is ever rounded, in whatever order sums are made.
+Numbers are whole: weights and what a layer sees fit 16 bits, of which processors multiply most at a time, two channels
+in 32 bits; sums are less than 2^24 (`nvcodec.models.network.check_layers` sees to it), so that they are exact in 32
+bits, and in floating point, too, where there is no compiler.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numba import config
 from nvcodec.compiled import compiled, place
 from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.vectors import floor, least, load, most, native_lanes, spread, store
+from nvcodec.vectors import add_products, least, load, most, native_lanes, spread, store
 
 CHANNELS = 6  # of a frame: four of luma, U, V
 AROUND = 2  # samples at half size on each side of one whose mean is taken
@@ -28,7 +29,7 @@ LARGEST_OUTPUT = 1 << 15
 OUTPUT_BITS = 10  # a step is 1024
 TAPS = 9
 TOGETHER = 4  # output channels that are reckoned at once
-EXACT = 1 << 24  # whole numbers up to it have a place in 32-bit floating point
+EXACT = 1 << 24  # of sums: whole numbers up to it have a place in 32-bit floating point
 _CELLS = (2 * AROUND + 1) ** 2
 _SCALE_BITS = 16
 
@@ -40,9 +41,26 @@ def scale_of(step):
 
 
 @compiled
+def _pair(lower, upper):
+    """Two numbers of 16 bits as one of 32."""
+    return np.int32((lower & np.int32(0xFFFF)) | (upper << np.int32(16)))
+
+
+def paired(channels: np.ndarray) -> np.ndarray:
+    """Channels (2 N, ...) of whole numbers of 16 bits as (N, ...) int32: even ones in the lower half."""
+    low, high = channels[0::2].astype(np.int32), channels[1::2].astype(np.int32)
+    return (low & 0xFFFF) | (high << 16)
+
+
+def unpaired(pairs: np.ndarray) -> np.ndarray:
+    """What `paired` was given, as int32."""
+    return np.stack([(pairs << 16) >> 16, pairs >> 16], 1).reshape(2 * len(pairs), *pairs.shape[1:])
+
+
+@compiled
 def fill_inputs(y, u, v, step, begin, end, halo, sums, out):
-    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (CHANNELS, rows, columns + 2 halo)
-    float32. y, u, v: planes with borders; step: sixteenths; sums: (3, columns + 2 halo + 2 AROUND) int32, room."""
+    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (CHANNELS / 2, rows, columns + 2 halo)
+    int32, channels in pairs. y, u, v: planes with borders; step: sixteenths; sums: (3, columns + 2 halo + 2 AROUND) int32, room."""
     scale, half, columns = np.int32(scale_of(step)), np.int32(1 << (_SCALE_BITS - 1)), out.shape[2]
     first = PAD // 2 - halo  # the first column, and the first row beside ``begin``
     for row in range(begin - halo, end + halo):
@@ -63,16 +81,22 @@ def fill_inputs(y, u, v, step, begin, end, halo, sums, out):
                 total_u += sums[1, j + k]
                 total_v += sums[2, j + k]
             at = first + j
-            for part in range(4):
-                sample = np.int32(y[2 * i + (part >> 1), 2 * at + (part & 1)])
-                out[part, n, j] = _bounded(((4 * _CELLS * sample - total) * scale + half) >> _SCALE_BITS)
-            out[4, n, j] = _bounded((4 * (_CELLS * np.int32(u[i, at]) - total_u) * scale + half) >> _SCALE_BITS)
-            out[5, n, j] = _bounded((4 * (_CELLS * np.int32(v[i, at]) - total_v) * scale + half) >> _SCALE_BITS)
+            for part in range(2):
+                left = np.int32(y[2 * i + part, 2 * at])
+                right = np.int32(y[2 * i + part, 2 * at + 1])
+                out[part, n, j] = _pair(
+                    _bounded(((4 * _CELLS * left - total) * scale + half) >> _SCALE_BITS),
+                    _bounded(((4 * _CELLS * right - total) * scale + half) >> _SCALE_BITS),
+                )
+            out[2, n, j] = _pair(
+                _bounded((4 * (_CELLS * np.int32(u[i, at]) - total_u) * scale + half) >> _SCALE_BITS),
+                _bounded((4 * (_CELLS * np.int32(v[i, at]) - total_v) * scale + half) >> _SCALE_BITS),
+            )
 
 
 @compiled
 def _bounded(value):
-    return np.float32(min(max(value, np.int32(-LARGEST_INPUT)), np.int32(LARGEST_INPUT)))
+    return np.int32(min(max(value, np.int32(-LARGEST_INPUT)), np.int32(LARGEST_INPUT)))
 
 
 LANES = native_lanes()
@@ -80,82 +104,95 @@ ROUND = 3 * LANES  # columns that are reckoned at once: with four channels, what
 
 
 @compiled
-def _finish(sums, part, low, high):
-    """Sums to whole numbers of a coarser unit, between bounds."""
-    return least(most(floor(sums * part), low), high)
-
-
-@compiled
 def _convolve_part(x, weights, bias, parts, low, high, group, row, j, out):
     """ROUND columns, from j on, of a row of a group of channels."""
     first = TOGETHER * group
-    a0, b0, c0, d0 = (
-        spread(bias[first], LANES), spread(bias[first + 1], LANES), spread(bias[first + 2], LANES),
-        spread(bias[first + 3], LANES),
-    )  # fmt: skip
+    a0, b0 = spread(bias[first], LANES), spread(bias[first + 1], LANES)
+    c0, d0 = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
     a1, a2, b1, b2, c1, c2, d1, d2 = a0, a0, b0, b0, c0, c0, d0, d0
-    for channel in range(len(x)):
+    for pair in range(len(x)):
         for k in range(TAPS):
             i, column = row + k // 3, j + k % 3
-            x0 = load(x, (channel, i, column), LANES)
-            x1 = load(x, (channel, i, column + LANES), LANES)
-            x2 = load(x, (channel, i, column + 2 * LANES), LANES)
-            a, b = weights[group, channel, 0, place(k)], weights[group, channel, 1, place(k)]
-            c, d = weights[group, channel, 2, place(k)], weights[group, channel, 3, place(k)]
-            a0, a1, a2 = a0 + x0 * a, a1 + x1 * a, a2 + x2 * a
-            b0, b1, b2 = b0 + x0 * b, b1 + x1 * b, b2 + x2 * b
-            c0, c1, c2 = c0 + x0 * c, c1 + x1 * c, c2 + x2 * c
-            d0, d1, d2 = d0 + x0 * d, d1 + x1 * d, d2 + x2 * d
-    k = first
-    for s0, s1, s2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
-        store(out, (k, row, j), _finish(s0, parts[k], low, high))
-        store(out, (k, row, j + LANES), _finish(s1, parts[k], low, high))
-        store(out, (k, row, j + 2 * LANES), _finish(s2, parts[k], low, high))
-        k += 1
+            x0 = load(x, (pair, i, column), LANES)
+            x1 = load(x, (pair, i, column + LANES), LANES)
+            x2 = load(x, (pair, i, column + 2 * LANES), LANES)
+            taps = weights[group, pair, place(k)]
+            a, b, c, d = spread(taps[0], LANES), spread(taps[1], LANES), spread(taps[2], LANES), spread(taps[3], LANES)
+            a0, a1, a2 = add_products(a0, x0, a), add_products(a1, x1, a), add_products(a2, x2, a)
+            b0, b1, b2 = add_products(b0, x0, b), add_products(b1, x1, b), add_products(b2, x2, b)
+            c0, c1, c2 = add_products(c0, x0, c), add_products(c1, x1, c), add_products(c2, x2, c)
+            d0, d1, d2 = add_products(d0, x0, d), add_products(d1, x1, d), add_products(d2, x2, d)
+    for a, b, c, d in ((a0, b0, c0, d0), (a1, b1, c1, d1), (a2, b2, c2, d2)):
+        w, x = _finish(a, parts[first], low, high), _finish(b, parts[first + 1], low, high)
+        y, z = _finish(c, parts[first + 2], low, high), _finish(d, parts[first + 3], low, high)
+        if len(out) == TOGETHER * len(weights):
+            store(out, (first, row, j), w)
+            store(out, (first + 1, row, j), x)
+            store(out, (first + 2, row, j), y)
+            store(out, (first + 3, row, j), z)
+        else:
+            store(out, (2 * group, row, j), w + (x << 16))
+            store(out, (2 * group + 1, row, j), y + (z << 16))
+        j += LANES
 
 
 @compiled
-def _convolve_narrow(x, weights, bias, parts, low, high, out):
-    """The same of an array of fewer than ROUND columns."""
-    for k in range(len(out)):
-        for row in range(out.shape[1]):
-            for j in range(out.shape[2]):
-                total = bias[k]
-                for channel in range(len(x)):
-                    for tap in range(TAPS):
-                        weight = weights[k // TOGETHER, channel, k % TOGETHER, tap]
-                        total += weight * x[channel, row + tap // 3, j + tap % 3]
-                out[k, row, j] = min(max(np.floor(total * parts[k]), low), high)
+def _finish(sums, part, low, high):
+    """Sums to whole numbers of a coarser unit, between bounds."""
+    return least(most(sums >> part, low), high)
+
+
+@compiled
+def _convolve_one(x, weights, bias, part, low, high, k, row, j):
+    """One number of channel k."""
+    total = bias
+    for pair in range(len(x)):
+        for tap in range(TAPS):
+            value, weight = x[pair, row + tap // 3, j + tap % 3], weights[k // TOGETHER, pair, tap, k % TOGETHER]
+            total += np.int32(np.int32(value << 16) >> 16) * np.int32(np.int32(weight << 16) >> 16)
+            total += np.int32(value >> 16) * np.int32(weight >> 16)
+    return np.int32(min(max(total >> part, low), high))
 
 
 @compiled
 def _convolve(x, weights, bias, parts, low, high, out):
     """See `convolve_arrays`."""
-    columns = out.shape[2]
-    if columns < ROUND:
-        _convolve_narrow(x, weights, bias, parts, low, high, out)
-        return
+    columns, whole = out.shape[2], len(out) == TOGETHER * len(weights)
     for row in range(out.shape[1]):
+        if columns < ROUND:
+            for k in range(len(out)):
+                for j in range(columns):
+                    if whole:
+                        out[k, row, j] = _convolve_one(x, weights, bias[k], parts[k], low, high, k, row, j)
+                    else:
+                        n = 2 * k
+                        out[k, row, j] = _pair(
+                            _convolve_one(x, weights, bias[n], parts[n], low, high, n, row, j),
+                            _convolve_one(x, weights, bias[n + 1], parts[n + 1], low, high, n + 1, row, j),
+                        )
+            continue
         for first in range(0, columns, ROUND):
             for group in range(len(weights)):
-                _convolve_part(
-                    x, weights, bias, parts, low, high, group, row, min(first, columns - ROUND), out
-                )  # fmt: skip
+                _convolve_part(x, weights, bias, parts, low, high, group, row, min(first, columns - ROUND), out)
 
 
 def convolve_arrays(x, weights, bias, parts, low, high, out):  # type: ignore[no-untyped-def]
-    """One layer: x (inputs, rows + 2, columns + 2) to out (outputs, rows, columns), float32 that hold whole numbers.
+    """One layer: x (inputs / 2, rows + 2, columns + 2) int32, channels in pairs (see `paired`), to out (outputs / 2,
+    rows, columns) in the same way, if low is not negative, or (outputs, rows, columns), one by one.
 
-    weights: (outputs / 4, inputs, 4, TAPS), bias: (outputs,), parts: (outputs,) powers of two that sums are multiplied
-    with before they are rounded down; low, high: bounds of what comes out. out has as many channels as weights.
+    weights: (outputs / 4, inputs / 2, TAPS, 4) int32 in pairs, bias: (outputs,) int32, parts: (outputs,) int32, bits by
+    which sums are shifted to the right; low, high: bounds of what comes out, int32.
     """
     rows, columns = out.shape[1:]
-    flat = weights.swapaxes(1, 2).reshape(len(out), len(x), TAPS)
-    total = np.repeat(bias, rows * columns).reshape(len(out), rows * columns)
+    outputs = TOGETHER * len(weights)
+    flat = unpaired(weights.swapaxes(0, 1)).transpose(1, 3, 0, 2).reshape(outputs, -1, TAPS).astype(np.float32)
+    total = np.repeat(bias.astype(np.float32), rows * columns).reshape(outputs, rows * columns)
+    channels = unpaired(x).astype(np.float32)
     for k in range(TAPS):
-        moved = np.ascontiguousarray(x[:, k // 3 :, k % 3 :][:, :rows, :columns]).reshape(len(x), -1)
+        moved = np.ascontiguousarray(channels[:, k // 3 :, k % 3 :][:, :rows, :columns]).reshape(len(channels), -1)
         total += flat[:, :, k] @ moved
-    out[:] = np.clip(np.floor(total * parts[:, None]), low, high).reshape(out.shape)
+    made = np.clip(total.astype(np.int32) >> parts[:, None], low, high).reshape(outputs, rows, columns)
+    out[:] = made if len(out) == outputs else paired(made)
 
 
 # without a compiler its loops would take minutes

@@ -14,9 +14,11 @@ from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both
 from nvcodec.models.kernels.motion import MAX_VECTOR
 from nvcodec.models.kernels.rough_cost import quarter_costs, square_cost
-from nvcodec.vectors import as_int32, least, load, most, store
+from nvcodec.vectors import as_int32, equal, least, load, lowest_bit, most, store
 
 MOTIONS = 64  # remembered of a block; older ones make room
+ROUNDS = 3  # of `luma_from_both` that are reckoned
+LOOKED_AT = 8  # keys at once
 VECTOR_BITS = 13  # of a component in a key
 UNKNOWN = np.float32(-1)
 
@@ -54,9 +56,14 @@ def slot_of(memory, block, kind, x0, y0, x1, y1):
     if kind & SECOND:
         key |= (x1 + half) << (2 + 2 * VECTOR_BITS) | (y1 + half) << (2 + 3 * VECTOR_BITS)
     count = memory.counts[block]
-    for k in range(min(count, MOTIONS)):
-        if memory.keys[block, k] == key:
-            return k
+    known = min(count, MOTIONS)
+    for k in range(0, known, LOOKED_AT):
+        same = equal(load(memory.keys, (block, k), LOOKED_AT), key)
+        if same:  # those that are not forgotten come first
+            first = k + lowest_bit(same)
+            if first < known:
+                return first
+            break
     k = count % MOTIONS
     memory.keys[block, k] = key
     memory.counts[block] = count + 1
@@ -110,7 +117,7 @@ def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, a, b, prices):
 def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1, a, b):
     if memory.midway and kind == BOTH:
         found = scratch((2, 4, 4), np.int32)
-        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, a, b, found)
+        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, ROUNDS, a, b, found)
         return
     if kind & FIRST:
         luma_block(first, PAD, top, left, size, x0, y0, a)

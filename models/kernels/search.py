@@ -39,19 +39,69 @@ def _shrink(plane, pad, out):
             out[r, c] = total >> 4
 
 
-@compiled
-def coarse_search(current, reference, price, begin, end, out):
+def coarse_search(
+    current: np.ndarray,
+    reference: np.ndarray,
+    price: float,
+    begin: int,
+    end: int,
+    out: np.ndarray,
+    sums: np.ndarray | None = None,
+) -> int:
     """Vector (quarter pixels, out (R, C, 2)) of each 16x16 block of rows begin..end-1 at a quarter of the resolution:
     the best of every other position for the 8x8 windows around it, then of those around that; returns the sum of the
-    windows' absolute differences."""
+    windows' absolute differences. sums: `window_sums` of the reference, if they are known."""
+    sums = window_sums(reference) if sums is None else sums
+    return int(_coarse_search(current, reference, sums, price, begin, end, out))
+
+
+def window_sums(small: np.ndarray) -> np.ndarray:
+    """Sums of the 4x4 samples of a plane (H, W) int32 from each one on, where there are as many: int32."""
+    sums = np.zeros_like(small)
+    _add_up(small, sums)
+    return sums
+
+
+@compiled
+def _add_up(small, sums):
+    for r in range(small.shape[0] - 3):
+        for c in range(small.shape[1] - 3):
+            sums[r, c] = _sum_of_16(small, r, c)
+
+
+@compiled
+def _quarters_apart(sums, row, column, s0, s1, s2, s3):
+    """How much the quarters of an 8x8 window differ in their sums from others: its samples differ as much or more."""
+    return (
+        abs(sums[place(row), place(column)] - s0) + abs(sums[place(row), place(column + 4)] - s1)
+        + abs(sums[place(row + 4), place(column)] - s2) + abs(sums[place(row + 4), place(column + 4)] - s3)
+    )  # fmt: skip
+
+
+@compiled
+def _sum_of_16(plane, row, column):
+    across = np.int32(0)
+    for i in range(4):
+        for j in range(4):
+            across += plane[place(row + i), place(column + j)]
+    return across
+
+
+@compiled
+def _coarse_search(current, reference, sums, price, begin, end, out):
+    """See `coarse_search`."""
     rows, columns = current.shape
     height, width = min(8, rows), min(8, columns)
-    total = np.int64(0)
+    total, whole = np.int64(0), height == 8 and width == 8
+    s0 = s1 = s2 = s3 = np.int32(0)
     for r in range(begin, end):
         for c in range(out.shape[1]):
             top, left = max(0, min(4 * r - 2, rows - 8)), max(0, min(4 * c - 2, columns - 8))
             best = _window_cost(current, reference, top, left, top, left, height, width, 1 << 30)
             by = bx = 0
+            if whole:
+                s0, s1 = _sum_of_16(current, top, left), _sum_of_16(current, top, left + 4)
+                s2, s3 = _sum_of_16(current, top + 4, left), _sum_of_16(current, top + 4, left + 4)
             for n in range(2):  # what blocks on the left and above found, so that less is looked at to the end
                 if (c if n == 0 else r - begin) == 0:
                     continue
@@ -71,6 +121,8 @@ def coarse_search(current, reference, price, begin, end, out):
                             if min(i, j) < 0 or i > rows - height or j > columns - width:
                                 continue
                             cost = np.int32(price * (abs(dx) + abs(dy)))
+                            if whole and cost + _quarters_apart(sums, i, j, s0, s1, s2, s3) >= best:
+                                continue
                             cost += _window_cost(current, reference, top, left, i, j, height, width, best - cost)
                             if cost < best:
                                 best, by, bx = cost, dy, dx

@@ -19,6 +19,7 @@ from nvcodec.models.kernels.network import (
     AROUND,
     CHANNELS,
     EXACT,
+    LANES,
     LARGEST_INPUT,
     LARGEST_OUTPUT,
     LARGEST_VALUE,
@@ -28,7 +29,9 @@ from nvcodec.models.kernels.network import (
     convolve_arrays,
     copy_units,
     fill_inputs,
+    paired,
     scale_of,
+    unpaired,
 )
 from nvcodec.models.kernels.restore import NETWORK, UNIT, errors_left, trial_errors
 from nvcodec.models.network import (
@@ -102,19 +105,23 @@ def reference_layer(x: np.ndarray, layer: Layer, bias: np.ndarray, low: int, hig
 
 
 def outputs_of(network: Network, n: int, x: np.ndarray, kind: int, level: int) -> np.ndarray:
-    """Of one layer: both ways to reckon it, which must agree."""
-    arguments = (network.weights[n], network.bias[n][kind, level], network.factors[n], *bounds_of(network, n))
-    results = []
+    """Of one layer: both ways to reckon it, and to write it, which must agree."""
+    arguments = (network.weights[n], network.bias[n][kind, level], network.parts[n], *bounds_of(network, n))
+    outputs, results = len(network.parts[n]), []
     for way in (convolve, convolve_arrays):
-        out = np.full((len(network.factors[n]), x.shape[1] - 2, x.shape[2] - 2), np.nan, np.float32)
-        way(np.ascontiguousarray(x, np.float32), *arguments, out)
+        out = np.full((outputs, x.shape[1] - 2, x.shape[2] - 2), 77777, np.int32)
+        way(paired(x), *arguments, out)
         results.append(out)
-    assert np.array_equal(*results)
+        if n < len(network.layers) - 1:
+            out = np.full((outputs // 2, *out.shape[1:]), 77777, np.int32)
+            way(paired(x), *arguments, out)
+            results.append(unpaired(out))
+    assert all(np.array_equal(result, results[0]) for result in results)
     return results[0]
 
 
 @pytest.mark.parametrize("channels", [(), (4,), (12, 8), (16, 16)])
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 17), (10, 33)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 17), (2, 3 * LANES), (4, 100)])
 def test_layers_are_sums_of_whole_numbers(channels: tuple[int, ...], rows: int, columns: int) -> None:
     network, random = random_network(rows + len(channels), *channels), np.random.default_rng(columns)
     for n, layer in enumerate(network.layers):
@@ -129,6 +136,13 @@ def test_layers_are_sums_of_whole_numbers(channels: tuple[int, ...], rows: int, 
             kind, level = int(random.integers(KINDS)), int(random.integers(LEVELS))
             wanted = reference_layer(x, layer, layer.bias[kind, level], low, high)
             assert np.array_equal(outputs_of(network, n, x, kind, level), wanted)
+
+
+def test_pairs_of_channels_come_apart_again() -> None:
+    values = np.random.default_rng(1).integers(-(1 << 15), 1 << 15, (6, 3, 5))
+    values[:, 0, 0], values[:, 0, 1] = -(1 << 15), (1 << 15) - 1
+    assert paired(values).shape == (3, 3, 5)
+    assert np.array_equal(unpaired(paired(values)), values)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -175,10 +189,10 @@ def reference_inputs(planes: Planes, step: int, begin: int, end: int, halo: int)
 
 def inputs_of(planes: Planes, step: int, begin: int, end: int, halo: int) -> np.ndarray:
     columns = planes[1].shape[1] - PAD
-    out = np.full((CHANNELS, end - begin + 2 * halo, columns + 2 * halo), np.nan, np.float32)
+    out = np.full((CHANNELS // 2, end - begin + 2 * halo, columns + 2 * halo), 77777, np.int32)
     sums = np.full((3, columns + 2 * (halo + AROUND)), 99, np.int32)
     fill_inputs(*planes, step, begin, end, halo, sums, out)
-    return out
+    return unpaired(out)
 
 
 @pytest.mark.parametrize("kind", ["noise", "all", "extremes"])
@@ -230,7 +244,7 @@ def test_outputs_are_added_in_steps_rounded_and_within_samples() -> None:
         begin, change = 5, random.integers(-2000, 2001, (OUTPUTS, 7, 24))
         change[:, 0, :4], change[:, 1] = [-LARGEST_OUTPUT, LARGEST_OUTPUT, 0, 1], change[:, 1] * 16
         found = [plane.copy() for plane in planes]
-        add_outputs(change.astype(np.float32), step, begin, *found)
+        add_outputs(change.astype(np.int32), step, begin, *found)
         wanted = [plane.astype(np.int64) for plane in planes]
         for (n, i, j), moved in np.ndenumerate(change[:CHANNELS]):
             row, column = PAD // 2 + begin + i, PAD // 2 + j
@@ -313,7 +327,7 @@ def test_as_many_layers_and_channels_and_parts_as_there_may_be() -> None:
         np.full(MAX_CHANNELS, MAX_PART, np.uint8),
     )
     last = replace(network.layers[0], weights=np.zeros((OUTPUTS, MAX_CHANNELS, TAPS), np.int16))
-    assert network_of((wide, last)).factors[0].tolist() == [2.0**-MAX_PART] * MAX_CHANNELS
+    assert network_of((wide, last)).parts[0].tolist() == [MAX_PART] * MAX_CHANNELS
 
 
 @pytest.mark.parametrize(("n", "largest"), [(0, LARGEST_INPUT), (1, LARGEST_VALUE)])
