@@ -417,11 +417,11 @@ if config.DISABLE_JIT:
 
     def bit_count(bits: int) -> int:
         """How many bits are set."""
-        return bits.bit_count()
+        return int(bits).bit_count()
 
     def lowest_bit(bits: int) -> int:
         """The number of the lowest bit that is set, of some."""
-        return (bits & -bits).bit_length() - 1
+        return (int(bits) & -int(bits)).bit_length() - 1
 
 else:
     load, store, spread, total = _load(), _store(), _spreading(), _total()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,7 +42,7 @@ from nvcodec.models.conditional.picture import (
     share_unlike,
 )
 from nvcodec.models.conditional.temporal_filter import filtered
-from nvcodec.models.conditional.threads import INLINE, by_rows, new_pool
+from nvcodec.models.conditional.threads import INLINE, MOST_THREADS, by_rows, done, new_pool
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import EXTRA_BITS, narrow, widen
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
@@ -377,30 +377,42 @@ class VideoAnalyser:
         return self._choose(plan, picture, pictures[-1], finer, self._chroma, pool)
 
     def _choose_rest(self, group: _Group, end: Chosen) -> list[Chosen]:
-        """The other frames of a group, those of a wave at once, and beside them the end of the next one."""
+        """The other frames of a group, each as soon as those are there that it is predicted from, and beside them the
+        end of the next one."""
         self._known[end.plan.number] = end.reference
         self._chroma = end.wanted
-        following = self._group
-        alone = self.statistics is not None  # which are kept in order
-        beside = None
-        if following is not None and not alone:
-            beside = self._pool.submit(self._choose_end, following, INLINE)
-        chosen: list[Chosen] = []
-        for wave in group.waves[1:]:
-            jobs = [(plan, group.pictures[plan.number - group.begin - 1]) for plan in wave]
-            if alone or (beside is None and len(jobs) == 1):
-                done = [self._choose(plan, picture, picture, None, end.wanted, self._pool) for plan, picture in jobs]
-            else:
-                done = list(
-                    self._pool.map(lambda job: self._choose(job[0], job[1], job[1], None, end.wanted, INLINE), jobs)
-                )
-            self._known |= {one.plan.number: one.reference for one in done}
-            chosen += done
-        if following is not None:
-            following.end = beside.result() if beside is not None else self._choose_end(following, self._pool)
+        following, in_order = self._group, self.statistics is not None
+        plans = [plan for wave in group.waves[1:] for plan in wave]
+        left, chosen = plans[:], {}
+        jobs: dict[Future[Chosen], Plan | None] = {}
+        if following is not None and not in_order:
+            jobs[self._pool.submit(self._choose_end, following, INLINE)] = None
+        while left or jobs:
+            ready = [plan for plan in left if all(number in self._known for number in plan.references)]
+            if not jobs and (in_order or len(ready) == 1):  # all threads for one frame
+                plan = ready[0]
+                jobs[done(self._choose_middle(plan, group, end, self._pool))] = plan
+                left.remove(plan)
+                ready = []
+            for plan in ready[: MOST_THREADS - len(jobs)]:
+                jobs[self._pool.submit(self._choose_middle, plan, group, end, INLINE)] = plan
+                left.remove(plan)
+            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                of, one = jobs.pop(job), job.result()
+                if of is None:
+                    assert following is not None
+                    following.end = one
+                else:
+                    chosen[of.number], self._known[of.number] = one, one.reference
+        if following is not None and following.end is None:
+            following.end = self._choose_end(following, self._pool)
         for number in [number for number in self._known if 0 < number < group.begin]:
             del self._known[number]
-        return chosen
+        return [chosen[plan.number] for plan in plans]
+
+    def _choose_middle(self, plan: Plan, group: _Group, end: Chosen, pool: Executor) -> Chosen:
+        picture = group.pictures[plan.number - group.begin - 1]
+        return self._choose(plan, picture, picture, None, end.wanted, pool)
 
     def _filtered(
         self, picture: Planes, past: list[Planes], future: list[Planes], level: int, pool: Executor

@@ -11,12 +11,20 @@ from typing import Any
 from nvcodec.models.memory import keep_freed_memory
 
 PIECES = 6  # of a row in `in_waves`
+MOST_THREADS = 2  # of a pool for pictures
 
 
 def new_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for pictures, two at most; threads: 0 for as many as there are processors."""
+    """Threads for pictures, MOST_THREADS at most; threads: 0 for as many as there are processors."""
     keep_freed_memory()
-    return ThreadPoolExecutor(max(1, min(2, threads or os.cpu_count() or 1)), "pictures")
+    return ThreadPoolExecutor(max(1, min(MOST_THREADS, threads or os.cpu_count() or 1)), "pictures")
+
+
+def done(result: Any) -> Future:
+    """What a thread would have returned."""
+    future: Future = Future()
+    future.set_result(result)
+    return future
 
 
 class _Inline(Executor):
@@ -24,9 +32,7 @@ class _Inline(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """The result, ready."""
-        future: Future = Future()
-        future.set_result(work(*args, **kwargs))
-        return future
+        return done(work(*args, **kwargs))
 
 
 INLINE = _Inline()

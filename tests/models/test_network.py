@@ -351,7 +351,7 @@ def test_sums_are_allowed_to_the_last_whole_number_that_is_exact(n: int, largest
 
 def same(a: Network, b: Network) -> bool:
     parts = [(getattr(x, name), getattr(y, name)) for x, y in zip(a.layers, b.layers, strict=True) for name in vars(x)]
-    for name in ("weights", "bias", "factors"):
+    for name in ("weights", "bias", "parts"):
         parts += zip(getattr(a, name), getattr(b, name), strict=True)
     return all(np.array_equal(x, y) and x.dtype == y.dtype for x, y in parts)
 
