@@ -57,12 +57,15 @@ class Network:
 def network_of(layers: tuple[Layer, ...]) -> Network:
     """Raises ValueError for layers that do not fit together, or whose sums could be rounded."""
     check_layers(layers)
-    packed = tuple(
-        np.ascontiguousarray(paired(layer.weights.swapaxes(0, 1)).reshape(-1, len(layer.bias[0, 0]) // TOGETHER, TOGETHER, TAPS).transpose(1, 0, 3, 2))
-        for layer in layers
-    )
+    packed = tuple(_packed(layer.weights) for layer in layers)
     parts = tuple(layer.parts.astype(np.int32) for layer in layers)
     return Network(layers, packed, tuple(layer.bias for layer in layers), parts)
+
+
+def _packed(weights: np.ndarray) -> np.ndarray:
+    """Weights of a layer in the order of compiled code."""
+    pairs = paired(weights.swapaxes(0, 1)).reshape(-1, len(weights) // TOGETHER, TOGETHER, TAPS)
+    return np.ascontiguousarray(pairs.transpose(1, 0, 3, 2))
 
 
 def no_network() -> Network:

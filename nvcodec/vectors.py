@@ -267,9 +267,9 @@ def _called(operation: str) -> Any:
     return call
 
 
-def _total() -> Any:
+def _sum_of() -> Any:
     @intrinsic
-    def total(typing, value):  # type: ignore[no-untyped-def]
+    def sum_of(typing, value):  # type: ignore[no-untyped-def]
         """Sum of a vector's numbers, in their type; of floating point numbers in any order."""
         if not isinstance(value, VectorType):
             return None
@@ -286,7 +286,7 @@ def _total() -> Any:
 
         return value.item(value), generate
 
-    return total
+    return sum_of
 
 
 # what x86 calls products of pairs of 16 bit integers, added up, by how many sums there are
@@ -392,7 +392,7 @@ def native_lanes() -> int:
 
 
 if config.DISABLE_JIT:
-    load, store, total = _plain_load, _plain_store, np.sum
+    load, store, sum_of = _plain_load, _plain_store, np.sum
 
     def spread(number: Any, lanes: int) -> np.ndarray:
         """A vector of the same number ``lanes`` times."""
@@ -424,7 +424,7 @@ if config.DISABLE_JIT:
         return (int(bits) & -int(bits)).bit_length() - 1
 
 else:
-    load, store, spread, total = _load(), _store(), _spreading(), _total()
+    load, store, spread, sum_of = _load(), _store(), _spreading(), _sum_of()
     as_uint16, as_int32, as_float32 = (_conversion(kind) for kind in (types.uint16, types.int32, types.float32))
     floor, root, magnitude = _called("floor"), _called("sqrt"), _called("fabs")
     add_products = _products()

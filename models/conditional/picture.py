@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -330,9 +331,10 @@ class Effort:
     """What the encoder tries."""
 
     modes: int = 3  # intra modes tried in full
-    split: bool = True  # vectors of 8x8 quarters
-    refine: bool = True  # vectors into two references together
+    parts_from: float = 8.0  # bits of a prediction, at least, for its block to be tried in parts
+    together_to: float = math.inf  # times the best prediction's cost: new vectors that are moved together (0: none)
     exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
+    rounds: int = compensation.FLOW_ROUNDS  # in which two predictions are moved before that
     others: int = 4  # frames on each side that a picture is filtered with
     filters: bool = True  # of restoration
     network: bool = False  # in restoration
@@ -502,7 +504,7 @@ def _choose_motion(
     def towards(n: int) -> None:
         there = references[n]
         search_motion(
-            y, small, there.planes[0], there.quarter, before.vectors[n], level, effort.split, whole[n], quarters[n]
+            y, small, there.planes[0], there.quarter, before.vectors[n], level, effort.parts_from, whole[n], quarters[n]
         )
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
@@ -513,9 +515,10 @@ def _choose_motion(
         *quads,
         lambda row, begin, end: choice.choose_blocks(
             picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters,
-            effort.split, effort.refine, effort.exact, price, prices, steps, chroma_weight(chroma), bases.summed_rates,
-            before.kinds, before.vectors, scale, ready, blocks.pred, blocks.merged, blocks.large, blocks.quad,
-            blocks.shapes, blocks.kinds, blocks.parts, blocks.vectors, trial, row, begin, end,
+            effort.parts_from, effort.together_to, effort.exact, effort.rounds, price, prices, steps,
+            chroma_weight(chroma), bases.summed_rates, before.kinds, before.vectors, scale, ready, blocks.pred,
+            blocks.merged, blocks.large, blocks.quad, blocks.shapes, blocks.kinds, blocks.parts, blocks.vectors, trial,
+            row, begin, end,
         ),
     )  # fmt: skip
 
@@ -527,18 +530,18 @@ def search_motion(
     reference_small: np.ndarray,
     before: np.ndarray,
     level: int,
-    split: bool,
+    split_from: float,
     whole: np.ndarray,
     quarters: np.ndarray,
 ) -> None:
-    """Vectors of the blocks, and if ``split`` of their quarters, of luma y towards a reference with borders; small,
-    reference_small: the same at a quarter of their size; before, whole, quarters: as `search.search`."""
+    """Vectors of the blocks, of luma y towards a reference with borders; small,
+    reference_small: the same at a quarter of their size; before, split_from, whole, quarters: as `search.search`."""
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
     sad_price, rows = MOTION_PRICE * step, len(whole)
     coarse = np.zeros((*whole.shape[:2], 2), np.int32)
     search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse)
     prices = rough_cost.price_curve(step, price, *CODED_BITS)
-    search.search(y, reference, coarse, before, sad_price, price, prices, split, whole, quarters)
+    search.search(y, reference, coarse, before, sad_price, price, prices, split_from, whole, quarters)
 
 
 def prediction_costs(y: np.ndarray, references: list[Reference], level: int, pool: Executor) -> np.ndarray:
@@ -549,7 +552,7 @@ def prediction_costs(y: np.ndarray, references: list[Reference], level: int, poo
 
     def towards(n: int) -> None:
         there, quarters = references[n], np.zeros((2 * rows, 2 * columns, 3))
-        search_motion(y, small, there.planes[0], there.quarter, nothing, level, False, costs[n], quarters)
+        search_motion(y, small, there.planes[0], there.quarter, nothing, level, math.inf, costs[n], quarters)
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
@@ -563,7 +566,7 @@ def share_unlike(y: np.ndarray, other: np.ndarray, level: int) -> float:
     small, other_small = search.quarter_size(y, 0), search.quarter_size(other, 0)
     whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
     nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
-    search_motion(y, small, compensation.padded(other, PAD), other_small, nothing, level, False, whole, quarters)
+    search_motion(y, small, compensation.padded(other, PAD), other_small, nothing, level, math.inf, whole, quarters)
     alone, price = np.zeros((rows, columns)), bit_price(level)
     search.costs_alone(y, rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS), alone)
     return float(np.mean(whole[:, :, 2] > UNLIKE * (alone + price * ALONE_BITS)))

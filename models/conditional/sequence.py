@@ -71,9 +71,9 @@ LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
-    "fast": Effort(1, False, False, 1, 2, deepest=0),
-    "medium": Effort(5, True, True, 6),
-    "slow": Effort(10, True, True, 8),
+    "fast": Effort(1, math.inf, 0, 1, others=2, deepest=0),
+    "medium": Effort(5, 20.0, 1.25, 6),
+    "slow": Effort(10, exact=8),
 }
 KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(16), "slow": Effort(16)}  # few frames, which many depend on
 

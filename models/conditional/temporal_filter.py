@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -68,7 +69,7 @@ def _moved(y: np.ndarray, small: np.ndarray, other: Planes, level: int) -> Plane
     nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
     whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
     search_motion(
-        y, small, reference[0], search.quarter_size(other[0], 0), nothing, level, False, whole, quarters
+        y, small, reference[0], search.quarter_size(other[0], 0), nothing, level, math.inf, whole, quarters
     )  # fmt: skip
     vectors = np.zeros((2, 2 * rows, 2 * columns, 2), np.int32)
     vectors[0] = whole[:, :, :2].repeat(2, 0).repeat(2, 1)

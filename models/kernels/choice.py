@@ -38,7 +38,7 @@ from nvcodec.models.kernels.search import vector_bits
 from nvcodec.models.kernels.syntax import SHARED, begins_quad, block_of_row
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
-PARTS_WORTH = 8.0  # bits: a prediction that costs less stays whole
+TOGETHER_BITS = 4.0  # more that new vectors into both references may cost for them to be moved together
 SHAPE_BITS, KIND_BITS = 4.5, 2.0  # of a block in parts, and of the references of one
 MOST_EXACT = 8  # predictions that are tried with their transforms, at most
 EXACT_SHARE, EXACT_BITS = 1.15, 4.0  # predictions that seem to cost so much more than the best are tried, too
@@ -113,17 +113,19 @@ def _give(candidates, k, kinds, vectors, r, c):
 
 @compiled
 def choose_blocks(
-    picture, first, second, references, midway, whole, quarters, split, refine, exact, price, prices, steps, weight,
-    rates, last_kinds, last_vectors, scale, ready, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
-    quad_row, begin, end,
+    picture, first, second, references, midway, whole, quarters, parts_from, together_to, exact, rounds, price, prices,
+    steps, weight, rates, last_kinds, last_vectors, scale, ready, pred, merged, large, quad, shapes, kinds, parts,
+    vectors, planes, quad_row, begin, end,
 ):  # fmt: skip
     """Decide what each block of quads begin..end-1 of a row of quads of an inter frame is predicted from, by Hadamard
     cost and bits.
 
     picture: (y, u, v); first, second: planes of the references with borders; whole: (2, R, C, 3) and quarters:
-    (2, 2R, 2C, 3) of `search`; midway: as in `compensate`; refine: whether to move the vectors of a block with two
-    references together; exact: how many (up to MOST_EXACT) of the predictions that seem best are tried with their
-    transforms; price: squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in
+    (2, 2R, 2C, 3) of `search`; midway: as in `compensate`; parts_from: bits that a prediction
+    costs at least for its block to be tried in parts; together_to: how many times the best prediction's cost new
+    vectors into both references may cost to be moved together (0: they never are); exact: how many (up to MOST_EXACT)
+    of the predictions that seem best are tried with their transforms; rounds: of `luma_from_both`, until then;
+    price: squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in
     `exact_cost`; last_*, scale: as in `merge_candidates`; ready: (4R, 4C) uint8 ones. Fills in pred, merged, large,
     quad, shapes, kinds, parts, vectors.
     """
@@ -134,7 +136,7 @@ def choose_blocks(
     new_bits, samples, out = zeroed(2, np.float32), scratch((2, 129), np.int32), scratch((32, 32), np.int32)
     memory = Memory(
         scratch((16, MOTIONS), np.int64), scratch((16, MOTIONS, 4), np.float32), scratch((16, MOTIONS, 2), np.float32),
-        zeroed(16, np.int64), midway,
+        zeroed(16, np.int64), midway, rounds,
     )  # fmt: skip
     best = Candidates(
         scratch(MOST_EXACT, np.float64), scratch(MOST_EXACT, np.float64), scratch(MOST_EXACT, np.int64),
@@ -196,7 +198,8 @@ def choose_blocks(
                 )
             _set_parts(one, kind, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
             _keep(best, exact, one, cost, side, ONE_PART)
-        if refine and references > 1 and costs[0] > price * 3.5:
+        promising = cost < costs[0] * together_to + price * TOGETHER_BITS
+        if together_to > 0 and references > 1 and promising and costs[0] > price * 3.5:
             # both vectors together, each in turn moved to the best of its neighbours
             for ref in range(2):
                 predict_vector(kinds, vectors, ref, 2 * r, 2 * c, 2, near_both[ref])
@@ -237,7 +240,7 @@ def choose_blocks(
                 )  # fmt: skip
             _set_parts(one, BOTH, 0, both[0, 0], both[0, 1], both[1, 0], both[1, 1])
             _keep(best, exact, one, together, together_side, ONE_PART)
-        if split and costs[0] > price * PARTS_WORTH:
+        if costs[0] > price * parts_from:
             _try_parts(
                 memory, current, first[0], second[0], references, whole, quarters, price, prices, r, c, last_kinds,
                 last_vectors, scale, kinds, vectors, best, exact, one,

@@ -15,7 +15,7 @@ import numpy as np
 
 from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST
-from nvcodec.vectors import join, least, load, most, shuffle, spread, store, total
+from nvcodec.vectors import join, least, load, most, shuffle, spread, store, sum_of
 
 SQUARE = 4  # samples of luma that move together
 COARSE_BITS = 12  # predictions are compared in whole sample values
@@ -59,25 +59,25 @@ def _flow(size: int) -> Callable[..., Any]:
 
     @compiled
     def flow(a, b, found):  # type: ignore[no-untyped-def]
-        total_of, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
+        both, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
         pairs, sums = scratch((5, 8, 16), np.int32), scratch((5, 4), np.int32)  # of two rows; of windows
         difference = spread(np.int32(0), size)
         for i in range(size):
             # bounds, so that sums below fit 32 bits, products 63
             first = least(most(load(a, (i, 0), size) >> COARSE_BITS, 0), LARGEST)
             second = least(most(load(b, (i, 0), size) >> COARSE_BITS, 0), LARGEST)
-            store(total_of, (i, 0), first + second)
+            store(both, (i, 0), first + second)
             store(apart, (i, 0), second - first)
             difference = difference + (most(first, second) - least(first, second))
         for p in range(row_pairs):
             i = 2 * p
-            row, next_row = load(total_of, (i, 0), size), load(total_of, (i + 1, 0), size)
+            row, next_row = load(both, (i, 0), size), load(both, (i + 1, 0), size)
             x, x2 = slope_across(row), slope_across(next_row)
             y = y2 = (next_row - row) << 1
             if p > 0:
-                y = next_row - load(total_of, (i - 1, 0), size)
+                y = next_row - load(both, (i - 1, 0), size)
             if p + 1 < row_pairs:
-                y2 = load(total_of, (i + 2, 0), size) - row
+                y2 = load(both, (i + 2, 0), size) - row
             d, d2 = load(apart, (i, 0), size), load(apart, (i + 1, 0), size)
             store(pairs, (0, p, 0), x * x + x2 * x2)
             store(pairs, (1, p, 0), x * y + x2 * y2)
@@ -94,7 +94,7 @@ def _flow(size: int) -> Callable[..., Any]:
                 below = (xx * yy - xy * xy) // (2 * UNITS) + 1
                 found[0, r, c] = min(max((yy * xd - xy * yd) // below, -LIMIT), LIMIT)
                 found[1, r, c] = min(max((xx * yd - xy * xd) // below, -LIMIT), LIMIT)
-        return total(difference)
+        return sum_of(difference)
 
     return flow
 

@@ -16,7 +16,7 @@ from nvcodec.models.kernels.frame_intra import unit_cosines
 from nvcodec.models.kernels.motion import fill
 from nvcodec.models.kernels.residual import analyse, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
-from nvcodec.vectors import as_float32, as_int32, load, spread, store, total
+from nvcodec.vectors import as_float32, as_int32, load, spread, store, sum_of
 
 # bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine
 # one
@@ -53,7 +53,7 @@ def _less(size: int) -> Callable[..., Any]:
             scaled = as_float32(row) * scale
             store(out, at + size * i, scaled)
             errors = errors + scaled * scaled
-        return total(errors)
+        return sum_of(errors)
 
     return less
 

@@ -59,8 +59,9 @@ def unpaired(pairs: np.ndarray) -> np.ndarray:
 
 @compiled
 def fill_inputs(y, u, v, step, begin, end, halo, sums, out):
-    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (CHANNELS / 2, rows, columns + 2 halo)
-    int32, channels in pairs. y, u, v: planes with borders; step: sixteenths; sums: (3, columns + 2 halo + 2 AROUND) int32, room."""
+    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (CHANNELS / 2, rows, columns + 2
+    halo) int32, channels in pairs. y, u, v: planes with borders; step: sixteenths; sums: (3, columns + 2 halo + 2
+    AROUND) int32, room."""
     scale, half, columns = np.int32(scale_of(step)), np.int32(1 << (_SCALE_BITS - 1)), out.shape[2]
     first = PAD // 2 - halo  # the first column, and the first row beside ``begin``
     for row in range(begin - halo, end + halo):

@@ -17,7 +17,6 @@ from nvcodec.models.kernels.rough_cost import quarter_costs, square_cost
 from nvcodec.vectors import as_int32, equal, least, load, lowest_bit, most, store
 
 MOTIONS = 64  # remembered of a block; older ones make room
-ROUNDS = 3  # of `luma_from_both` that are reckoned
 LOOKED_AT = 8  # keys at once
 VECTOR_BITS = 13  # of a component in a key
 UNKNOWN = np.float32(-1)
@@ -25,13 +24,15 @@ UNKNOWN = np.float32(-1)
 
 class Memory(NamedTuple):
     """Of the blocks of a quad: keys (16, MOTIONS) int64, costs of quarters (16, MOTIONS, 4) float32, the two of
-    `exact_cost` (16, MOTIONS, 2) float32, how many there were (16,) int64. midway: as in `compensate`."""
+    `exact_cost` (16, MOTIONS, 2) float32, how many there were (16,) int64. midway: as in `compensate`; rounds: of
+    `luma_from_both`."""
 
     keys: np.ndarray
     costs: np.ndarray
     exact: np.ndarray
     counts: np.ndarray
     midway: bool
+    rounds: int
 
 
 @compiled
@@ -117,7 +118,7 @@ def mixed_cost(memory, current, r, c, kind, x0, y0, x1, y1, a, b, prices):
 def _interpolate(memory, first, second, top, left, size, kind, x0, y0, x1, y1, a, b):
     if memory.midway and kind == BOTH:
         found = scratch((2, 4, 4), np.int32)
-        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, ROUNDS, a, b, found)
+        luma_from_both(first, second, top, left, size, x0, y0, x1, y1, memory.rounds, a, b, found)
         return
     if kind & FIRST:
         luma_block(first, PAD, top, left, size, x0, y0, a)

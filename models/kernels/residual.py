@@ -15,7 +15,7 @@ import numpy as np
 from nvcodec.compiled import compiled, place, scratch, zeroed
 from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.syntax import ENERGIES, WHOLE
-from nvcodec.vectors import above, bit_count, load, lowest_bit, magnitude, spread, store, total
+from nvcodec.vectors import above, bit_count, load, lowest_bit, magnitude, spread, store, sum_of
 
 SAMPLES, FINE_SAMPLES = 384, 96
 LUMA_SAMPLES = 256
@@ -253,10 +253,10 @@ def analyse(matrix, samples, scale, count, out):
     summed up; encoder only: their last bits may differ from processor to processor."""
     squares = np.float32(0)
     for k in range(count):
-        total = np.float32(0)
+        product = np.float32(0)
         for i in range(matrix.shape[1]):
-            total += matrix[k, i] * samples[i]
-        out[k] = total * scale
+            product += matrix[k, i] * samples[i]
+        out[k] = product * scale
         squares += out[k] * out[k]
     return squares
 
@@ -264,18 +264,19 @@ def analyse(matrix, samples, scale, count, out):
 @compiled(fastmath=True)
 def squares(coefficients):
     """Summed up."""
-    total = np.float32(0)
+    summed = np.float32(0)
     for k in range(len(coefficients)):
-        total += coefficients[k] * coefficients[k]
-    return total
+        summed += coefficients[k] * coefficients[k]
+    return summed
 
 
 @compiled
 def quantise(coefficients, rates, price, symbols):
     """Rate-distortion choice of the symbols of one block; returns its cost: error and price of bits, squared steps.
 
-    coefficients: (n,) float32 in steps, n a multiple of 16 up to 384; rates: (RATE_CLASSES, n + 1, 3) bits of 0, +-1 and, for more, of the first
-    beyond, and last of n zeros; price: squared steps that a bit is worth; symbols: (n,) int16 result.
+    coefficients: (n,) float32 in steps, n a multiple of 16 up to 384; rates: (RATE_CLASSES, n + 1, 3) bits of 0, +-1
+    and, for more, of the first beyond, and last of n zeros; price: squared steps that a bit is worth; symbols: (n,)
+    int16 result.
     """
     some, count, errors = scratch(MOST_GROUPS, np.uint64), np.int64(0), spread(np.float32(0), GROUP)
     groups = len(coefficients) // GROUP
@@ -285,7 +286,7 @@ def quantise(coefficients, rates, price, symbols):
         count += bit_count(above(sizes, np.float32(0.6)))
         errors = errors + sizes * sizes
         store(symbols, GROUP * n, spread(np.int16(0), GROUP))
-    which, error, cost = rate_class(count), total(errors), np.float32(0)
+    which, error, cost = rate_class(count), sum_of(errors), np.float32(0)
     for _ in range(MOST_ATTEMPTS):
         cost, count = error + price * rates[which, len(coefficients), 0], np.int64(0)
         for n in range(groups):

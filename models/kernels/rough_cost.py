@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nvcodec.compiled import compiled
-from nvcodec.vectors import as_float32, as_int32, join, least, load, magnitude, root, shuffle, store, total
+from nvcodec.vectors import as_float32, as_int32, join, least, load, magnitude, root, shuffle, store, sum_of
 
 
 def price_curve(step: float, price: float, first: float, growth: float) -> np.ndarray:
@@ -77,7 +77,7 @@ _first_half, _second_half = shuffle(*range(8)), shuffle(*range(8, 16))
 @compiled
 def square_cost(block, prices):
     """Rough cost, in squared steps, of coding an 8x8 square of differences (int32) that is predicted this way."""
-    return total(_columns_8(block, 0, 0, prices))
+    return sum_of(_columns_8(block, 0, 0, prices))
 
 
 @compiled
@@ -85,7 +85,7 @@ def quarter_costs(block, prices, out):
     """`square_cost` of the quarters of a 16x16 block, out (4,) float32; returns their sum."""
     for half in range(2):
         columns = _columns_16(block, 8 * half, 0, prices)
-        out[2 * half], out[2 * half + 1] = total(_first_half(columns)), total(_second_half(columns))
+        out[2 * half], out[2 * half + 1] = sum_of(_first_half(columns)), sum_of(_second_half(columns))
     return out[0] + out[1] + out[2] + out[3]
 
 
@@ -97,7 +97,7 @@ def hadamard_cost(block, size, prices):
     cost = np.float32(0)
     for top in range(0, size, 8):
         for left in range(0, size, 16):
-            cost += total(_columns_16(block, top, left, prices))
+            cost += sum_of(_columns_16(block, top, left, prices))
     return cost
 
 
@@ -111,7 +111,7 @@ def tiny_cost(block, prices):
     upper = _both_rows(load(block, (0, 0), 4), load(block, (1, 0), 4))
     lower = _both_rows(load(block, (2, 0), 4), load(block, (3, 0), 4))
     coefficients = _transform_16(as_float32(_all_rows(upper, lower)))
-    return total(_price(coefficients + coefficients, prices[0], prices[1], prices[2]))
+    return sum_of(_price(coefficients + coefficients, prices[0], prices[1], prices[2]))
 
 
 def _less(size: int) -> Callable[..., Any]:

@@ -13,12 +13,11 @@ from nvcodec.models.kernels.compensation import FIRST, PAD, luma_block
 from nvcodec.models.kernels.motion import MAX_VECTOR
 from nvcodec.models.kernels.prediction_costs import mix
 from nvcodec.models.kernels.rough_cost import hadamard_cost
-from nvcodec.vectors import as_int32, least, load, most, total
+from nvcodec.vectors import as_int32, least, load, most, sum_of
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
 COARSE_ENOUGH = 2.0  # price of a step of vectors: what differs less is not searched
 GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
-SPLIT_WORTH = 8.0  # bits: what vectors of quarters cost at least
 
 
 def quarter_size(plane: np.ndarray, pad: int) -> np.ndarray:
@@ -92,7 +91,7 @@ def _coarse_search(current, reference, sums, price, begin, end, out):
     """See `coarse_search`."""
     rows, columns = current.shape
     height, width = min(8, rows), min(8, columns)
-    total, whole = np.int64(0), height == 8 and width == 8
+    apart, whole = np.int64(0), height == 8 and width == 8
     s0 = s1 = s2 = s3 = np.int32(0)
     for r in range(begin, end):
         for c in range(out.shape[1]):
@@ -127,8 +126,8 @@ def _coarse_search(current, reference, sums, price, begin, end, out):
                             if cost < best:
                                 best, by, bx = cost, dy, dx
             out[r, c, 0], out[r, c, 1] = 16 * bx, 16 * by
-            total += best
-    return total
+            apart += best
+    return apart
 
 
 @compiled
@@ -136,14 +135,14 @@ def _window_cost(current, reference, top, left, row, column, height, width, limi
     """Sum of absolute differences of two windows, or of so many of their rows that it is above limit."""
     if height == 8 and width == 8:
         return _absolute_8(current, top, left, reference, row, column)
-    total = np.int32(0)
+    apart = np.int32(0)
     for i in range(height):
-        if total > limit:
+        if apart > limit:
             break
         for j in range(width):
             a = current[place(top + i), place(left + j)]
-            total += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
-    return total
+            apart += np.int32(abs(np.int32(a - reference[place(row + i), place(column + j)])))
+    return apart
 
 
 # roughly the bits of a component of a vector difference, and half of those of "it is a new vector"
@@ -167,7 +166,7 @@ def _absolute(size: int) -> Callable[..., Any]:
         for i in range(1, size):
             a, b = load(one, (top + i, left), size), load(other, (row + i, column), size)
             differences = differences + (most(a, b) - least(a, b))
-        return total(as_int32(differences))
+        return sum_of(as_int32(differences))
 
     return cost
 
@@ -278,8 +277,8 @@ def _refine(current, reference, top, left, size, starts, count, near, sad_price,
 
 
 @compiled
-def search(current, reference, coarse, before, sad_price, price, prices, split, whole, quarters):
-    """Motion of each 16x16 block and, if ``split``, of its quarters towards one reference.
+def search(current, reference, coarse, before, sad_price, price, prices, split_from, whole, quarters):
+    """Motion of each 16x16 block, and of its quarters if it costs ``split_from`` bits and more, towards one reference.
 
     current: (H, W) uint16; reference: padded luma; coarse: (R, C, 2) of `coarse_search`; before: (2R, 2C, 2) an earlier
     field, to begin with; sad_price, price: absolute difference and squared steps that a bit is worth; prices:
@@ -308,9 +307,7 @@ def search(current, reference, coarse, before, sad_price, price, prices, split, 
             )
             for k in range(3):
                 whole[r, c, k] = found[k]
-            if not split:
-                continue
-            if found[2] < price * SPLIT_WORTH:
+            if found[2] < price * split_from:
                 for k in range(4):
                     i, j = 2 * r + (k >> 1), 2 * c + (k & 1)
                     quarters[i, j, 0], quarters[i, j, 1], quarters[i, j, 2] = found[0], found[1], found[2] / 4

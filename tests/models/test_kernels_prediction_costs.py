@@ -6,8 +6,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, luma_block, luma_from_both, padded
-from nvcodec.models.kernels.rough_cost import hadamard_cost, price_curve
+from nvcodec.models.kernels.compensation import (
+    BOTH,
+    FIRST,
+    FLOW_ROUNDS,
+    PAD,
+    SECOND,
+    luma_block,
+    luma_from_both,
+    padded,
+)
 from nvcodec.models.kernels.prediction_costs import (
     MOTIONS,
     Memory,
@@ -17,6 +25,7 @@ from nvcodec.models.kernels.prediction_costs import (
     number_in_quad,
     quarter_cost,
 )
+from nvcodec.models.kernels.rough_cost import hadamard_cost, price_curve
 
 RANDOM = np.random.default_rng(5)
 CURRENT = RANDOM.integers(0, 1024, (64, 64)).astype(np.uint16)
@@ -34,6 +43,7 @@ def new_memory(midway: bool) -> Memory:
         np.zeros((16, MOTIONS, 2), np.float32),
         np.zeros(16, np.int64),
         midway,
+        FLOW_ROUNDS,
     )
 
 
@@ -45,7 +55,7 @@ def reckoned(row: int, column: int, size: int, kind: int, motion: np.ndarray, mi
     luma_block(FIELDS[1], PAD, row, column, size, x1, y1, b)
     if kind == BOTH:
         if midway:
-            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, a, b, np.zeros((2, 4, 4), np.int32))
+            luma_from_both(*FIELDS, row, column, size, x0, y0, x1, y1, FLOW_ROUNDS, a, b, np.zeros((2, 4, 4), np.int32))
         made = (a + b + 4096) >> 13
     else:
         made = ((a if kind == FIRST else b) + 2048) >> 12

@@ -30,10 +30,10 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.choice import choose_blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, extend_edges, padded
-from nvcodec.models.kernels.rough_cost import price_curve
 from nvcodec.models.kernels.motion import FOUR_PARTS, MAX_VECTOR, TWO_COLUMNS, TWO_ROWS
 from nvcodec.models.kernels.network import CHANNELS, TAPS
 from nvcodec.models.kernels.restore import BANKS, NETWORK, RANGES
+from nvcodec.models.kernels.rough_cost import price_curve
 from nvcodec.models.kernels.syntax import ALONE, WHOLE
 from nvcodec.models.network import Network, network_of, no_network
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, STEPS, bit_price
@@ -245,8 +245,8 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
         "weight": np.float32(1), "rates": weights.bases.summed_rates,
         "ready": np.ones_like(blocks.modes), "quad_row": 0, "begin": 0, "end": (columns + 3) // 4,
         "first": first, "second": second, "references": 2, "midway": False, "whole": whole,
-        "quarters": np.zeros((2, 2, 2 * columns, 3)), "split": False, "refine": True, "price": price,
-        "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
+        "quarters": np.zeros((2, 2, 2 * columns, 3)), "parts_from": np.inf, "together_to": np.inf, "rounds": 3,
+        "price": price, "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
         "large": blocks.large, "quad": blocks.quad, "shapes": blocks.shapes, "kinds": blocks.kinds,
         "parts": blocks.parts,
