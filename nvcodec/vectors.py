@@ -2,8 +2,8 @@
 """Vectors of numbers in compiled loops, for the few that take most of the time: a row of a block at once.
 
 A compiler that sees a loop over the columns of a block, of which there are 8 or 16, takes most of them one by one. Here
-a row is one value, which LLVM cuts into as many registers as the processor needs. ``+ - * << >>``, `least` and `most`
-work on all its numbers (16 or 32 bit integers, which wrap around, or float32); a number beside a vector is spread.
+a row is one value, which LLVM cuts into as many registers as the processor needs. ``+ - * / & << >>``, `least` and
+`most` work on all its numbers (integers, which wrap around, or floating point); a number beside a vector is spread.
 
 Without a compiler a vector is a NumPy array, and everything works as well, slowly.
 """
@@ -109,6 +109,8 @@ def _select(sign: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 _works_on_vectors(operator.add, lambda at, a, b, _: at.add(a, b), lambda at, a, b: at.fadd(a, b, flags=_FLAGS))
 _works_on_vectors(operator.sub, lambda at, a, b, _: at.sub(a, b), lambda at, a, b: at.fsub(a, b, flags=_FLAGS))
 _works_on_vectors(operator.mul, lambda at, a, b, _: at.mul(a, b), lambda at, a, b: at.fmul(a, b, flags=_FLAGS))
+_works_on_vectors(operator.truediv, lambda at, a, b, _: None, lambda at, a, b: at.fdiv(a, b))
+_works_on_vectors(operator.and_, lambda at, a, b, _: at.and_(a, b))
 _works_on_vectors(operator.lshift, lambda at, a, b, _: at.shl(a, b))
 _works_on_vectors(operator.rshift, lambda at, a, b, signed: at.ashr(a, b) if signed else at.lshr(a, b))
 _works_on_vectors(least, *_select("<"))
@@ -200,7 +202,7 @@ def _conversion(item: types.Type) -> Any:
         def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
             (one,), into = arguments, context.get_value_type(kind)
             if isinstance(before, types.Float):
-                return builder.fptosi(one, into) if isinstance(item, types.Integer) else one
+                return builder.fptosi(one, into)
             if isinstance(item, types.Float):
                 return builder.sitofp(one, into) if before.signed else builder.uitofp(one, into)
             if item.bitwidth > before.bitwidth:
@@ -398,8 +400,9 @@ if config.DISABLE_JIT:
         """A vector of the same number ``lanes`` times."""
         return np.full(lanes, number)
 
-    as_uint16, as_int32, as_float32 = (
-        (lambda value, kind=kind: value.astype(kind)) for kind in (np.uint16, np.int32, np.float32)
+    as_uint16, as_int32, as_int64, as_float32, as_float64 = (
+        (lambda value, kind=kind: value.astype(kind))
+        for kind in (np.uint16, np.int32, np.int64, np.float32, np.float64)
     )
     floor, root, magnitude = np.floor, np.sqrt, np.abs
 
@@ -425,7 +428,8 @@ if config.DISABLE_JIT:
 
 else:
     load, store, spread, sum_of = _load(), _store(), _spreading(), _sum_of()
-    as_uint16, as_int32, as_float32 = (_conversion(kind) for kind in (types.uint16, types.int32, types.float32))
+    as_uint16, as_int32, as_int64 = (_conversion(kind) for kind in (types.uint16, types.int32, types.int64))
+    as_float32, as_float64 = _conversion(types.float32), _conversion(types.float64)
     floor, root, magnitude = _called("floor"), _called("sqrt"), _called("fabs")
     add_products = _products()
     above, equal = _compared(">"), _compared("==")

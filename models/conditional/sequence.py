@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nvcodec.errors import DamagedStreamError
+from nvcodec.models.conditional.cuts import Cuts, padded_picture
 from nvcodec.models.conditional.frame_coder import (
     KEYFRAME_SLOT,
     WINDOW,
@@ -42,11 +43,10 @@ from nvcodec.models.conditional.picture import (
     share_unlike,
 )
 from nvcodec.models.conditional.temporal_filter import filtered
-from nvcodec.models.conditional.threads import INLINE, MOST_THREADS, by_rows, done, new_pool
+from nvcodec.models.conditional.threads import INLINE, MOST_THREADS, done, new_pool
 from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.depth import EXTRA_BITS, narrow, widen
+from nvcodec.models.depth import EXTRA_BITS, narrow
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
-from nvcodec.models.kernels.search import coarse_search, quarter_size, window_sums
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, mean_squared_error
 from nvcodec.models.transform import BlockBases, chroma_weight
 
@@ -68,14 +68,19 @@ CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
 NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the network where not all are
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
-CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predict in time than in space begins anew
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
-    "fast": Effort(1, math.inf, 0, 1, others=2, deepest=0),
+    "fast": Effort(1, 40.0, 0, 2, others=2, deepest=0),
     "medium": Effort(5, 20.0, 1.25, 6),
     "slow": Effort(10, exact=8),
+    "placebo": Effort(16, exact=8),
 }
-KEYFRAME_EFFORTS = {"fast": Effort(1), "medium": Effort(16), "slow": Effort(16)}  # few frames, which many depend on
+KEYFRAME_EFFORTS = {  # few frames, which many depend on
+    "fast": Effort(1),
+    "medium": Effort(16),
+    "slow": Effort(16),
+    "placebo": Effort(35),
+}
 
 
 @dataclass(frozen=True)
@@ -211,7 +216,8 @@ class VideoAnalyser:
     """Decides how the frames of one video are coded: everything of an encoder but the bytes.
 
     `push` and `flush` return units as they are decided. pool: threads for pictures; timings: seconds by stage are added
-    there; statistics: of residuals, for training.
+    there; finer_keyframes: levels by which keyframes are finer than they would be; statistics: of residuals, for
+    training.
     """
 
     def __init__(
@@ -226,44 +232,42 @@ class VideoAnalyser:
         intra_period: int = 0,
         preset: str = "medium",
         tools: Tools = ALL_TOOLS,
+        finer_keyframes: int = 0,
         timings: defaultdict[str, float] | None = None,
         statistics: Statistics | None = None,
     ):
-        self.quality, self.profile, self.intra_period, self.tools = quality, profile, intra_period, tools
+        self.quality, self.profile, self.tools = quality, profile, tools
+        self._finer_keyframes = finer_keyframes
         self.effort, self.keyframe_effort = (
             replace(efforts[preset], filters=tools.filters) for efforts in (EFFORTS, KEYFRAME_EFFORTS)
         )
         self.bases, self.statistics = bases, statistics
         self.height, self.width = height, width
         self.timings = defaultdict(float) if timings is None else timings
-        self._pool = pool
-        self._rows, self._columns = -(-height // 16), -(-width // 16)
+        self._pool, self._cuts = pool, Cuts(intra_period, pool)
         self._window = Window()
         self._known: dict[int, Reference] = {}  # frames that others may be predicted from, by number
         self._order: dict[int, int] = {}  # of frames that were planned since the keyframe, in coding order
         self._keyframe: Planes | None = None  # until its group has been collected
         self._group: _Group | None = None  # the next one, collected while the one before was decided on
         self._waiting: list[Planes] = []  # of the group that is being collected
-        self._differences = 0.0, 0.0  # in time and space, of the frames since the keyframe
         self._end: Planes | None = None  # the picture before the ones that wait
-        self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
         self._number = 0  # of the last frame coded, counted from its keyframe
         self._begin: int | None = None  # where the last group began, since the keyframe
         self._kept: list[int] = []  # frames that will be in the window, newest first
-        self._since_keyframe = 0
         self._chroma = CHROMA_AT_FIRST  # how much chroma counts in the next frame
 
     def push(self, planes: Planes) -> list[DecidedUnit]:
         """One frame in display order."""
-        picture = self._padded(planes)
+        picture = padded_picture(planes)
         units: list[DecidedUnit] = []
-        if self._begins_anew(picture):
+        with timed(self.timings, "motion search"):
+            begins_anew = self._cuts.begins_anew(picture)
+        if begins_anew:
             units += self.flush()
-            self._keyframe, self._number, self._since_keyframe = picture, 0, 1
+            self._keyframe, self._number, self._end = picture, 0, picture
             self._known, self._order, self._begin, self._kept = {}, {0: 0}, None, [0]
-            self._differences, self._end = (0.0, 0.0), picture
         else:
-            self._since_keyframe += 1
             self._waiting.append(picture)
         if self.profile == LOW_DELAY:
             units += self._keyframe_unit() if self._keyframe is not None else [self._frame_in_order()]
@@ -281,17 +285,6 @@ class VideoAnalyser:
         while self._waiting or self._group is not None:
             units += self._finish_group(last=True)
         return units
-
-    def _begins_anew(self, picture: Planes) -> bool:
-        """Whether a frame becomes a keyframe: the first, after a period, or a cut."""
-        with timed(self.timings, "motion search"):
-            small = quarter_size(picture[0], 0)
-            before, self._small = self._small, small
-            if before is None or (self.intra_period and self._since_keyframe >= self.intra_period):
-                return True
-            in_time, in_space = differences(small, before, self._pool)
-            self._differences = self._differences[0] + in_time, self._differences[1] + in_space
-            return in_time > CUT_SHARE * in_space + CUT_LEAST
 
     def _keyframe_unit(self) -> list[DecidedUnit]:
         """The keyframe that waits, if one does."""
@@ -459,11 +452,11 @@ class VideoAnalyser:
 
     def _worth(self) -> int:
         """Levels by which the keyframe that waits is finer than usual: fewer where the next frames are unlike it."""
-        in_time, in_space = self._differences
+        in_time, in_space = self._cuts.differences
         if not in_space:
-            return 0
+            return self._finer_keyframes
         worth = KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02))
-        return round(max(-KEYFRAME_LESS, min(worth, KEYFRAME_MORE)))
+        return round(max(-KEYFRAME_LESS, min(worth, KEYFRAME_MORE))) + self._finer_keyframes
 
     def _choose(
         self,
@@ -502,14 +495,6 @@ class VideoAnalyser:
         """The deepest of a group's frames that are restored by the network, too."""
         return self.tools.network if self.tools.network == ALL_DEPTHS else min(self.tools.network, effort.deepest)
 
-    def _padded(self, planes: Planes) -> Planes:
-        """Planes inside, whose sides are multiples of 16 (8 for chroma)."""
-        y, u, v = (
-            np.pad(widen(p), ((0, s * self._rows - p.shape[0]), (0, s * self._columns - p.shape[1])), mode="edge")
-            for p, s in zip(planes, (16, 8, 8), strict=True)
-        )
-        return y, u, v
-
 
 class VideoEncoder:
     """Encodes the frames of one video. Decisions are made in the calling thread and a pool, bytes in a thread behind.
@@ -528,6 +513,7 @@ class VideoEncoder:
         intra_period: int = 0,
         preset: str = "medium",
         tools: Tools = ALL_TOOLS,
+        finer_keyframes: int = 0,
         threads: int = 0,
     ):
         self._coder = FrameCoder(weights, -(-height // 16), -(-width // 16))
@@ -535,7 +521,7 @@ class VideoEncoder:
         self._pool = new_pool(threads)
         self._analyser = VideoAnalyser(
             weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
-            preset=preset, tools=tools, timings=self.timings,
+            preset=preset, tools=tools, finer_keyframes=finer_keyframes, timings=self.timings,
         )  # fmt: skip
         self._writer = ThreadPoolExecutor(1, "entropy")
         self._pending: deque[Future[Unit]] = deque()
@@ -544,6 +530,10 @@ class VideoEncoder:
         """One frame in display order."""
         self._leave_to_writer(self._analyser.push(planes))
         return self._ready(1)
+
+    def wait(self) -> list[Unit]:
+        """Those that were decided on and have not been returned."""
+        return self._ready(0)
 
     def flush(self) -> list[Unit]:
         """What is left."""
@@ -620,22 +610,6 @@ class VideoDecoder:
     def decode(self, payload: bytes, keyframe: bool) -> list[Planes]:
         """The frames of a unit, in display order."""
         return self.rebuild(self.read(payload, keyframe))
-
-
-def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) -> tuple[float, float]:
-    """Mean absolute differences of a frame: to the frame before it, moved (of every other row of blocks), and to each
-    block's own mean; both at a quarter of their size."""
-    rows, columns = small.shape[0] // 4, small.shape[1] // 4
-    vectors, some = np.zeros((rows, columns, 2), np.int32), (rows + 1) // 2
-    sums, parts = window_sums(before), []
-
-    def work(begin: int, end: int) -> None:
-        parts.extend(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors, sums) for n in range(begin, end))
-
-    by_rows(pool, some, work)
-    in_time = sum(parts) / (64 * some * columns)
-    tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
-    return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
 
 
 def wanted_chroma(source: Planes, decoded: Planes) -> int:

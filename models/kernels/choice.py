@@ -41,6 +41,7 @@ INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 TOGETHER_BITS = 4.0  # more that new vectors into both references may cost for them to be moved together
 SHAPE_BITS, KIND_BITS = 4.5, 2.0  # of a block in parts, and of the references of one
 MOST_EXACT = 8  # predictions that are tried with their transforms, at most
+ENOUGH_BITS = 3.0  # a prediction that leaves less is taken
 EXACT_SHARE, EXACT_BITS = 1.15, 4.0  # predictions that seem to cost so much more than the best are tried, too
 
 
@@ -165,6 +166,8 @@ def choose_blocks(
             if references < 2 and kind != FIRST:
                 continue
             side = price * (0.5 + min(k + 1, count - 1))
+            if side > _worth_trying(costs[0], price, exact):
+                break
             cost = side + block_cost(
                 memory, current, first[0], second[0], r, c, kind, found[k, 0], found[k, 1], found[k, 2], found[k, 3],
                 prices,
@@ -262,7 +265,7 @@ def choose_blocks(
         if exact > 1 and best.kinds[0, 0] != INTRA:
             cost = 1e30
             for k in range(exact):
-                if costs[k] > costs[0] * EXACT_SHARE + price * EXACT_BITS:
+                if costs[k] > _worth_trying(costs[0], price, exact):
                     break
                 if best.kinds[k, 0] == INTRA:
                     continue
@@ -273,6 +276,8 @@ def choose_blocks(
                 )  # fmt: skip
                 if exactly < cost:
                     chosen, cost = k, exactly
+                if cost - best.bits[chosen] < price * ENOUGH_BITS:
+                    break
         _give(best, chosen, kinds, vectors, r, c)
         shapes[r, c], pred[r, c] = best.shapes[chosen], best.kinds[chosen, 0]
         for q in range(4):
@@ -305,6 +310,12 @@ def choose_blocks(
                 last_kinds, last_vectors, scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
                 r - 3, c - 3, quad_cost, which, found,
             )  # fmt: skip
+
+
+@compiled
+def _worth_trying(least, price, exact):
+    """What a prediction must not seem to cost more than to be tried with its transforms, or to be the best."""
+    return least * EXACT_SHARE + price * EXACT_BITS if exact > 1 else least
 
 
 @compiled

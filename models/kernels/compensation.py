@@ -157,11 +157,12 @@ def luma_from_both(first, second, top, left, size, x0, y0, x1, y1, rounds, a, b,
             break
         apart, dx, dy = now, np.int32(dx + more_x), np.int32(dy + more_y)
         for i in range(size):
-            for j in range(size):
-                a[i, j], b[i, j] = next_a[i, j], next_b[i, j]
-        for i in range(size // SQUARE):
-            for j in range(size // SQUARE):
-                found[0, i, j], found[1, i, j] = next_found[0, i, j], next_found[1, i, j]
+            for j in range(0, size, 8):
+                store(a, (i, j), load(next_a, (i, j), 8))
+                store(b, (i, j), load(next_b, (i, j), 8))
+        for n in range(2):
+            for i in range(size // SQUARE):
+                store(found, (n, i, 0), load(next_found, (n, i, 0), 4))
     move(a, b, size, SQUARE, 6, found)
     return dx, dy
 

@@ -15,11 +15,25 @@ import numpy as np
 
 from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST
-from nvcodec.vectors import join, least, load, most, shuffle, spread, store, sum_of
+from nvcodec.vectors import (
+    add_products,
+    as_float64,
+    as_int32,
+    as_int64,
+    join,
+    least,
+    load,
+    most,
+    shuffle,
+    spread,
+    store,
+    sum_of,
+)
 
 SQUARE = 4  # samples of luma that move together
 COARSE_BITS = 12  # predictions are compared in whole sample values
 UNITS = 64  # of a sample: precision of motion
+DENOMINATOR_BITS = 7  # 2 UNITS
 LIMIT = 64  # the most that is believed, in units
 NOISE = np.int64(64 * 8 * 8)  # added to squared gradients of 64 samples: less contrast is not believed
 
@@ -36,32 +50,45 @@ def _slope_across(size: int) -> Callable[..., Any]:
     return slope
 
 
+@compiled
+def _quotient(a, b):
+    """a / b, rounded down, or LIMIT or -LIMIT if it is beyond: four int64, b positive and below 2^56.
+
+    A quotient in floating point says which whole number it is near, at most one off; whole numbers say the rest.
+    """
+    near = most(least(as_float64(a) / as_float64(b), LIMIT + 1.0), -LIMIT - 1.0)
+    whole = as_int64(near)
+    rest = a - whole * b
+    whole = whole + (rest >> 63) - ((b - 1 - rest) >> 63)
+    return most(least(whole, LIMIT), -LIMIT)
+
+
 def _flow(size: int) -> Callable[..., Any]:
     """`find_flow` of blocks of one size."""
     row_pairs, squares = size // 2, size // SQUARE
-    slope_across, none = _slope_across(size), np.zeros(4, np.int32)
+    slope_across = _slope_across(size)
     swap = shuffle(*(k ^ 1 for k in range(size)))
     # the first and the second two columns of each square, in four lanes; those of the square before, after
     front, back = (shuffle(*(SQUARE * (k % squares) + n for k in range(4))) for n in (0, 2))
     before, after = join(4, 0, 1, 2), join(*(k + 1 if k + 1 < squares else 4 for k in range(4)))
 
     @compiled
-    def windows(pairs, n, r, sums):  # type: ignore[no-untyped-def]
-        """Sums of 8x8 samples around each square of a row of them."""
+    def windows(pairs, n, r):  # type: ignore[no-untyped-def]
+        """Sums of 8x8 samples around each square of a row of them, four int64."""
         rows = load(pairs, (n, 2 * r, 0), size) + load(pairs, (n, 2 * r + 1, 0), size)
         if r > 0:
             rows = rows + load(pairs, (n, 2 * r - 1, 0), size)
         if 2 * r + 2 < row_pairs:
             rows = rows + load(pairs, (n, 2 * r + 2, 0), size)
-        columns, nothing = rows + swap(rows), load(none, 0, 4)
+        columns, nothing = rows + swap(rows), spread(np.int32(0), 4)
         first, second = front(columns), back(columns)
-        store(sums, (n, 0), (first + second) + (before(second, nothing) + after(first, nothing)))
+        return as_int64((first + second) + (before(second, nothing) + after(first, nothing)))
 
     @compiled
     def flow(a, b, found):  # type: ignore[no-untyped-def]
         both, apart = scratch((16, 16), np.int32), scratch((16, 16), np.int32)
-        pairs, sums = scratch((5, 8, 16), np.int32), scratch((5, 4), np.int32)  # of two rows; of windows
-        difference = spread(np.int32(0), size)
+        pairs, nothing = scratch((5, 8, 16), np.int32), spread(np.int32(0), size)  # of two rows
+        difference = nothing
         for i in range(size):
             # bounds, so that sums below fit 32 bits, products 63
             first = least(most(load(a, (i, 0), size) >> COARSE_BITS, 0), LARGEST)
@@ -79,21 +106,20 @@ def _flow(size: int) -> Callable[..., Any]:
             if p + 1 < row_pairs:
                 y2 = load(both, (i + 2, 0), size) - row
             d, d2 = load(apart, (i, 0), size), load(apart, (i + 1, 0), size)
-            store(pairs, (0, p, 0), x * x + x2 * x2)
-            store(pairs, (1, p, 0), x * y + x2 * y2)
-            store(pairs, (2, p, 0), y * y + y2 * y2)
-            store(pairs, (3, p, 0), x * d + x2 * d2)
-            store(pairs, (4, p, 0), y * d + y2 * d2)
-        for r in range(squares):
-            for n in range(5):  # slopes are below 2^12, so sums of 64 of their products below 2^30
-                windows(pairs, n, r, sums)
-            for c in range(squares):
-                xx, xy, yy = np.int64(sums[0, c]) + NOISE, np.int64(sums[1, c]), np.int64(sums[2, c]) + NOISE
-                xd, yd = np.int64(sums[3, c]), np.int64(sums[4, c])
-                # 2 / UNITS of the solution's denominator, which is positive: xx yy > xy^2
-                below = (xx * yy - xy * xy) // (2 * UNITS) + 1
-                found[0, r, c] = min(max((yy * xd - xy * yd) // below, -LIMIT), LIMIT)
-                found[1, r, c] = min(max((xx * yd - xy * xd) // below, -LIMIT), LIMIT)
+            # of two rows at once: both fit 16 bits
+            x, y, d = (x & 0xFFFF) + (x2 << 16), (y & 0xFFFF) + (y2 << 16), (d & 0xFFFF) + (d2 << 16)
+            store(pairs, (0, p, 0), add_products(nothing, x, x))
+            store(pairs, (1, p, 0), add_products(nothing, x, y))
+            store(pairs, (2, p, 0), add_products(nothing, y, y))
+            store(pairs, (3, p, 0), add_products(nothing, x, d))
+            store(pairs, (4, p, 0), add_products(nothing, y, d))
+        for r in range(squares):  # slopes are below 2^12, so sums of 64 of their products below 2^30
+            xx, xy, yy = windows(pairs, 0, r) + NOISE, windows(pairs, 1, r), windows(pairs, 2, r) + NOISE
+            xd, yd = windows(pairs, 3, r), windows(pairs, 4, r)
+            # 2 / UNITS of the solution's denominator, which is positive: xx yy > xy^2
+            below = ((xx * yy - xy * xy) >> DENOMINATOR_BITS) + 1
+            store(found, (0, r, 0), as_int32(_quotient(yy * xd - xy * yd, below)))
+            store(found, (1, r, 0), as_int32(_quotient(xx * yd - xy * xd, below)))
         return sum_of(difference)
 
     return flow

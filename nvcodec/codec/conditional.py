@@ -22,7 +22,7 @@ DEFAULT_MODEL = "conditional-s"
 # many are predicted from, too; the network for all
 SIZES = ("xs", "s", "m", "l")
 DEFAULT_SIZE = "m"
-PRESETS = ("fast", "medium", "slow")
+PRESETS = ("fast", "medium", "slow", "placebo")
 PROFILES = ("ra", "ld")
 _OPTIONS = ("model", "profile")
 
@@ -85,10 +85,12 @@ class ConditionalEncoder:
     def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity, size: str):
         from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoEncoder
+        from nvcodec.models.conditional.trials import TrialEncoder
 
         announce()
         self.config = bytes([SYNTAX_VERSION, SIZES.index(size)])
-        self._encoder = VideoEncoder(
+        encoder = TrialEncoder if settings.preset == "placebo" else VideoEncoder
+        self._encoder = encoder(
             zoo.load(model.name, model.sha256),
             video.height,
             video.width,

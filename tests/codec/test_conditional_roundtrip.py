@@ -79,7 +79,7 @@ def test_every_frame_is_what_the_encoder_saw(width: int, height: int, quality: i
     assert len(decoded(units, width, height)) == 5
 
 
-@pytest.mark.parametrize("preset", ["fast", "medium", "slow"])
+@pytest.mark.parametrize("preset", ["fast", "medium", "slow", "placebo"])
 def test_presets(preset: str) -> None:
     frames = clips.pattern(64, 48, 10)
     found = decoded(units_of(frames, quality=36, preset=preset), 64, 48)

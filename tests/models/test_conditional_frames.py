@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional import picture, sequence
+from nvcodec.models.conditional.cuts import differences
 from nvcodec.models.conditional.frame_coder import (
     KEYFRAME_SLOT,
     MAX_UNIT_FRAMES,
@@ -770,12 +771,12 @@ def test_differences_look_at_every_other_row_of_blocks(rows: int) -> None:
     """In time; and are the same with any number of threads."""
     random = np.random.default_rng(rows)
     small = random.integers(0, 1024, (4 * rows + 4, 24)).astype(np.int32)
-    assert sequence.differences(small, small)[0] == 0
+    assert differences(small, small)[0] == 0
     other = small + 1000
     with ThreadPoolExecutor(2) as pool:
-        found = sequence.differences(small, other, pool)
-    assert found == sequence.differences(small, other)
+        found = differences(small, other, pool)
+    assert found == differences(small, other)
     assert found[0] == pytest.approx(1000, abs=400)
     changed = small.copy()
     changed[: 4 * rows + 2] += 5
-    assert 0 < sequence.differences(small, changed)[0] <= 5
+    assert 0 < differences(small, changed)[0] <= 5

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a video begins anew: cuts, which become keyframes."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+import numpy as np
+
+from nvcodec.models.conditional.picture import Planes
+from nvcodec.models.conditional.threads import INLINE, by_rows
+from nvcodec.models.depth import EXTRA_BITS, widen
+from nvcodec.models.kernels.search import coarse_search, quarter_size, window_sums
+
+CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predict in time than in space begins anew
+
+
+class Cuts:
+    """Looks at the pictures of one video in display order.
+
+    ``differences``: in time and space, summed up over the frames since the last one that began anew.
+    """
+
+    def __init__(self, intra_period: int, pool: Executor):
+        """intra_period: frames after which one begins anew in any case; 0: never."""
+        self.differences = 0.0, 0.0
+        self._intra_period, self._pool = intra_period, pool
+        self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
+        self._since = 0
+
+    def begins_anew(self, picture: Planes) -> bool:
+        """Whether the next picture, as `padded_picture` makes it, becomes a keyframe: the first, after a period, or a
+        cut."""
+        small = quarter_size(picture[0], 0)
+        before, self._small = self._small, small
+        anew = before is None or (self._intra_period > 0 and self._since >= self._intra_period)
+        if before is not None and not anew:
+            in_time, in_space = differences(small, before, self._pool)
+            self.differences = self.differences[0] + in_time, self.differences[1] + in_space
+            anew = in_time > CUT_SHARE * in_space + CUT_LEAST
+        self._since += 1
+        if anew:
+            self._since, self.differences = 1, (0.0, 0.0)
+        return anew
+
+
+def padded_picture(planes: Planes) -> Planes:
+    """Planes inside, of planes outside: their sides are multiples of 16 (8 for chroma)."""
+    rows, columns = (-(-side // 16) for side in planes[0].shape)
+    y, u, v = (
+        np.pad(widen(p), ((0, s * rows - p.shape[0]), (0, s * columns - p.shape[1])), mode="edge")
+        for p, s in zip(planes, (16, 8, 8), strict=True)
+    )
+    return y, u, v
+
+
+def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) -> tuple[float, float]:
+    """Mean absolute differences of a frame: to the frame before it, moved (of every other row of blocks), and to each
+    block's own mean; both at a quarter of their size."""
+    rows, columns = small.shape[0] // 4, small.shape[1] // 4
+    vectors, some = np.zeros((rows, columns, 2), np.int32), (rows + 1) // 2
+    sums, parts = window_sums(before), []
+
+    def work(begin: int, end: int) -> None:
+        parts.extend(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors, sums) for n in range(begin, end))
+
+    by_rows(pool, some, work)
+    in_time = sum(parts) / (64 * some * columns)
+    tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
+    return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
