@@ -18,7 +18,7 @@ CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predi
 class Cuts:
     """Looks at the pictures of one video in display order.
 
-    ``differences``: in time and space, summed up over the frames since the last one that began anew.
+    ``differences``: in time and space, summed up over the frames since `restart`, a cut among them.
     """
 
     def __init__(self, intra_period: int, pool: Executor):
@@ -38,10 +38,12 @@ class Cuts:
             in_time, in_space = differences(small, before, self._pool)
             self.differences = self.differences[0] + in_time, self.differences[1] + in_space
             anew = in_time > CUT_SHARE * in_space + CUT_LEAST
-        self._since += 1
-        if anew:
-            self._since, self.differences = 1, (0.0, 0.0)
+        self._since = 1 if anew else self._since + 1
         return anew
+
+    def restart(self) -> None:
+        """After what came before a picture that begins anew was coded."""
+        self.differences = 0.0, 0.0
 
 
 def padded_picture(planes: Planes) -> Planes:

@@ -71,9 +71,9 @@ LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
     "fast": Effort(1, 40.0, 0, 2, others=2, deepest=0),
-    "medium": Effort(5, 20.0, 1.25, 6),
-    "slow": Effort(10, exact=8),
-    "placebo": Effort(16, exact=8),
+    "medium": Effort(5, 20.0, 1.25, 4, rounds=1),
+    "slow": Effort(5, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
+    "placebo": Effort(5, 20.0, 1.25, 6),
 }
 KEYFRAME_EFFORTS = {  # few frames, which many depend on
     "fast": Effort(1),
@@ -265,6 +265,7 @@ class VideoAnalyser:
             begins_anew = self._cuts.begins_anew(picture)
         if begins_anew:
             units += self.flush()
+            self._cuts.restart()
             self._keyframe, self._number, self._end = picture, 0, picture
             self._known, self._order, self._begin, self._kept = {}, {0: 0}, None, [0]
         else:

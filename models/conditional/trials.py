@@ -16,7 +16,7 @@ from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.quality import LOWEST, STEPS
 
-FINER = (0, -4, 4)  # levels by which keyframes are finer; the first is what other presets do
+TRIALS = {"slow": (0, -4), "placebo": (0, -4, 4, -8)}  # levels by which keyframes are finer; 0 is what others do
 FRAMES = 101  # after a keyframe that are coded in all ways: six groups, and what is looked at beyond them
 PRICE = 0.22  # squared steps that a bit is worth: the price at which both change with quality, and somewhat more
 STEP_PARTS = 16  # of a sample outside, in `STEPS`
@@ -26,9 +26,10 @@ LEAST_ERROR = 0.05  # mean squared
 class TrialEncoder:
     """As `VideoEncoder`, of which it runs several; ``timings`` are of all of them."""
 
-    def __init__(self, weights: Weights, height: int, width: int, quality: int, **settings: Any):
-        """settings: those of `VideoEncoder`, but for finer_keyframes."""
-        self._arguments, self._settings = (weights, height, width, quality), settings
+    def __init__(self, weights: Weights, height: int, width: int, quality: int, *, preset: str, **settings: Any):
+        """preset: one of TRIALS; settings: others of `VideoEncoder`, but for finer_keyframes."""
+        self._arguments, self._settings = (weights, height, width, quality), {"preset": preset, **settings}
+        self._finer = TRIALS[preset]
         self.timings: defaultdict[str, float] = defaultdict(float)
         self._cuts = Cuts(settings.get("intra_period", 0), INLINE)
         self._price = PRICE * (float(STEPS[LOWEST + quality]) / STEP_PARTS) ** 2
@@ -41,8 +42,9 @@ class TrialEncoder:
         units: list[Unit] = []
         if self._cuts.begins_anew(padded_picture(planes)):
             units += self.flush()
-            self._trials = [VideoEncoder(*self._arguments, finer_keyframes=n, **self._settings) for n in FINER]
-            self._made, self._frames = [[] for _ in FINER], []
+            self._cuts.restart()
+            self._trials = [VideoEncoder(*self._arguments, finer_keyframes=n, **self._settings) for n in self._finer]
+            self._made, self._frames = [[] for _ in self._finer], []
         if len(self._trials) == 1:
             return units + self._trials[0].push(planes)
         for trial, made in zip(self._trials, self._made, strict=True):

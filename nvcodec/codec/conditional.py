@@ -85,11 +85,11 @@ class ConditionalEncoder:
     def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity, size: str):
         from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoEncoder
-        from nvcodec.models.conditional.trials import TrialEncoder
+        from nvcodec.models.conditional.trials import TRIALS, TrialEncoder
 
         announce()
         self.config = bytes([SYNTAX_VERSION, SIZES.index(size)])
-        encoder = TrialEncoder if settings.preset == "placebo" else VideoEncoder
+        encoder = TrialEncoder if settings.preset in TRIALS else VideoEncoder
         self._encoder = encoder(
             zoo.load(model.name, model.sha256),
             video.height,

@@ -354,7 +354,7 @@ def moved_in_parts(planes: Planes, across: bool, down: bool) -> Planes:
     return found[0], found[1], found[2]
 
 
-@pytest.mark.parametrize("preset", ["medium", "slow"])
+@pytest.mark.parametrize("preset", EFFORTS)
 @pytest.mark.parametrize(("across", "down", "shape"), [(0, 1, TWO_ROWS), (1, 0, TWO_COLUMNS), (1, 1, FOUR_PARTS)])
 def test_parts_that_moved_apart_are_parts(
     weights: Weights, pool: ThreadPoolExecutor, preset: str, across: bool, down: bool, shape: int
@@ -383,10 +383,11 @@ def test_parts_that_moved_apart_are_parts(
             assert np.isin(blocks.shapes[blocks.shapes > 0], (shape, FOUR_PARTS)).all()
 
 
-def test_the_fast_preset_does_not_look_at_parts(weights: Weights, pool: ThreadPoolExecutor) -> None:
+def test_an_effort_says_whether_parts_are_looked_at(weights: Weights, pool: ThreadPoolExecutor) -> None:
     planes = smooth_noise(1)
     references = [reference(planes, 0)]
-    rest = (LOWEST + 40, CHROMA, references, False, None, np.zeros(2, np.int64), weights.bases, EFFORTS["fast"], pool)
+    none = replace(EFFORTS["medium"], parts_from=np.inf)
+    rest = (LOWEST + 40, CHROMA, references, False, None, np.zeros(2, np.int64), weights.bases, none, pool)
     assert not choose(moved_in_parts(planes, True, True), *rest)[0].shapes.any()
 
 
