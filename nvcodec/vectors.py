@@ -16,9 +16,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.core.datamodel import models
 from numba.core.extending import intrinsic, lower_builtin, register_model
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
@@ -383,9 +384,8 @@ def join(*places: int) -> Any:
 @cache
 def _features() -> dict[str, bool]:
     """What the processor can do that code is compiled for."""
-    if config.CPU_FEATURES is None:
-        return dict(binding.get_host_cpu_features())
-    return {part[1:]: part[0] == "+" for part in config.CPU_FEATURES.split(",") if part}
+    names = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return {part[1:]: part[0] == "+" for part in names.split(",") if part}
 
 
 def native_lanes() -> int:

@@ -28,6 +28,7 @@ from nvcodec.models.kernels.residual import (
     TINY_CHROMA,
     add_square,
     analyse,
+    any_symbol,
     quantise,
     squares,
     synthesise,
@@ -337,7 +338,7 @@ def encode_intra(
             i, j = q >> 1, q & 1
             tiny[2 * r + i, 2 * c + j] = quarters[i, j] if fine[r, c] else 0
             from_luma[2 * r + i, 2 * c + j] = linked[i, j] if fine[r, c] else link
-        coded[r, c] = _any(symbols[r, c])
+        coded[r, c] = any_symbol(symbols[r, c])
         _rebuild_block(search, fine, tiny, from_luma, symbols[r, c], step, r, c)
         separate += min(fine_cost, coarse_cost)
         if in_unit and (separate >= unit_cost or (r % 2 and c % 2)):
@@ -347,15 +348,6 @@ def encode_intra(
                     search, coded, fine, tiny, large, from_luma, symbols, step, top, left, unit_symbols, unit_mode,
                     unit_link,
                 )  # fmt: skip
-
-
-@compiled
-def _any(symbols):
-    """Whether any symbol is not zero."""
-    for k in range(len(symbols)):
-        if symbols[k]:
-            return 1
-    return 0
 
 
 @compiled
@@ -379,7 +371,7 @@ def _take_unit(
 ):  # fmt: skip
     """Note that a unit is coded as a whole, and reconstruct it."""
     y, u, v = search.planes
-    unit, some = scratch((3, 32, 32), np.int32), _any(unit_symbols)
+    unit, some = scratch((3, 32, 32), np.int32), any_symbol(unit_symbols)
     mark(search.ready, 4 * top, 4 * left, 8, 0)
     for i in range(top, top + 2):
         for j in range(left, left + 2):

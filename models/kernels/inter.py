@@ -14,7 +14,7 @@ from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
 from nvcodec.models.kernels.frame_intra import unit_cosines
 from nvcodec.models.kernels.motion import fill
-from nvcodec.models.kernels.residual import analyse, quantise, squares
+from nvcodec.models.kernels.residual import analyse, any_symbol, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.vectors import as_float32, as_int32, load, spread, store, sum_of
 
@@ -158,14 +158,6 @@ def _nothing_cost(error, price, merged):
 
 
 @compiled
-def _any(symbols):
-    for k in range(len(symbols)):
-        if symbols[k]:
-            return 1
-    return 0
-
-
-@compiled
 def settle_inter(
     picture, planes, steps, weight, analysis, rates, price, pred, merged, coded, fine, tiny, symbols, costs, begin, end
 ):  # fmt: skip
@@ -192,7 +184,7 @@ def settle_inter(
             else:
                 cost = _settle_coarse(samples, error, analysis[0][0], rates[0][0], price, trial)
             costs[r, c] = _nothing_cost(error, price, merged[r, c])
-            if cost >= costs[r, c] or not _any(trial):
+            if cost >= costs[r, c] or not any_symbol(trial):
                 continue
             costs[r, c], coded[r, c], fine[r, c] = cost, 1, 1 if is_fine else 0
             for q in range(4):
@@ -226,7 +218,7 @@ def settle_units(
             if quantise(coefficients, rates[4][0], price, trial) + lost >= separate * ROUGHLY:
                 continue
             analyse(analysis[4][0], cosines, inverse, 384, coefficients)
-            if quantise(coefficients, rates[4][0], price, trial) + lost >= separate or not _any(trial):
+            if quantise(coefficients, rates[4][0], price, trial) + lost >= separate or not any_symbol(trial):
                 continue
             fill(coded, r, c, 2, 2, 1)
             fill(fine, r, c, 2, 2, 0)

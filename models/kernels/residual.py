@@ -316,6 +316,15 @@ def quantise(coefficients, rates, price, symbols):
 
 
 @compiled
+def any_symbol(symbols):
+    """Whether any is not zero."""
+    for k in range(len(symbols)):
+        if symbols[k]:
+            return 1
+    return 0
+
+
+@compiled
 def energies(coded, large, symbols, out):
     """Class of each coded block by how many of its symbols are not zero, 0 elsewhere: (R, C) uint8."""
     for r in range(coded.shape[0]):
