@@ -24,19 +24,21 @@ import nvcodec
 from nvcodec.media.test_pattern import moving_pattern, pattern_format
 
 FRAMES, WIDTH, HEIGHT = 20, 72, 56
+AVX_512 = "+sse2,+sse4.2,+avx,+avx2,+fma,+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
 # name, threads, environment
 ROWS: list[tuple[str, int, dict[str, str]]] = [
     ("this processor, 1 thread", 1, {}),
     ("this processor, 2 threads", 2, {}),
     ("this processor, 8 threads", 8, {}),
-    ("x86-64 of 2003 (SSE2)", 2, {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}),
-    ("x86-64-v2 (SSE4.2)", 2, {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}),
-    ("x86-64-v3 (AVX2)", 2, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}),
-    ("x86-64-v4 (AVX-512)", 2, {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""}),
+    ("x86-64 of 2003 (SSE2)", 2, {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"}),
+    ("the same, products one by one", 2, {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}),
+    ("x86-64-v2 (SSE4.2)", 2, {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "+sse2,+sse4.1,+sse4.2"}),
+    ("x86-64-v3 (AVX2)", 2, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse2,+sse4.2,+avx,+avx2,+fma"}),
+    ("x86-64-v4 (AVX-512)", 2, {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": AVX_512}),
     ("no optimisation by the compiler", 2, {"NUMBA_OPT": "0"}),
     ("no compiler: the interpreter", 1, {"NUMBA_DISABLE_JIT": "1"}),
 ]
-NEEDS = {"x86-64-v3 (AVX2)": "avx2", "x86-64-v4 (AVX-512)": "avx512f"}
+NEEDS = {"x86-64-v3 (AVX2)": "avx2", "x86-64-v4 (AVX-512)": "avx512bw"}
 
 
 def main() -> int:
