@@ -463,7 +463,7 @@ def test_weights_and_syntax_that_are_not_here(periodic: tuple[bytes, list[Frame]
         ({"quality": 64}, "quality is 64: 0 to 63"),
         ({"quality": -1}, "quality is -1"),
         ({"intra_period": -1}, "intra period is -1"),
-        ({"preset": "placebo"}, "preset is 'placebo'"),
+        ({"preset": "ultra"}, "preset is 'ultra'"),
         ({"options": {"depth": 3}}, "no option 'depth'"),
         ({"options": {"profile": "ai"}}, "profile is 'ai': ra, ld"),
         ({"options": {"model": "conditional-xl"}}, "'conditional-xl' is not installed"),
