@@ -18,7 +18,9 @@ from nvcodec.vectors import (
     above,
     add_products,
     as_float32,
+    as_float64,
     as_int32,
+    as_int64,
     as_uint16,
     bit_count,
     equal,
@@ -130,6 +132,27 @@ def test_numbers_keep_their_value_in_other_types(lanes: int, kind: type) -> None
     assert np.array_equal(whole, row)
     assert np.array_equal(real, row.astype(np.float32))
     assert np.array_equal(back, (2 * row).astype(np.uint16))
+
+
+@compiled
+def _wide(a, b, whole, real):  # type: ignore[no-untyped-def]
+    x, y = as_int64(load(a, 0, 4)), as_int64(load(b, 0, 4))
+    store(whole, (0, 0), x * y)
+    store(whole, (1, 0), as_int64(as_float64(x) / as_float64(y)))
+    store(whole, (2, 0), (x & 0xFFFF) - (y & x))
+    store(real, 0, as_float64(x) / as_float64(y))
+
+
+def test_products_and_quotients_of_64_bits() -> None:
+    """Products of numbers of 32 bits fit; quotients are cut towards zero when they become whole."""
+    random = np.random.default_rng(4)
+    for bound in (50, 1 << 31):
+        a, b = (random.integers(-bound, bound, 4).astype(np.int32) for _ in range(2))
+        b[b == 0] = 7
+        whole, real, x, y = np.zeros((3, 4), np.int64), np.zeros(4), a.astype(np.int64), b.astype(np.int64)
+        _wide(a, b, whole, real)
+        assert np.array_equal(whole, [x * y, np.trunc(x / y).astype(np.int64), (x & 0xFFFF) - (x & y)])
+        assert np.array_equal(real, x / y)
 
 
 def pieces(lanes: int) -> Callable[..., int]:
