@@ -404,7 +404,7 @@ if config.DISABLE_JIT:
         (lambda value, kind=kind: value.astype(kind))
         for kind in (np.uint16, np.int32, np.int64, np.float32, np.float64)
     )
-    floor, root, magnitude = np.floor, np.sqrt, np.abs
+    root, magnitude = np.sqrt, np.abs
 
     def add_products(sums: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Sums, and what both halves of a and b, 16 bit integers, make when they are multiplied."""
@@ -430,7 +430,7 @@ else:
     load, store, spread, sum_of = _load(), _store(), _spreading(), _sum_of()
     as_uint16, as_int32, as_int64 = (_conversion(kind) for kind in (types.uint16, types.int32, types.int64))
     as_float32, as_float64 = _conversion(types.float32), _conversion(types.float64)
-    floor, root, magnitude = _called("floor"), _called("sqrt"), _called("fabs")
+    root, magnitude = _called("sqrt"), _called("fabs")
     add_products = _products()
     above, equal = _compared(">"), _compared("==")
     bit_count, lowest_bit = _of_bits("ctpop"), _of_bits("cttz", ir.Constant(ir.IntType(1), 0))

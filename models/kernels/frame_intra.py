@@ -40,9 +40,13 @@ from nvcodec.models.kernels.syntax import WHOLE, begins_unit, block_at, block_of
 from nvcodec.models.transform import CLASSES
 
 FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and all are looked at
-# bits of what is said of a block, or unit (coded, which transform, energy), and of each quarter of a fine one
-BLOCK_BITS, TINY_BITS = np.float32(3.3), np.float32(0.9)
-LINK_BITS = np.float32(0.5)  # how many more it costs that chroma is predicted from luma than that it is not
+# Bits as the search reckons them. The rarer a choice, the more it is to cost beyond what it takes: of many that are
+# alike the one that seems best seems better than it is.
+FIRST_MODE_BITS, LIKELY_MODE_BITS, MODE_BITS = np.float32(1.2), np.float32(3.2), np.float32(8.5)
+# of what is said of a block, or unit (coded, which transform, energy), of a fine one, and of each of its quarters
+BLOCK_BITS, FINE_BITS, TINY_BITS = np.float32(3.3), np.float32(4.5), np.float32(1.2)
+FOUR_BITS = np.float32(1)  # more of a quarter in four 4x4 squares
+LINK_BITS = np.float32(1.5)  # how many more it costs that chroma is predicted from luma than that it is not
 
 
 @compiled
@@ -195,7 +199,9 @@ def rebuild_unit(y, u, v, ready, r, c, modes, linked, coded, residual):
 @compiled
 def mode_bits(mode, likely):
     """Roughly the bits of an intra mode."""
-    return np.float32(1.9 if mode == likely[0] else 2.9 if mode == likely[1] or mode == likely[2] else 5.4)
+    if mode == likely[0]:
+        return FIRST_MODE_BITS
+    return LIKELY_MODE_BITS if mode == likely[1] or mode == likely[2] else MODE_BITS
 
 
 @compiled
@@ -439,7 +445,7 @@ def _try_quarters(search, row, column, step, inverse, limit, symbols, tiny, link
     modes are overwritten."""
     y, u, v = search.planes
     part, residual = scratch(FINE_SAMPLES, np.int16), scratch(SAMPLES, np.int32)
-    cost = search.price * (BLOCK_BITS + 4 * TINY_BITS)
+    cost = search.price * (FINE_BITS + 4 * TINY_BITS)
     squares = search.modes[row : row + 4, column : column + 4]
     for k in range(SAMPLES):
         symbols[k] = 0
@@ -493,6 +499,7 @@ def _try_quarter(search, i, j, q, step, inverse, symbols):
         copy(trial, symbols)
     cost += price * mode_bits(mode, likely)
     other, other_link = _try_tiny(search, i, j, q, step, inverse, cost, trial)
+    other += price * FOUR_BITS
     if other < cost:
         copy(trial, symbols)
         return other, 1, other_link

@@ -124,17 +124,38 @@ def _convolve_part(x, weights, bias, parts, low, high, group, row, j, out):
             c0, c1, c2 = add_products(c0, x0, c), add_products(c1, x1, c), add_products(c2, x2, c)
             d0, d1, d2 = add_products(d0, x0, d), add_products(d1, x1, d), add_products(d2, x2, d)
     for a, b, c, d in ((a0, b0, c0, d0), (a1, b1, c1, d1), (a2, b2, c2, d2)):
-        w, x = _finish(a, parts[first], low, high), _finish(b, parts[first + 1], low, high)
-        y, z = _finish(c, parts[first + 2], low, high), _finish(d, parts[first + 3], low, high)
-        if len(out) == TOGETHER * len(weights):
-            store(out, (first, row, j), w)
-            store(out, (first + 1, row, j), x)
-            store(out, (first + 2, row, j), y)
-            store(out, (first + 3, row, j), z)
-        else:
-            store(out, (2 * group, row, j), w + (x << 16))
-            store(out, (2 * group + 1, row, j), y + (z << 16))
+        _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
         j += LANES
+
+
+@compiled
+def _convolve_lanes(x, weights, bias, parts, low, high, group, row, j, out):
+    """The same of LANES columns, where there are fewer than ROUND."""
+    first = TOGETHER * group
+    a, b = spread(bias[first], LANES), spread(bias[first + 1], LANES)
+    c, d = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
+    for pair in range(len(x)):
+        for k in range(TAPS):
+            seen, taps = load(x, (pair, row + k // 3, j + k % 3), LANES), weights[group, pair, place(k)]
+            a, b = add_products(a, seen, spread(taps[0], LANES)), add_products(b, seen, spread(taps[1], LANES))
+            c, d = add_products(c, seen, spread(taps[2], LANES)), add_products(d, seen, spread(taps[3], LANES))
+    _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
+
+
+@compiled
+def _put(a, b, c, d, parts, low, high, groups, group, row, j, out):
+    """Finish sums of four channels of a group and write them, one by one or two in each number."""
+    first = TOGETHER * group
+    w, x = _finish(a, parts[first], low, high), _finish(b, parts[first + 1], low, high)
+    y, z = _finish(c, parts[first + 2], low, high), _finish(d, parts[first + 3], low, high)
+    if len(out) == TOGETHER * groups:
+        store(out, (first, row, j), w)
+        store(out, (first + 1, row, j), x)
+        store(out, (first + 2, row, j), y)
+        store(out, (first + 3, row, j), z)
+    else:
+        store(out, (2 * group, row, j), w + (x << 16))
+        store(out, (2 * group + 1, row, j), y + (z << 16))
 
 
 @compiled
@@ -160,7 +181,15 @@ def _convolve(x, weights, bias, parts, low, high, out):
     """See `convolve_arrays`."""
     columns, whole = out.shape[2], len(out) == TOGETHER * len(weights)
     for row in range(out.shape[1]):
-        if columns < ROUND:
+        if columns >= ROUND:
+            for first in range(0, columns, ROUND):
+                for group in range(len(weights)):
+                    _convolve_part(x, weights, bias, parts, low, high, group, row, min(first, columns - ROUND), out)
+        elif columns >= LANES:
+            for first in range(0, columns, LANES):
+                for group in range(len(weights)):
+                    _convolve_lanes(x, weights, bias, parts, low, high, group, row, min(first, columns - LANES), out)
+        else:
             for k in range(len(out)):
                 for j in range(columns):
                     if whole:
@@ -171,10 +200,6 @@ def _convolve(x, weights, bias, parts, low, high, out):
                             _convolve_one(x, weights, bias[n], parts[n], low, high, n, row, j),
                             _convolve_one(x, weights, bias[n + 1], parts[n + 1], low, high, n + 1, row, j),
                         )
-            continue
-        for first in range(0, columns, ROUND):
-            for group in range(len(weights)):
-                _convolve_part(x, weights, bias, parts, low, high, group, row, min(first, columns - ROUND), out)
 
 
 def convolve_arrays(x, weights, bias, parts, low, high, out):  # type: ignore[no-untyped-def]
