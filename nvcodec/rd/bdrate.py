@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -111,6 +112,27 @@ def bd_rate(
     log_a, quality_a = _sorted_curve(anchor_rates, anchor_qualities, 1.0, "anchor")
     log_t, quality_t = _sorted_curve(test_rates, test_qualities, 1.0, "test")
     return _percent(_mean_difference(quality_a, log_a, quality_t, log_t, method))
+
+
+def bd_rate_by_parts(
+    anchor_rates: Sequence[float],
+    anchor_qualities: Sequence[float],
+    test_rates: Sequence[float],
+    test_qualities: Sequence[float],
+    parts: int,
+) -> list[float]:
+    """BD-rates in percent (PCHIP) over equal parts of the common quality range, the lowest first; CurveError as in
+    ``bd_compare``."""
+    log_a, quality_a = _sorted_curve(anchor_rates, anchor_qualities, 1.0, "anchor")
+    log_t, quality_t = _sorted_curve(test_rates, test_qualities, 1.0, "test")
+    low, high = _common(quality_a, quality_t)
+    if high <= low:
+        raise CurveError(f"ranges do not overlap: anchor {_span(quality_a)}, test {_span(quality_t)}")
+    means = [
+        (_integral(quality_t, log_t, *ends, "pchip") - _integral(quality_a, log_a, *ends, "pchip")) * parts
+        for ends in pairwise(np.linspace(low, high, parts + 1).tolist())
+    ]
+    return [_percent(mean / (high - low)) for mean in means]
 
 
 def bd_psnr(

@@ -121,7 +121,7 @@ def outputs_of(network: Network, n: int, x: np.ndarray, kind: int, level: int) -
 
 
 @pytest.mark.parametrize("channels", [(), (4,), (12, 8), (16, 16)])
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 17), (2, 3 * LANES), (4, 100)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 17), (2, 2 * LANES + 5), (2, 3 * LANES), (4, 100)])
 def test_layers_are_sums_of_whole_numbers(channels: tuple[int, ...], rows: int, columns: int) -> None:
     network, random = random_network(rows + len(channels), *channels), np.random.default_rng(columns)
     for n, layer in enumerate(network.layers):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvcodec.rd.bdrate import CurveError, bd_compare, bd_over_set, bd_psnr, bd_rate, mean_curve
+from nvcodec.rd.bdrate import CurveError, bd_compare, bd_over_set, bd_psnr, bd_rate, bd_rate_by_parts, mean_curve
 
 # VCEG-M33's own Excel example, as kept in bjontegaard_etro_standalone_example.xlsm (github.com/tbr/bjontegaard_etro,
 # sheet "This sheet was copied from the original M33 Excel example"): cubic polynomial.
@@ -136,3 +136,15 @@ def test_a_refused_clip_is_named_and_not_hidden():
     assert "same steps" in result.curve_of_means_refused
     with pytest.raises(CurveError, match="no clip"):
         mean_curve([])
+
+
+def test_parts_of_a_range_make_the_whole():
+    qualities, rates = [30, 33, 36, 39, 42], np.array([100.0, 200, 400, 800, 1600])
+    fewer = rates * [0.5, 0.5, 0.8, 1, 1]
+    assert bd_rate_by_parts(rates, qualities, 0.7 * rates, qualities, 5) == pytest.approx([-30] * 5)
+    parts = bd_rate_by_parts(rates, qualities, fewer, qualities, 4)
+    assert parts == pytest.approx([-50, -36, -10, 0], abs=5)
+    whole = 100 * (np.exp(np.mean(np.log1p(np.array(parts) / 100))) - 1)
+    assert whole == pytest.approx(bd_rate(rates, qualities, fewer, qualities))
+    with pytest.raises(CurveError, match="do not overlap"):
+        bd_rate_by_parts(rates, qualities, rates, np.array(qualities) + 20, 2)
