@@ -4,10 +4,10 @@
     python scripts/quick_rd.py measure CLIP... -o before.json [--frames 33] [--qualities 2,17,32,46,60] [--preset slow]
     python scripts/quick_rd.py compare before.json after.json [...]
 
-"measure" encodes the first frames of each clip with the default codec, one process for each core, decodes them in the
-same process and keeps bytes of the whole stream and PSNR-YUV. PYTHONPATH says which tree is measured, --model which
-weights. "compare" prints for each file the BD-rate against the first: the mean of the clips with its standard error,
-the lowest and the highest quarter of the range, the extreme clips, and the time of encoding.
+"measure" encodes the first frames of each clip with the default codec, in two processes, decodes them in the same one
+and keeps bytes of the whole stream and PSNR-YUV. PYTHONPATH says which tree is measured, --model which weights.
+"compare" prints for each file the BD-rate against the first: the mean of the clips with its standard error, the lowest
+and the highest quarter of the range, the extreme clips, and the time of encoding.
 
 Figures for a table come from `nvc rd`, which measures files that fresh processes decoded.
 """
@@ -58,7 +58,7 @@ def main() -> int:
                 print(f"{path.stem}: {difference(first, other)}")
             return 0
         options = {"profile": args.profile} | ({"model": args.model} if args.model else {})
-        qualities = [int(q) for q in args.qualities.split(",")]
+        qualities = whole_numbers(args.qualities)
         with ProcessPoolExecutor(args.processes) as pool:
             jobs = [
                 pool.submit(point, clip, quality, args.frames, args.preset, options)
@@ -66,13 +66,21 @@ def main() -> int:
                 for quality in qualities
             ]
             args.out.write_text(json.dumps([job.result() for job in jobs], indent=1) + "\n", encoding="utf-8")
-    except ValueError:
-        print(f"quick_rd: --qualities {args.qualities!r}: whole numbers with commas wanted", file=sys.stderr)
-        return 2
     except NvcError as error:
         print(f"quick_rd: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"quick_rd: {args.out}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Of an option. Raises UsageError for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--qualities {text!r}: whole numbers with commas wanted") from None
 
 
 def point(clip: Path, quality: int, frames: int, preset: str, options: dict[str, Any]) -> dict[str, Any]:

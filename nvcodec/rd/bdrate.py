@@ -125,14 +125,10 @@ def bd_rate_by_parts(
     ``bd_compare``."""
     log_a, quality_a = _sorted_curve(anchor_rates, anchor_qualities, 1.0, "anchor")
     log_t, quality_t = _sorted_curve(test_rates, test_qualities, 1.0, "test")
-    low, high = _common(quality_a, quality_t)
-    if high <= low:
-        raise CurveError(f"ranges do not overlap: anchor {_span(quality_a)}, test {_span(quality_t)}")
-    means = [
-        (_integral(quality_t, log_t, *ends, "pchip") - _integral(quality_a, log_a, *ends, "pchip")) * parts
-        for ends in pairwise(np.linspace(low, high, parts + 1).tolist())
+    ends = np.linspace(*_shared(quality_a, quality_t), parts + 1).tolist()
+    return [
+        _percent(_mean_between(quality_a, log_a, quality_t, log_t, low, high, "pchip")) for low, high in pairwise(ends)
     ]
-    return [_percent(mean / (high - low)) for mean in means]
 
 
 def bd_psnr(
@@ -231,10 +227,20 @@ def _sorted_curve(
 
 def _mean_difference(xa: np.ndarray, ya: np.ndarray, xt: np.ndarray, yt: np.ndarray, method: str) -> float:
     """Mean of test minus anchor over the x they share, by exact integration of the interpolants."""
+    return _mean_between(xa, ya, xt, yt, *_shared(xa, xt), method)
+
+
+def _mean_between(
+    xa: np.ndarray, ya: np.ndarray, xt: np.ndarray, yt: np.ndarray, low: float, high: float, method: str
+) -> float:
+    return (_integral(xt, yt, low, high, method) - _integral(xa, ya, low, high, method)) / (high - low)
+
+
+def _shared(xa: np.ndarray, xt: np.ndarray) -> tuple[float, float]:
     low, high = _common(xa, xt)
     if high <= low:
         raise CurveError(f"ranges do not overlap: anchor {_span(xa)}, test {_span(xt)}")
-    return (_integral(xt, yt, low, high, method) - _integral(xa, ya, low, high, method)) / (high - low)
+    return low, high
 
 
 def _integral(x: np.ndarray, y: np.ndarray, low: float, high: float, method: str) -> float:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from quick_rd import curves, difference, point
 
@@ -19,16 +18,6 @@ from nvcodec.errors import UsageError
 SCRIPT = Path(__file__).parents[2] / "scripts" / "quick_rd.py"
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three frames of 32x32, a slope that moves."""
-    path = tmp_path_factory.mktemp("quick") / "slope.y4m"
-    slope = np.add.outer(np.arange(32), 5 * np.arange(32))
-    frames = [b"FRAME\n" + (slope + 3 * n).astype(np.uint8).tobytes() + bytes([128]) * 512 for n in range(3)]
-    path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
-    return path
-
-
 def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
     """The script, in a process of its own."""
     return subprocess.run(
@@ -36,10 +25,10 @@ def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_points_are_of_real_streams(clip: Path, tmp_path: Path) -> None:
+def test_points_are_of_real_streams(slope_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "points.json"
     done = run(
-        "measure", clip, "-o", out, "--frames", "2", "--qualities", "5,60", "--profile", "ld", "--processes", "1"
+        "measure", slope_clip, "-o", out, "--frames", "2", "--qualities", "5,60", "--profile", "ld", "--processes", "1"
     )
     assert done.returncode == 0, done.stderr
     low, high = json.loads(out.read_text())
@@ -47,9 +36,9 @@ def test_points_are_of_real_streams(clip: Path, tmp_path: Path) -> None:
     assert low["nbytes"] < high["nbytes"]
     assert low["psnr_yuv_db"] < high["psnr_yuv_db"]
     stream = tmp_path / "slope.nvc"
-    nvcodec.encode(clip, stream, quality=60, frames=(0, 2), threads=1, options={"profile": "ld"})
+    nvcodec.encode(slope_clip, stream, quality=60, frames=(0, 2), threads=1, options={"profile": "ld"})
     assert high["nbytes"] == stream.stat().st_size
-    assert point(clip, 60, 2, "medium", {"profile": "ld"})["psnr_yuv_db"] == high["psnr_yuv_db"]
+    assert point(slope_clip, 60, 2, "medium", {"profile": "ld"})["psnr_yuv_db"] == high["psnr_yuv_db"]
     compared = run("compare", out, out)
     assert re.fullmatch(r"points: \+0\.00% \(standard error 0\.00, .* time x 1\.00\n", compared.stdout)
 
@@ -65,7 +54,7 @@ def test_a_fifth_fewer_bytes_are_a_fifth_less() -> None:
     ]
     assert difference(before, after) == (
         "-10.00% (standard error 7.07, low -10.00, high -10.00), -20.0 (a) to +0.0 (b), time x 1.50"
-    ).replace("7.07", f"{10 / 2**0.5:.2f}")
+    )
     assert curves(before)["a"] == ([1000, 2000, 4000, 8000], [30, 33, 36, 39])
     with pytest.raises(UsageError, match="no clip"):
         difference(before, [{**one, "clip": "c"} for one in before])
@@ -81,10 +70,10 @@ def test_files_that_are_none_of_its_own(tmp_path: Path, text: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_clip_that_is_missing_and_qualities_that_are_none(clip: Path, tmp_path: Path) -> None:
+def test_a_clip_that_is_missing_and_qualities_that_are_none(slope_clip: Path, tmp_path: Path) -> None:
     done = run("measure", tmp_path / "no.mkv", "-o", tmp_path / "x.json", "--processes", "1")
     assert done.returncode == 1
     assert done.stderr.startswith("quick_rd: ")
-    done = run("measure", clip, "-o", tmp_path / "x.json", "--qualities", "5;6")
+    done = run("measure", slope_clip, "-o", tmp_path / "x.json", "--qualities", "5;6")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "x.json").exists()
