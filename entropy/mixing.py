@@ -27,9 +27,9 @@ PER_NAT = 256  # logistic domain: 256 for a factor of e
 LIMIT = 12 * PER_NAT - 1
 MOST_INPUTS = 16
 POINTS = 33  # of a row's curve, before its weights
-_BETWEEN = (2 * (LIMIT + 1)) // (POINTS - 1)
+BETWEEN = (2 * (LIMIT + 1)) // (POINTS - 1)
 _CURVE_SHIFT = 6  # of what a curve learns
-_STRETCH_SHIFT = 2
+STRETCH_SHIFT = 2
 _TOP = 1 << 24
 
 
@@ -42,13 +42,13 @@ def _squash_table() -> np.ndarray:
 
 def _stretch_table() -> np.ndarray:
     """Logistic value of each quarter of a probability in 65536ths."""
-    count = ONE >> _STRETCH_SHIFT
+    count = ONE >> STRETCH_SHIFT
     values = [round(PER_NAT * math.log((i + 0.5) / (count - i - 0.5))) for i in range(count)]
     return np.array(values, np.int32)
 
 
 SQUASH, STRETCH = _squash_table(), _stretch_table()
-_STRAIGHT = SQUASH[np.clip(np.arange(POINTS) * _BETWEEN - 1, 0, 2 * LIMIT)]  # a curve that changes nothing
+_STRAIGHT = SQUASH[np.clip(np.arange(POINTS) * BETWEEN - 1, 0, 2 * LIMIT)]  # a curve that changes nothing
 RATES = np.array([round(ONE / (n + 1.6)) for n in range(1024)], np.int64)  # of a slot that has learned n times
 
 
@@ -70,17 +70,17 @@ def code_mixed(coder, buffer, slots, chosen, count, weights, first, second, limi
     inputs = scratch(MOST_INPUTS, np.int64)
     a, b = np.int64(0), np.int64(0)
     for i in range(count):
-        x = STRETCH[slots[chosen[i], 0] >> _STRETCH_SHIFT]
+        x = STRETCH[slots[chosen[i], 0] >> STRETCH_SHIFT]
         inputs[i] = x
         a += np.int64(weights[first, POINTS + i]) * x
         b += np.int64(weights[second, POINTS + i]) * x
     xa = min(max(a >> 16, -LIMIT), LIMIT)
     xb = min(max(b >> 16, -LIMIT), LIMIT)
     x = (xa + xb) >> 1
-    at, part = (x + LIMIT + 1) // _BETWEEN, (x + LIMIT + 1) % _BETWEEN
+    at, part = (x + LIMIT + 1) // BETWEEN, (x + LIMIT + 1) % BETWEEN
     low = np.int64(weights[first, at]) + weights[second, at]
     high = np.int64(weights[first, at + 1]) + weights[second, at + 1]
-    learned = (low * (_BETWEEN - part) + high * part) // _BETWEEN
+    learned = (low * (BETWEEN - part) + high * part) // BETWEEN
     p = min(max((2 * np.int64(SQUASH[x + LIMIT]) + learned) >> 2, 2), ONE - 2)
     bound = (coder[RANGE] >> 16) * (ONE - p)
     if coder[READING]:
@@ -102,7 +102,7 @@ def code_mixed(coder, buffer, slots, chosen, count, weights, first, second, limi
     target = (ONE - 1) if bit else 0
     ea = (target - SQUASH[xa + LIMIT]) * speed
     eb = (target - SQUASH[xb + LIMIT]) * speed
-    at += 1 if 2 * part > _BETWEEN else 0
+    at += 1 if 2 * part > BETWEEN else 0
     weights[first, at] += (target - weights[first, at]) >> _CURVE_SHIFT
     weights[second, at] += (target - weights[second, at]) >> _CURVE_SHIFT
     for i in range(count):

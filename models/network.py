@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvcodec.models.kernels.network import (
-    CHANNELS,
     EXACT,
     LARGEST_INPUT,
     LARGEST_OUTPUT,
     LARGEST_VALUE,
+    SEEN,
     TAPS,
     TOGETHER,
     paired,
@@ -73,7 +73,7 @@ def no_network() -> Network:
     return network_of(
         (
             Layer(
-                np.zeros((OUTPUTS, CHANNELS, TAPS), np.int16),
+                np.zeros((OUTPUTS, SEEN, TAPS), np.int16),
                 np.zeros((KINDS, LEVELS, OUTPUTS), np.int32),
                 np.zeros(OUTPUTS, np.uint8),
             ),
@@ -86,7 +86,7 @@ def check_layers(layers: tuple[Layer, ...]) -> None:
     inputs at their largest, with the sign of their weights, and the largest bias."""
     if not 1 <= len(layers) <= MAX_LAYERS:
         raise ValueError(f"a network of {len(layers)} layers: 1 to {MAX_LAYERS}")
-    inputs, largest = CHANNELS, LARGEST_INPUT
+    inputs, largest = SEEN, LARGEST_INPUT
     for number, layer in enumerate(layers):
         shape = layer.weights.shape
         if len(shape) != 3 or shape[1:] != (inputs, TAPS) or shape[0] % TOGETHER or not 0 < shape[0] <= MAX_CHANNELS:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from nvcodec.entropy.odds import Odds, no_odds
 from nvcodec.models.kernels import restore
 from nvcodec.models.network import Network, no_network
 from nvcodec.models.quality import CHROMA_SCALES
@@ -62,7 +63,8 @@ class BlockBases:
     lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters and the network of restoration.
 
     pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (CLASSES, n, n) float32,
-    coefficients = analysis @ weighted samples; rates: (2, RATE_CLASSES, n, 3) float32, bits of
+    coefficients = analysis @ weighted samples; odds: of latents when a video begins (none while a model is trained);
+    rates: (2, RATE_CLASSES, n, 3) float32, bits of
     symbols in inter and intra blocks (`quantise`).
     """
 
@@ -71,6 +73,7 @@ class BlockBases:
     rates: tuple[np.ndarray, ...]
     filters: Filters = field(default_factory=no_filters)
     network: Network = field(default_factory=no_network)
+    odds: Odds = field(default_factory=no_odds)
 
     @cached_property
     def summed_rates(self) -> tuple[np.ndarray, ...]:

@@ -35,7 +35,10 @@ from numba.np.arrayobj import make_array, populate_array
 place = np.uint64
 
 _HELPS = "NVC_COMPILES_FOR_ANOTHER"  # in the environment of a process that `announce` started
-_SOURCES = ("entropy/binary.py", "entropy/mixing.py", "models/depth.py", "models/kernels", "models/transform.py")
+_SOURCES = (
+    *("entropy/binary.py", "entropy/mixing.py", "entropy/odds.py"),
+    *("models/depth.py", "models/kernels", "models/transform.py"),
+)
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:

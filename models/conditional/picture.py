@@ -12,6 +12,7 @@ import math
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,13 +24,16 @@ from nvcodec.models.kernels import (
     deblock,
     frame_intra,
     inter,
+    intra_search,
     network,
     residual,
+    residual_planes,
     restore,
     rough_cost,
     search,
 )
 from nvcodec.models.kernels.compensation import PAD
+from nvcodec.models.kernels.density import no_densities
 from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.network import Network, bounds_of
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, QUALITIES, STEPS, bit_price, deblocking_qp, quality_of
@@ -120,7 +124,12 @@ def rebuild(
         blocks.modes, blocks.from_luma, symbols, steps, CHROMA_SCALES[chroma], bases.pictures,
     )  # fmt: skip
     _deblock(planes, blocks, level)
-    return _restore(planes, blocks, level, not references, bases, pool)
+    made = None
+    if (blocks.banks == restore.NETWORK).any():
+        coded = what_was_coded(blocks, symbols, steps, chroma, bases, pool)
+        asked = blocks.banks == restore.NETWORK
+        made = apply_network(planes, coded, level, not references, asked, bases.network, pool)
+    return _restore(planes, blocks, level, bases, pool, made)
 
 
 def _steps(level: int, blocks: Blocks) -> np.ndarray:
@@ -171,6 +180,33 @@ def _add_residuals(
     )
 
 
+@dataclass
+class Coded:
+    """What was coded of a frame, as its network sees it: residual planes, int16, without borders; by how many levels
+    units are finer; which blocks are predicted from other frames."""
+
+    planes: Planes
+    finer: np.ndarray
+    pred: np.ndarray
+
+
+def what_was_coded(
+    blocks: Blocks, symbols: np.ndarray, steps: np.ndarray, chroma: int, bases: BlockBases, pool: Executor
+) -> Coded:
+    """Of a frame with decisions and symbols (R, C, 384); steps: of its blocks."""
+    rows, columns = blocks.rows, blocks.columns
+    y, u, v = (np.zeros((n * rows, n * columns), np.int16) for n in (16, 8, 8))
+    by_rows(
+        pool,
+        rows,
+        lambda begin, end: residual_planes.fill_residuals(
+            y, u, v, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes, symbols, steps,
+            CHROMA_SCALES[chroma], bases.pictures, begin, end,
+        ),
+    )  # fmt: skip
+    return Coded((y, u, v), blocks.finer, blocks.pred)
+
+
 def empty_planes(rows: int, columns: int) -> Planes:
     """Room for planes with borders."""
     size = np.array([16 * rows, 16 * columns])
@@ -195,34 +231,26 @@ def _deblock(planes: Planes, blocks: Blocks, level: int) -> None:
         compensation.extend_edges(plane, pad)
 
 
-@dataclass
-class Tried:
-    """What an encoder knows already of a frame's restoration: classes of squares, and what the network makes of it."""
-
-    classes: np.ndarray
-    by_network: Planes | None = None
-
-
 def _restore(
     planes: Planes,
     blocks: Blocks,
     level: int,
-    intra: bool,
     bases: BlockBases,
     pool: Executor,
-    tried: Tried | None = None,
+    made: Planes | None,
+    classes: np.ndarray | None = None,
 ) -> Planes:
-    """Planes restored as the blocks say, with borders."""
+    """Planes restored as the blocks say, with borders. made: what the network makes of them; classes: of squares, if
+    they are known."""
     if not blocks.banks.any():
         return planes
     restored = planes[0].copy(), planes[1].copy(), planes[2].copy()
     taps, clip = _filters(bases, level)
     of_network = blocks.banks == restore.NETWORK
-    if of_network.any():
-        made = tried.by_network if tried else None
-        made = made or apply_network(planes, level, intra, of_network, bases.network, pool)
+    if made is not None:
         network.copy_units(blocks.banks, restore.NETWORK, *made, *restored)
-    classes = tried.classes if tried else _classify(planes, blocks, level, (blocks.banks > 0) & ~of_network, pool)
+    if classes is None:
+        classes = _classify(planes, blocks, level, (blocks.banks > 0) & ~of_network, pool)
     by_rows(
         pool,
         len(blocks.banks),
@@ -235,7 +263,7 @@ def _restore(
 
 
 def apply_network(
-    planes: Planes, level: int, intra: bool, asked: np.ndarray, weights: Network, pool: Executor
+    planes: Planes, coded: Coded, level: int, intra: bool, asked: np.ndarray, weights: Network, pool: Executor
 ) -> Planes:
     """What the network makes of a frame, at least in the units that are asked for: planes with borders that are not
     filled in."""
@@ -247,9 +275,9 @@ def apply_network(
         end, halo = min(begin + NETWORK_ROWS, rows), weights.halo
         if not asked[begin // unit : -(-end // unit)].any():
             return
-        x = np.empty((network.CHANNELS // 2, end - begin + 2 * halo, columns + 2 * halo), np.int32)
+        x = np.empty((network.SEEN // 2, end - begin + 2 * halo, columns + 2 * halo), np.int32)
         sums = np.empty((3, columns + 2 * (halo + network.AROUND)), np.int32)
-        network.fill_inputs(*planes, step, begin, end, halo, sums, x)
+        network.fill_inputs(*planes, *coded.planes, coded.finer, coded.pred, step, begin, end, halo, sums, x)
         for n in range(halo):
             channels = len(weights.parts[n]) if n == halo - 1 else len(weights.parts[n]) // 2
             out = np.empty((channels, x.shape[1] - 2, x.shape[2] - 2), np.int32)
@@ -287,12 +315,13 @@ def _choose_banks(
     chroma: int,
     intra: bool,
     bases: BlockBases,
-    by_network: bool,
+    coded: Coded | None,
     pool: Executor,
-) -> Tried:
-    """For each unit the bank, or the network if that may be, after which error and price of bits are least."""
+) -> tuple[Planes | None, np.ndarray]:
+    """For each unit the bank, or the network if what it sees of the frame is given, after which error and price of bits
+    are least. Returns what the network makes of the frame, and the classes of squares."""
     step = float(STEPS[level]) / STEP_SCALE
-    costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS + int(by_network)))
+    costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS + int(coded is not None)))
     taps, clip = _filters(bases, level)
     trial = empty_planes(blocks.rows, blocks.columns)
     weight = float(chroma_weight(chroma) ** 2)
@@ -310,8 +339,8 @@ def _choose_banks(
         1,
     )
     made = None
-    if by_network:
-        made = apply_network(planes, level, intra, asked, bases.network, pool)
+    if coded is not None:
+        made = apply_network(planes, coded, level, intra, asked, bases.network, pool)
         by_rows(
             pool,
             len(blocks.banks),
@@ -320,7 +349,7 @@ def _choose_banks(
         )
     costs[:, :, 1:] += bit_price(level) * step * step * BANK_BITS
     blocks.banks[:] = costs.argmin(2)
-    return Tried(classes, made)
+    return made, classes
 
 
 ALL_DEPTHS = 99
@@ -331,6 +360,7 @@ class Effort:
     """What the encoder tries."""
 
     modes: int = 3  # intra modes tried in full
+    finalists: int = 0  # of them, in keyframes, how many are compared by what they cost in their contexts
     parts_from: float = 8.0  # bits of a prediction, at least, for its block to be tried in parts
     together_to: float = math.inf  # times the best prediction's cost: new vectors that are moved together (0: none)
     exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
@@ -341,14 +371,24 @@ class Effort:
     deepest: int = ALL_DEPTHS  # of a group's frames that it is tried in, where a decoder has it for few
 
 
+class KeptFrame(NamedTuple):
+    """A frame before restoration, planes with borders, and what was coded of it."""
+
+    level: int
+    intra: bool
+    picture: Planes
+    planes: Planes
+    coded: Coded
+
+
 @dataclass
 class Statistics:
-    """What is kept for `nvc train`: frames before restoration (level, whether intra, picture, planes), and residuals,
-    weighted, with the class of each (+ CLASSES x the transform: coarse, fine, tiny, tiny chroma, large)."""
+    """What is kept for `nvc train`: frames before restoration, and residuals, weighted, with the class of each (+
+    CLASSES x the transform: coarse, fine, tiny, tiny chroma, large)."""
 
     keep_residuals: bool = True
     keep_frames: bool = False
-    frames: list[tuple[int, bool, Planes, Planes]] = field(default_factory=list)
+    frames: list[KeptFrame] = field(default_factory=list)
     residuals: list[np.ndarray] = field(default_factory=list)
     classes: list[np.ndarray] = field(default_factory=list)
 
@@ -404,7 +444,8 @@ def choose(
         _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, pool, residuals)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
-    _choose_intra(picture, level, chroma, inside, blocks, symbols, steps, bases, effort.modes, pool)
+    finalists = 0 if references or not len(bases.odds.stretched) else effort.finalists
+    _choose_intra(picture, level, chroma, inside, blocks, symbols, steps, bases, effort.modes, finalists, pool)
     if residuals is not None:
         room = 20 * rows * columns
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
@@ -418,11 +459,13 @@ def choose(
     residual.energies(blocks.coded, blocks.large, symbols, blocks.energy)
     _deblock(planes, blocks, level)
     if statistics is not None and statistics.keep_frames:
-        statistics.frames.append((level, not references, picture, planes))
-    intra, tried = not references, None
-    if effort.filters:
-        tried = _choose_banks(picture, planes, blocks, level, chroma, intra, bases, effort.network, pool)
-    return blocks, symbols, _restore(planes, blocks, level, intra, bases, pool, tried)
+        coded = what_was_coded(blocks, symbols, steps, chroma, bases, pool)
+        statistics.frames.append(KeptFrame(level, not references, picture, planes, coded))
+    if not effort.filters:
+        return blocks, symbols, planes
+    coded = what_was_coded(blocks, symbols, steps, chroma, bases, pool) if effort.network else None
+    made, classes = _choose_banks(picture, planes, blocks, level, chroma, not references, bases, coded, pool)
+    return blocks, symbols, _restore(planes, blocks, level, bases, pool, made, classes)
 
 
 def _choose_intra(
@@ -435,21 +478,25 @@ def _choose_intra(
     steps: np.ndarray,
     bases: BlockBases,
     modes: int,
+    finalists: int,
     pool: Executor,
     rows: slice = slice(None),
 ) -> None:
-    """Choose intra blocks and reconstruct them; rows: of quads, all or such as have no neighbours among them."""
+    """Choose intra blocks and reconstruct them; modes (``tried``), finalists: see `intra_search.encode_intra`; rows: of
+    quads, all or such as have no neighbours among them."""
     price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
+    density = no_densities(blocks.rows, blocks.columns)
     prices = rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
     some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 4)) > 0
     columns = -(-blocks.columns // 4)
 
     def work(row: int, begin: int, end: int) -> None:
         if some[row]:
-            frame_intra.encode_intra(
+            intra_search.encode_intra(
                 picture, planes, ready, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes,
                 blocks.from_luma, symbols, steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis,
-                bases.summed_rates, prices, chroma_weight(chroma), modes, row, begin, end,
+                bases.summed_rates, prices, chroma_weight(chroma), modes, bases.odds, finalists, level, density, row,
+                begin, end,
             )  # fmt: skip
 
     if rows == slice(None):
@@ -469,9 +516,7 @@ def sample_keyframe(
     symbols = np.zeros((blocks.rows, blocks.columns, residual.SAMPLES), np.int16)
     planes = without_borders(empty_planes(blocks.rows, blocks.columns))  # laid out as those of `choose`
     rows = slice(0, None, 3)
-    _choose_intra(
-        picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, pool, rows
-    )  # fmt: skip
+    _choose_intra(picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, 0, pool, rows)
     done = np.zeros(-(-blocks.rows // 4), bool)
     done[rows] = True
     return planes, done.repeat(64)[: picture[0].shape[0]]

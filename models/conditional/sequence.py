@@ -70,16 +70,16 @@ NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the networ
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
-    "fast": Effort(1, 40.0, 0, 2, others=2, deepest=0),
-    "medium": Effort(5, 20.0, 1.25, 4, rounds=1),
-    "slow": Effort(5, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
-    "placebo": Effort(5, 20.0, 1.25, 6),
+    "fast": Effort(1, 0, 40.0, 0, 2, others=2, deepest=0),
+    "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1),
+    "slow": Effort(5, 0, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
+    "placebo": Effort(5, 0, 20.0, 1.25, 6),
 }
 KEYFRAME_EFFORTS = {  # few frames, which many depend on
-    "fast": Effort(1),
-    "medium": Effort(16),
-    "slow": Effort(16),
-    "placebo": Effort(35),
+    "fast": Effort(1, 1),
+    "medium": Effort(16, 3),
+    "slow": Effort(16, 5),
+    "placebo": Effort(35, 8),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from nvcodec.entropy.mixing import new_weights
+from nvcodec.entropy.odds import odds_of
 from nvcodec.errors import UnsupportedError
 from nvcodec.models.kernels.decisions import DECISION_ROWS, DECISION_SLOTS
 from nvcodec.models.kernels.decisions import INPUTS as DECISION_INPUTS
@@ -21,7 +22,7 @@ from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.network import from_tensors, to_tensors
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-10"
+FORMAT = "nvc-conditional-11"
 MAX_NBYTES = 64 << 20
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
 # types as stored: they bound what compiled code indexes by
@@ -139,6 +140,7 @@ def load_weights(path: Path) -> Weights:
         filters = Filters(tensors["filters.luma"], tensors["filters.chroma"])
         _check(start, pictures, rates, filters)
         bases = bases_of(pictures, rates, filters, from_tensors(tensors))
+        bases = replace(bases, odds=odds_of(start.slots, start.weights))
         return Weights(metadata["name"], hashlib.sha256(content).digest(), start, bases)
     except OSError as error:
         raise UnsupportedError(f"weights {path}: {error.strerror}") from error

@@ -49,9 +49,9 @@ _AREA = _SAME + _KINDS * BANDS * 6 * 4  # kind, bin of frequency, density around
 _PAST = _AREA + _KINDS * BINS * DENSITIES * RATE_CLASSES  # kind, bin, density there in the last frame, density around
 _SCALE = _PAST + _KINDS * BINS * DENSITIES * DENSITIES  # kind, band, latents before and beside, density around
 _CONSTANT = _SCALE + _KINDS * BANDS * SCALES * (DENSITIES >> 1)
-_SET = _CONSTANT + 1
+SET = _CONSTANT + 1
 # contexts of signs
-_SIGN_SAME = 3 * _SET  # kind, band, component, sign of the same frequency of the component before
+_SIGN_SAME = 3 * SET  # kind, band, component, sign of the same frequency of the component before
 _SIGN_BESIDE = _SIGN_SAME + _KINDS * BANDS * 3 * 3  # kind, band, signs on the left and above
 _SIGN_LOWER = _SIGN_BESIDE + _KINDS * BANDS * 9  # kind, band, signs of the two latents of lower frequency beside it
 _SIGN_CONSTANT = _SIGN_LOWER + _KINDS * BANDS * 9
@@ -135,7 +135,7 @@ def band_of(transform, k):
 
 
 @compiled
-def _neighbour(coded, fine, whole, large, symbols, r, c, q, k):
+def neighbour(coded, fine, whole, large, symbols, r, c, q, k):
     """Latent k of quarter q (-1: of the whole block, or unit) of a block, or NONE where there is none alike.
 
     whole: whether that of a unit is wanted.
@@ -183,7 +183,7 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs
     for n in range(3):
         if n:
             for i in range(INPUTS):
-                chosen[i] += _SET
+                chosen[i] += SET
         first = n * _KINDS * (RATE_CLASSES + BANDS)
         more = code_mixed(
             coder, buffer, slots, chosen, INPUTS, weights, first + rows[0], first + rows[1], SLOT_LIMIT, WEIGHT_SPEED,
@@ -218,6 +218,57 @@ def _sign(symbol):
 def _written(coder):
     """Bits so far, with what is not whole yet."""
     return 8.0 * (coder[POSITION] + coder[PENDING]) - np.log2(np.float64(coder[RANGE]))
+
+
+@compiled
+def look_around(
+    own, q, transform, kind, basis, e, k, level, left, past, around, near, there, one, two, activity, chosen
+):
+    """Find the contexts of "not zero" of latent k of a square; returns its band, its class of sums of latents of lower
+    frequency beside it, that of the same frequency of the component before, that latent, and the signs of those beside.
+
+    own: (384,) latents of the block; q: its quarter, -1: the block, or unit, as a whole; basis: class of it; e: energy;
+    left: how many latents are to come, -1: not known; past, around: classes of the latent in the frame before and of
+    its neighbours; near, there: of densities; one, two: magnitudes of the two latents before; activity: of all before;
+    chosen: (INPUTS,) result.
+    """
+    band, beside, lower_signs = band_of(transform, k), np.int64(0), np.int64(0)
+    busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
+    place = kind * BANDS + band
+    for m in range(5):
+        at = NEAR[transform, k, m]
+        if at >= 0:
+            lower = np.int64(own[4 * at + q if q >= 0 else at])
+            beside += min(abs(lower), 15) * (2 if m < 2 else 1)
+            if m < 2:
+                lower_signs += _sign(lower) * (3 if m else 1)
+    scale = SCALE[min(4 * min(one, 15) + 4 * min(two, 15) + 12 * beside, 1000)]
+    beside = SUM[min(beside, LARGEST_SUM)]
+    at = SAME[transform, k]
+    same = np.int64(0) if at < 0 else np.int64(own[4 * at + q if q >= 0 else at])
+    other = 5 if at < 0 else _few(abs(same))
+    n = 4 * k + q if q >= 0 else k
+    chosen[0] = _PLACE + ((LEARNED_CLASSES * transform + basis) * RATE_CLASSES + e) * 384 + n
+    chosen[1] = _AROUND + (place * 9 + around) * SUMS + beside
+    chosen[2] = _BEFORE + (place * 25 + 5 * _few(one) + _few(two)) * 5 + (e >> 1)
+    chosen[3] = _LEFT + place * 18 + (17 if left < 0 else min(left, 16))
+    chosen[4] = _LAST + (place * 6 + past) * 4 + min(around & 7, 3)
+    chosen[5] = _LEVEL + ((kind * 8 + level // 12) * BANDS + band) * SUMS + beside
+    chosen[6] = _NEAR + ((place * SUMS + beside) * 4 + busy) * 5 + (e >> 1)
+    chosen[7] = _SAME + (place * 6 + other) * 4 + min((beside + 1) >> 1, 3)
+    area = (kind * BINS + BIN[transform, k]) * DENSITIES
+    chosen[8] = _AREA + (area + near) * RATE_CLASSES + e
+    chosen[9] = _PAST + (area + there) * DENSITIES + near
+    chosen[10] = _SCALE + (place * SCALES + scale) * (DENSITIES >> 1) + (near >> 1)
+    chosen[11] = _CONSTANT
+    return band, beside, other, same, lower_signs
+
+
+@compiled
+def class_of_mode(inter, mode):
+    """Which of the learned classes the transform of a square is of."""
+    basis = transform_class(inter, mode)
+    return basis - ANGLES if basis >= LEARNED_CLASSES else basis
 
 
 @compiled
@@ -261,9 +312,7 @@ def code_latents(
             small = fine[r, c] == 1 and tiny[2 * r + i, 2 * c + j] == 1
             transform = 3 if whole else 0 if not fine[r, c] else 2 if small else 1
             kind = transform + intra
-            basis = transform_class(intra == 0, modes[4 * r + 2 * i, 4 * c + 2 * j])
-            if basis >= LEARNED_CLASSES:
-                basis -= ANGLES
+            basis = class_of_mode(intra == 0, modes[4 * r + 2 * i, 4 * c + 2 * j])
             one = two = activity = 0
             before = -1
             if (
@@ -281,53 +330,29 @@ def code_latents(
                     break
                 n = 4 * k + q if fine[r, c] else k
                 if not fine[r, c]:
-                    west = _neighbour(coded, fine, whole, large, symbols, r, c - 1, -1, k)
-                    north = _neighbour(coded, fine, whole, large, symbols, r - 1, c, -1, k)
+                    west = neighbour(coded, fine, whole, large, symbols, r, c - 1, -1, k)
+                    north = neighbour(coded, fine, whole, large, symbols, r - 1, c, -1, k)
                 else:
                     west = (
                         np.int64(symbols[r, c, 4 * k + q - 1])
                         if j
-                        else _neighbour(coded, fine, whole, large, symbols, r, c - 1, q + 1, k)
+                        else neighbour(coded, fine, whole, large, symbols, r, c - 1, q + 1, k)
                     )
                     north = (
                         np.int64(symbols[r, c, 4 * k + q - 2])
                         if i
-                        else _neighbour(coded, fine, whole, large, symbols, r - 1, c, q + 2, k)
+                        else neighbour(coded, fine, whole, large, symbols, r - 1, c, q + 2, k)
                     )
                 beside_signs = 3 * (0 if west == NONE else _sign(west)) + (0 if north == NONE else _sign(north))
                 west, north = -1 if west == NONE else abs(west), -1 if north == NONE else abs(north)
                 around = 8 if west < 0 and north < 0 else SIZE[min(max(west, 0) + max(north, 0), LARGEST_SUM)]
                 past = 5 if before < 0 else _few(abs(np.int64(last_symbols[r, c, n])))
-                band = band_of(transform, k)
-                busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
-                place = kind * BANDS + band
-                beside, lower_signs = np.int64(0), np.int64(0)
-                for m in range(5):
-                    at = NEAR[transform, k, m]
-                    if at >= 0:
-                        lower = np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at])
-                        beside += min(abs(lower), 15) * (2 if m < 2 else 1)
-                        if m < 2:
-                            lower_signs += _sign(lower) * (3 if m else 1)
-                scale = SCALE[min(4 * min(one, 15) + 4 * min(two, 15) + 12 * beside, 1000)]
-                beside = SUM[min(beside, LARGEST_SUM)]
-                at = SAME[transform, k]
-                same = np.int64(0) if at < 0 else np.int64(symbols[r, c, 4 * at + q if fine[r, c] else at])
-                other = 5 if at < 0 else _few(abs(same))
-                chosen[0] = _PLACE + ((LEARNED_CLASSES * transform + basis) * RATE_CLASSES + e) * 384 + n
-                chosen[1] = _AROUND + (place * 9 + around) * SUMS + beside
-                chosen[2] = _BEFORE + (place * 25 + 5 * _few(one) + _few(two)) * 5 + (e >> 1)
-                chosen[3] = _LEFT + place * 18 + (17 if left < 0 else min(left, 16))
-                chosen[4] = _LAST + (place * 6 + past) * 4 + min(around & 7, 3)
-                chosen[5] = _LEVEL + ((kind * 8 + level // 12) * BANDS + band) * SUMS + beside
-                chosen[6] = _NEAR + ((place * SUMS + beside) * 4 + busy) * 5 + (e >> 1)
-                chosen[7] = _SAME + (place * 6 + other) * 4 + min((beside + 1) >> 1, 3)
-                area = (kind * BINS + BIN[transform, k]) * DENSITIES
                 near, there = around_classes[BIN[transform, k]], past_classes[BIN[transform, k]]
-                chosen[8] = _AREA + (area + near) * RATE_CLASSES + e
-                chosen[9] = _PAST + (area + there) * DENSITIES + near
-                chosen[10] = _SCALE + (place * SCALES + scale) * (DENSITIES >> 1) + (near >> 1)
-                chosen[11] = _CONSTANT
+                band, beside, other, same, lower_signs = look_around(
+                    symbols[r, c], q if fine[r, c] else -1, transform, kind, basis, e, k, level, left, past, around,
+                    near, there, one, two, activity, chosen,
+                )  # fmt: skip
+                place = kind * BANDS + band
                 rows[2] = COMPONENT[transform, k]
                 signs[0] = _SIGN_SAME + (place * 3 + rows[2]) * 3 + _sign(same)
                 signs[1] = _SIGN_BESIDE + place * 9 + beside_signs

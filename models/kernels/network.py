@@ -2,9 +2,10 @@
 """A small convolutional network in the loop: what it makes of a deblocked frame is one more way to restore units.
 
 It sees the frame at half its size, with six channels: luma's samples of even and odd rows and columns, U, V; each less
-the mean around it and in quantisation steps, so that one network serves all levels. Layers of 3x3 with no border of
-their own (the frame's borders are extended), a bias for each level, a bound above and below. What comes out is added
-to the samples, in steps again.
+the mean around it and in quantisation steps, so that one network serves all levels. Beside them it sees what was coded:
+the residual of the same six, by how many levels a unit is finer than its frame, and which blocks are predicted from
+other frames. Layers of 3x3 with no border of their own (the frame's borders are extended), a bias for each level, a
+bound above and below. What comes out is added to the samples, in steps again.
 
 Numbers are whole: weights and what a layer sees fit 16 bits, of which processors multiply most at a time, two channels
 in 32 bits; sums are less than 2^24 (`nvcodec.models.network.check_layers` sees to it), so that they are exact in 32
@@ -22,10 +23,12 @@ from nvcodec.models.kernels.compensation import PAD
 from nvcodec.vectors import add_products, least, load, most, native_lanes, spread, store
 
 CHANNELS = 6  # of a frame: four of luma, U, V
+SEEN = 2 * CHANNELS + 2  # and of its residual, how much finer units are, which blocks are inter
 AROUND = 2  # samples at half size on each side of one whose mean is taken
 INPUT_BITS = 7  # a step is 128
 LARGEST_INPUT, LARGEST_VALUE = 1023, 1023  # of what a layer sees: signed first, then from zero up
 LARGEST_OUTPUT = 1 << 15
+LEVEL_UNIT = 16  # of a unit that is one level finer
 OUTPUT_BITS = 10  # a step is 1024
 TAPS = 9
 TOGETHER = 4  # output channels that are reckoned at once
@@ -58,10 +61,10 @@ def unpaired(pairs: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def fill_inputs(y, u, v, step, begin, end, halo, sums, out):
-    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (CHANNELS / 2, rows, columns + 2
-    halo) int32, channels in pairs. y, u, v: planes with borders; step: sixteenths; sums: (3, columns + 2 halo + 2
-    AROUND) int32, room."""
+def fill_inputs(y, u, v, residual_y, residual_u, residual_v, finer, pred, step, begin, end, halo, sums, out):
+    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (SEEN / 2, rows, columns + 2 halo)
+    int32, channels in pairs. y, u, v: planes with borders; residual_*: without borders, int16; finer: (units down,
+    across) int8; pred: (R, C) uint8; step: sixteenths; sums: (3, columns + 2 halo + 2 AROUND) int32, room."""
     scale, half, columns = np.int32(scale_of(step)), np.int32(1 << (_SCALE_BITS - 1)), out.shape[2]
     first = PAD // 2 - halo  # the first column, and the first row beside ``begin``
     for row in range(begin - halo, end + halo):
@@ -93,6 +96,26 @@ def fill_inputs(y, u, v, step, begin, end, halo, sums, out):
                 _bounded((4 * (_CELLS * np.int32(u[i, at]) - total_u) * scale + half) >> _SCALE_BITS),
                 _bounded((4 * (_CELLS * np.int32(v[i, at]) - total_v) * scale + half) >> _SCALE_BITS),
             )
+        i = min(max(row, 0), residual_u.shape[0] - 1)  # what lies beyond the frame is like its border
+        for j in range(columns):
+            at = min(max(j - halo, 0), residual_u.shape[1] - 1)
+            for part in range(2):
+                out[CHANNELS // 2 + part, n, j] = _pair(
+                    _in_steps(residual_y[2 * i + part, 2 * at], scale),
+                    _in_steps(residual_y[2 * i + part, 2 * at + 1], scale),
+                )
+            out[CHANNELS // 2 + 2, n, j] = _pair(
+                _in_steps(residual_u[i, at], scale), _in_steps(residual_v[i, at], scale)
+            )
+            inter = np.int32(1 << INPUT_BITS) if pred[i >> 3, at >> 3] else np.int32(0)
+            out[CHANNELS, n, j] = _pair(_bounded(LEVEL_UNIT * np.int32(finer[i >> 4, at >> 4])), inter)
+
+
+@compiled
+def _in_steps(residual, scale):
+    """A residual in steps."""
+    value = np.int32(4 * _CELLS) * min(max(np.int32(residual), np.int32(-LARGEST)), np.int32(LARGEST))
+    return _bounded((value * scale + np.int32(1 << (_SCALE_BITS - 1))) >> _SCALE_BITS)
 
 
 @compiled

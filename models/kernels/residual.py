@@ -316,6 +316,24 @@ def quantise(coefficients, rates, price, symbols):
 
 
 @compiled
+def reckoned_bits(symbols, rates):
+    """Bits of the symbols of one block by rates as in `quantise`."""
+    count = np.int64(0)
+    for k in range(len(symbols)):
+        if symbols[k]:
+            count += 1
+    which = rate_class(count)
+    bits = rates[which, len(symbols), 0]
+    for k in range(len(symbols)):
+        q = abs(np.int64(symbols[k]))
+        if q:
+            bits += rates[which, k, min(q, 2)] - rates[which, k, 0]
+            if q > 2:
+                bits += MORE_BITS[min(q, len(MORE_BITS) - 1)]
+    return bits
+
+
+@compiled
 def any_symbol(symbols):
     """Whether any is not zero."""
     for k in range(len(symbols)):

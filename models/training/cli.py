@@ -25,7 +25,9 @@ MAX_NAME = 64  # characters of a model's name
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``nvc train``."""
-    parser.add_argument("recipe", metavar="RECIPE", help="TOML file, or the name of a recipe that ships: conditional-s")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help="TOML file, or the name of a recipe that ships, such as conditional-s"
+    )
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="FOLDER", help="videos to train on; cached once (needs PyAV)")
     data.add_argument("--stills", type=Path, metavar="FOLDER", help="photographs to train on")

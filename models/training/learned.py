@@ -62,6 +62,15 @@ def digest_of(paths: list[Path]) -> str:
     return digest.hexdigest()
 
 
+def facts_of_card(path: Path) -> LearnedFacts:
+    """Of weights, from the card beside them in JSON. Raises UsageError where that is not readable."""
+    try:
+        training = json.loads(path.read_text(encoding="utf-8"))["training"]
+        return LearnedFacts(training["records"], training["frames"], Held(**training["held_out"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: not the card of weights to start from ({str(error).splitlines()[0]})") from error
+
+
 def save_learned(path: Path, learned: Learned, facts: LearnedFacts, digest: str) -> None:
     """Keep it in a file (whole or not at all); digest: of the records, see `digest_of`."""
     tensors = {name: np.ascontiguousarray(getattr(learned, name)) for name in _NAMES}

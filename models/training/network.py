@@ -4,7 +4,7 @@
 While it trains, each layer is a product of two linear ones, one wide and 3x3, one narrow and 1x1, added to the
 identity, as in SESR (Bhardwaj et al., 2022, section 3): the same layer in the end, but it learns several times as fast.
 Deviations: no layer beside the last is residual in what ships, since the identity is part of its weights; biases are
-polynomials of the level.
+polynomials of the level. Where training starts from a network, its layers take the place of the identity.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba.core.codegen import get_host_cpu_features
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -29,7 +30,9 @@ from nvcodec.models.kernels.network import (
     INPUT_BITS,
     LARGEST_INPUT,
     LARGEST_VALUE,
+    LEVEL_UNIT,
     OUTPUT_BITS,
+    SEEN,
     TAPS,
 )
 from nvcodec.models.network import KINDS, OUTPUTS, Layer, Network, network_of
@@ -39,24 +42,28 @@ from nvcodec.models.training.recipe import NetworkCounts
 
 BATCH, PATCH = 20, 40  # patches of a step, samples of their sides at half size
 WIDE = 96  # channels between the two linear layers of one
-RATE, WARM_STEPS, DECAY = 2e-3, 300, (0.9, 0.98)
+RATE, RATE_FROM_START, WARM_STEPS, DECAY = 2e-3, 1.2e-3, 300, (0.9, 0.98)
 POWERS = 3  # of the level, in biases
 LEVEL_MIDDLE, LEVEL_SPAN = 60, 30
 MAX_PARTS = 12  # weights are in units of at least 2^-12
 REPORT_SECONDS, KEEP_SECONDS = 60, 60
+_HALF = "+avx512bf16" in get_host_cpu_features()  # convolutions of 16-bit floating point while it trains
 SHARES = np.array([LUMA_SHARE / 4] * 4 + [(1 - LUMA_SHARE) / 2] * 2)  # of each channel
 
 
 class Trainer:
     """Training of one network; with the same seed the same batches, wherever it was interrupted."""
 
-    def __init__(self, counts: NetworkCounts, seed: int, threads: int):
+    def __init__(self, counts: NetworkCounts, seed: int, threads: int, start: Network | None = None):
+        """start: a network to go on from, which may see less and be narrower. Raises UsageError for one of more layers
+        or channels, or of fewer layers."""
         import torch
 
         torch.set_num_threads(max(1, threads))
         self.counts, self.seed, self.step = counts, seed, 0
+        self._rate = RATE_FROM_START if start else RATE
         random = torch.Generator().manual_seed(seed)
-        sides = [CHANNELS] + [counts.channels] * (counts.layers - 1) + [CHANNELS]
+        sides = [SEEN] + [counts.channels] * (counts.layers - 1) + [CHANNELS]
         self.parameters: dict[str, torch.Tensor] = {}
         self._identities = []
         for n, (inputs, outputs) in enumerate(pairwise(sides)):
@@ -71,9 +78,40 @@ class Trainer:
             for k in range(0 if last else outputs):  # inputs and their opposites in turn, since layers keep one sign
                 identity[k, k % inputs, 1, 1] = -1.0 if (k // inputs) % 2 else 1.0
             self._identities.append(identity)
+        if start is not None:
+            self._begin_with(start)
         for parameter in self.parameters.values():
             parameter.requires_grad_()
         self._optimiser = torch.optim.Adam(self.parameters.values(), lr=RATE, betas=DECAY)
+
+    def _begin_with(self, start: Network) -> None:
+        """Let another network be what layers are added to; what they add is nothing to begin with."""
+        import torch
+
+        if len(start.layers) != self.counts.layers or len(start.parts[0]) > self.counts.channels:
+            raise UsageError(
+                f"the network to start from has {len(start.layers)} layers and {len(start.parts[0])} channels: "
+                f"{self.counts.layers}, and up to {self.counts.channels}, wanted"
+            )
+        random = torch.Generator().manual_seed(self.seed + 7)
+        terms = _terms().reshape(-1, POWERS + 1)
+        for n, layer in enumerate(start.layers):
+            outputs, inputs = self._identities[n].shape[:2]
+            scale, last = np.ldexp(1.0, layer.parts.astype(np.int64)), n == self.counts.layers - 1
+            found = layer.weights / scale[:, None, None]
+            bias = (layer.bias - scale / 2) / (scale * (1 << INPUT_BITS))
+            if last:
+                found, bias = found[:outputs] / 2, bias[:, :, :outputs] / 2
+            weights = np.zeros((outputs, inputs, TAPS))
+            weights[: len(found), : found.shape[1]] = found
+            if outputs > len(found):
+                more = torch.randn((outputs - len(found), inputs, TAPS), generator=random)
+                weights[len(found) :] = more.numpy() * (TAPS * inputs) ** -0.5
+            self._identities[n] = torch.from_numpy(weights).float().reshape(outputs, inputs, 3, 3)
+            self.parameters[f"narrow.{n}"].zero_()
+            self.parameters[f"bias.{n}"].zero_()
+            fitted = np.linalg.lstsq(terms, bias.reshape(len(terms), -1), rcond=None)[0]
+            self.parameters[f"bias.{n}"][:, : len(found)] = torch.from_numpy(fitted).float()
 
     def train(self, examples: list[Example], stop: Callable[[], bool], keep: Path, say: Callable[[str], None]) -> bool:
         """All steps that are left, kept every so often; False when stopped on the way."""
@@ -104,7 +142,7 @@ class Trainer:
                 before += float(((inside - wanted) ** 2 * weights).sum((1, 2, 3)).mean() / PATCH**2)
                 after += float(loss)
             share = min(self.step / self.counts.steps, 1)
-            rate = RATE * 0.5 * (1 + np.cos(np.pi * share)) * min(1, (self.step + 1) / WARM_STEPS) + 1e-5
+            rate = self._rate * 0.5 * (1 + np.cos(np.pi * share)) * min(1, (self.step + 1) / WARM_STEPS) + 1e-5
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
             self._optimiser.zero_grad()
@@ -130,7 +168,8 @@ class Trainer:
         """A random patch, turned at random: with what is around it, and what it should be."""
         side, edge = self._side, self.counts.layers + AROUND
         row, column = (int(random.integers(n - side + 1)) for n in example.decoded.shape[1:])
-        x = example.decoded[:, row : row + side, column : column + side]
+        here = np.s_[:, row : row + side, column : column + side]
+        x = np.concatenate([example.decoded[here], example.coded[here]], dtype=np.float32)
         wanted = example.picture[:, row + edge : row + side - edge, column + edge : column + side - edge]
         turn = int(random.integers(8))
         return _turned(x, turn), _turned(wanted, turn)
@@ -143,32 +182,34 @@ class Trainer:
         return torch.einsum("on,nihw->oihw", p[f"narrow.{n}"], p[f"wide.{n}"]) + self._identities[n]
 
     def run(self, x: Any, levels: Any, intra: Any) -> tuple[Any, Any]:
-        """Frames (N, CHANNELS, rows, columns), restored and as they were, without what was around them."""
+        """Frames (N, CHANNELS, rows, columns) restored and as they were, without what was around them, of what is known
+        of them, x: (N, SEEN, rows, columns), see `Example`."""
         import torch
         from torch.nn import functional
 
         t = (levels.float() - LEVEL_MIDDLE) / LEVEL_SPAN
-        terms = torch.stack([*(t**n for n in range(POWERS)), intra.float()], 1)
+        terms, unit = torch.stack([*(t**n for n in range(POWERS)), intra.float()], 1), float(1 << INPUT_BITS)
         step = torch.from_numpy(STEPS / np.float32(STEP_SCALE)).float()[levels][:, None, None, None]
         size = 2 * AROUND + 1
         mean = functional.avg_pool2d(x[:, :4].mean(1, keepdim=True), size, 1)
-        mean_chroma = functional.avg_pool2d(x[:, 4:], size, 1)
+        mean_chroma = functional.avg_pool2d(x[:, 4:CHANNELS], size, 1)
         x = x[:, :, AROUND:-AROUND, AROUND:-AROUND]
-        bound = LARGEST_INPUT / (1 << INPUT_BITS)
-        h = (torch.cat([x[:, :4] - mean, x[:, 4:] - mean_chroma], 1) / step).clamp(-bound, bound)
-        for n in range(self.counts.layers):
-            h = functional.conv2d(h, self._layer(n)) + (terms @ self.parameters[f"bias.{n}"])[:, :, None, None]
-            if n < self.counts.layers - 1:
-                h = h.clamp(0, LARGEST_VALUE / (1 << INPUT_BITS))
+        bound = LARGEST_INPUT / unit
+        differences = torch.cat([x[:, :4] - mean, x[:, 4:CHANNELS] - mean_chroma, x[:, CHANNELS:-2]], 1) / step
+        h = torch.cat([differences.clamp(-bound, bound), x[:, -2:-1] * (LEVEL_UNIT / unit), x[:, -1:]], 1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=_HALF and torch.is_grad_enabled()):
+            for n in range(self.counts.layers):
+                bias = terms @ self.parameters[f"bias.{n}"]
+                h = functional.conv2d(h, self._layer(n)) + bias[:, :, None, None]
+                if n < self.counts.layers - 1:
+                    h = h.clamp(0, LARGEST_VALUE / unit)
         edge = self.counts.layers
-        x = x[:, :, edge:-edge, edge:-edge]
-        return x + h * step / (1 << (OUTPUT_BITS - INPUT_BITS - 1)), x
+        x = x[:, :CHANNELS, edge:-edge, edge:-edge]
+        return x + h.float() * step / (1 << (OUTPUT_BITS - INPUT_BITS - 1)), x
 
     def network(self) -> Network:
         """It in whole numbers, values in units of 2^-INPUT_BITS, weights in units as fine as sums allow."""
-        t = (np.arange(LEVELS) - LEVEL_MIDDLE) / LEVEL_SPAN
-        terms = np.stack([np.stack([*(t**n for n in range(POWERS)), np.full(LEVELS, k)], 1) for k in range(KINDS)])
-        layers, largest = [], LARGEST_INPUT
+        terms, layers, largest = _terms(), [], LARGEST_INPUT
         for n in range(self.counts.layers):
             weights = self._layer(n).detach().numpy().astype(np.float64)
             bias = terms @ self.parameters[f"bias.{n}"].detach().numpy().astype(np.float64)
@@ -220,15 +261,29 @@ class Trainer:
         self.step = step
 
 
+def _terms() -> np.ndarray:
+    """(KINDS, LEVELS, POWERS + 1) of which biases are sums: powers of the level, and whether a frame is intra."""
+    t = (np.arange(LEVELS) - LEVEL_MIDDLE) / LEVEL_SPAN
+    return np.stack([np.stack([*(t**n for n in range(POWERS)), np.full(LEVELS, k)], 1) for k in range(KINDS)])
+
+
 def _turned(x: np.ndarray, turn: int) -> np.ndarray:
-    """One of the eight ways to turn a patch over; luma's four channels change places."""
+    """One of the eight ways to turn a patch over; luma's four channels change places, those of its residual, too."""
     if turn & 1:
-        x = x[[1, 0, 3, 2, 4, 5], :, ::-1]
+        x = x[_places((1, 0, 3, 2), len(x)), :, ::-1]
     if turn & 2:
-        x = x[[2, 3, 0, 1, 4, 5], ::-1]
+        x = x[_places((2, 3, 0, 1), len(x)), ::-1]
     if turn & 4:
-        x = x[[0, 2, 1, 3, 4, 5]].transpose(0, 2, 1)
+        x = x[_places((0, 2, 1, 3), len(x))].transpose(0, 2, 1)
     return np.ascontiguousarray(x)
+
+
+def _places(luma: tuple[int, ...], channels: int) -> list[int]:
+    """Of all channels, where those of luma change places like this."""
+    places = list(range(channels))
+    for first in range(0, channels - CHANNELS + 1, CHANNELS):
+        places[first : first + 4] = [first + n for n in luma]
+    return places
 
 
 def gains(trainer: Trainer, examples: list[Example]) -> Iterator[float]:
@@ -237,7 +292,8 @@ def gains(trainer: Trainer, examples: list[Example]) -> Iterator[float]:
 
     edge = trainer.counts.layers + AROUND
     for e in examples:
-        x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
+        around = np.pad(e.coded, ((0, 0), (edge, edge), (edge, edge)), mode="edge")
+        x = torch.from_numpy(np.concatenate([extended(e.decoded, edge), around], dtype=np.float32))[None]
         with torch.no_grad():
             out, _ = trainer.run(x, torch.tensor([e.level]), torch.tensor([e.intra]))
         found = 10 * np.log10(e.errors / errors_of(out[0].round().clamp(0, LARGEST).numpy(), e.picture))

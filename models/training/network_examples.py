@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that the network in the loop learns from: keyframes and last frames of groups as they are before
-restoration, and as they should be."""
+"""Frames that the network in the loop learns from: keyframes, and last and middle frames of groups as they are before
+restoration, what was coded of them, and as they should be."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Planes, Statistics, without_borders
-from nvcodec.models.conditional.sequence import RANDOM_ACCESS
+from nvcodec.models.conditional.picture import Coded, Planes, Statistics, without_borders
+from nvcodec.models.conditional.sequence import GROUP_OFFSETS, RANDOM_ACCESS
 from nvcodec.models.depth import EXTRA_BITS
-from nvcodec.models.kernels.network import CHANNELS
+from nvcodec.models.kernels.network import CHANNELS, SEEN
 from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import NetworkCounts
@@ -32,10 +32,13 @@ REPORT_SECONDS = 60
 
 @dataclass
 class Example:
-    """A frame at half size, (CHANNELS, rows, columns) uint16, as it was decoded and as it should be."""
+    """A frame at half size, (CHANNELS, rows, columns) uint16, as it was decoded and as it should be; coded: (SEEN -
+    CHANNELS, rows, columns) int16, what the network sees beside it: the residual, levels by which it is finer, and
+    whether (1) it is predicted from other frames."""
 
     decoded: np.ndarray
     picture: np.ndarray
+    coded: np.ndarray
     level: int
     intra: bool
     held_out: bool
@@ -50,6 +53,14 @@ def at_half_size(planes: Planes) -> np.ndarray:
     """(CHANNELS, rows, columns) of planes with even sides."""
     y, u, v = planes
     return np.stack([y[::2, ::2], y[::2, 1::2], y[1::2, ::2], y[1::2, 1::2], u, v])
+
+
+def coded_at_half_size(coded: Coded) -> np.ndarray:
+    """(SEEN - CHANNELS, rows, columns) int16 of what was coded of a frame."""
+    residual = at_half_size(coded.planes)
+    finer, inter = (each.repeat(n, 0).repeat(n, 1) for each, n in ((coded.finer, 16), (coded.pred > 0, 8)))
+    rows, columns = residual.shape[1:]
+    return np.concatenate([residual, finer[None, :rows, :columns], inter[None]]).astype(np.int16)
 
 
 def extended(frame: np.ndarray, edge: int) -> np.ndarray:
@@ -75,7 +86,7 @@ def collect(
     stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> list[Example] | None:
-    """Keyframes and last frames of groups before restoration; None when stopped on the way."""
+    """Those frames before restoration; None when stopped on the way."""
     jobs = [(HELD_OUT, n) for n in range(counts.held_out) if pieces.has(HELD_OUT)]
     jobs += [(STILLS, n) for n in range(counts.stills) if pieces.has(STILLS)]
     jobs += [(CLIPS, n) for n in range(counts.clips)]
@@ -98,9 +109,16 @@ def examples_of(pieces: Pieces, kind: str, number: int, frames: int, bases: Bloc
         for _ in decide(piece, bases, pool, statistics):
             pass
     return [
-        Example(at_half_size(without_borders(planes)), at_half_size(picture), level, intra, kind == HELD_OUT)
-        for level, intra, picture, planes in statistics.frames
-        if intra or level >= LOWEST + piece.quality  # others are coarser
+        Example(
+            at_half_size(without_borders(planes)),
+            at_half_size(picture),
+            coded_at_half_size(coded),
+            level,
+            intra,
+            kind == HELD_OUT,
+        )
+        for level, intra, picture, planes, coded in statistics.frames
+        if intra or level >= LOWEST + piece.quality + GROUP_OFFSETS[1]  # others are coarser
     ]
 
 
@@ -110,7 +128,9 @@ def save_examples(path: Path, examples: list[Example], counts: NetworkCounts) ->
         raise UsageError("the network needs frames to learn from: there are none")
     table = [(e.level, e.intra, e.held_out, *e.decoded.shape[1:]) for e in examples]
     partial = path.with_name(f".{path.name}")
-    flat = {name: np.concatenate([getattr(e, name).ravel() for e in examples]) for name in ("decoded", "picture")}
+    flat = {
+        name: np.concatenate([getattr(e, name).ravel() for e in examples]) for name in ("decoded", "picture", "coded")
+    }
     np.savez(partial, counts=_collected(counts), table=np.array(table, np.int32), **flat)
     os.replace(partial, path)
 
@@ -128,18 +148,23 @@ def load_examples(path: Path, counts: NetworkCounts) -> list[Example]:
     """What `save_examples` wrote. Raises UsageError for anything else, and for frames collected by other counts."""
     try:
         with np.load(path) as file:
-            table, decoded, picture = file["table"], file["decoded"], file["picture"]
-            if decoded.dtype != np.uint16 or picture.dtype != np.uint16:
-                raise ValueError(f"samples of {decoded.dtype} and {picture.dtype}")
+            table, decoded, picture, coded = (file[name] for name in ("table", "decoded", "picture", "coded"))
+            if decoded.dtype != np.uint16 or picture.dtype != np.uint16 or coded.dtype != np.int16:
+                raise ValueError(f"samples of {decoded.dtype} and {picture.dtype}, residuals of {coded.dtype}")
             if not np.array_equal(file["counts"], _collected(counts)):
                 raise UsageError(f"{path}: of other counts than the recipe's; remove it")
         examples, at = [], 0
         for level, intra, held_out, rows, columns in table.tolist():
-            end = at + CHANNELS * rows * columns
-            if not 0 <= level < LEVELS or end > min(len(decoded), len(picture)):
+            end = at + rows * columns
+            if not 0 <= level < LEVELS or CHANNELS * end > min(len(decoded), len(picture)):
                 raise ValueError(f"a frame of level {level}, {rows} x {columns}")
-            one, other = (flat[at:end].reshape(CHANNELS, rows, columns) for flat in (decoded, picture))
-            examples.append(Example(one, other, level, bool(intra), bool(held_out)))
+            if (SEEN - CHANNELS) * end > len(coded):
+                raise ValueError(f"a frame of {rows} x {columns} without what was coded of it")
+            one, other, more = (
+                flat[n * at : n * end].reshape(n, rows, columns)
+                for flat, n in ((decoded, CHANNELS), (picture, CHANNELS), (coded, SEEN - CHANNELS))
+            )
+            examples.append(Example(one, other, more, level, bool(intra), bool(held_out)))
             at = end
     except _UNREADABLE as error:
         raise UsageError(f"{path}: not the frames of a run ({str(error).splitlines()[0]}); remove it") from error

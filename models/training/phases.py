@@ -23,6 +23,7 @@ from nvcodec.models.training.learned import (
     Held,
     LearnedFacts,
     digest_of,
+    facts_of_card,
     frames_of,
     load_learned,
     save_learned,
@@ -50,7 +51,7 @@ def missing(recipe: Recipe, run: Path) -> str:
         return "filters"
     if not (run / RESTORED).exists():
         return "the network"
-    if not complete(recipe.records, run / RECORDS):
+    if recipe.records.clips and not complete(recipe.records, run / RECORDS):
         return "records"
     if not result(recipe, run):
         return "contexts"
@@ -58,7 +59,11 @@ def missing(recipe: Recipe, run: Path) -> str:
 
 
 def result(recipe: Recipe, run: Path) -> tuple[Learned, LearnedFacts] | None:
-    """What was learned from the records that are in a run's folder; None when nothing was yet."""
+    """What was learned from the records that are in a run's folder; None when nothing was yet. Of a recipe without
+    records, what the weights it starts from know."""
+    if not recipe.records.clips:
+        model = zoo.find(recipe.start_from)
+        return load_weights(model.path).start, facts_of_card(model.card.with_suffix(".json"))
     return load_learned(run / LEARNED, digest_of(recorded(recipe.records, run / RECORDS)))
 
 
@@ -77,8 +82,11 @@ def train(
             bases = _filters(job, bases)
         if bases is not None:
             bases = _network(job, bases)
-        if bases is None or not _record(job, bases):
+        if bases is None or (recipe.records.clips and not _record(job, bases)):
             return
+    if not recipe.records.clips:
+        save_bases(run / CALIBRATED, bases)
+        return
     if result(recipe, run) is None:
         _learn(recipe, run, stop, say)
     _calibrate(recipe, run, stop, say)
@@ -156,7 +164,9 @@ def _network(job: _Job, bases: BlockBases) -> BlockBases | None:
             if examples is None:
                 return None
             save_examples(job.run / FRAMES, examples, counts)
-        examples, trainer = load_examples(job.run / FRAMES, counts), Trainer(counts, job.recipe.seed, job.threads)
+        start = load_weights(zoo.find(job.recipe.start_from).path).bases.network if job.recipe.start_from else None
+        examples = load_examples(job.run / FRAMES, counts)
+        trainer = Trainer(counts, job.recipe.seed, job.threads, start)
         if (job.run / NETWORK).exists():
             trainer.load(job.run / NETWORK)
         job.say(f"network from {len(examples)} frames ...")

@@ -37,14 +37,15 @@ class FiltersCounts:
 
 @dataclass
 class NetworkCounts:
-    """What the network in the loop is trained on, and how: keyframes and last frames of groups of so many pieces."""
+    """What the network in the loop is trained on, and how: keyframes, last and middle frames of groups of so many
+    pieces."""
 
     clips: int = 260
     stills: int = 700
     held_out: int = 36
     frames: int = 33  # of a clip
     steps: int = 24000  # 0: the network of ``start_from``
-    channels: int = 48
+    channels: int = 64
     layers: int = 5
 
 
@@ -52,7 +53,7 @@ class NetworkCounts:
 class RecordCounts:
     """Pieces encoded for the entropy coder to learn from: cut from clips, from stills, and from clips held out."""
 
-    clips: int = 320
+    clips: int = 320  # 0: contexts and rates are those of ``start_from``
     stills: int = 140
     held_out: int = 40
     frames: int = 33  # of a clip
@@ -88,7 +89,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "network.steps": (0, 10**7, "0 to 10000000"),
     "network.channels": (4, MAX_CHANNELS, f"4 to {MAX_CHANNELS}, a multiple of 4"),
     "network.layers": (1, MAX_LAYERS, f"1 to {MAX_LAYERS}"),
-    "records.clips": (1, 10**6, "1 to 1000000"),
+    "records.clips": (0, 10**6, "0 to 1000000"),
     "records.stills": (0, 10**6, "0 to 1000000"),
     "records.held_out": (0, 10**6, "0 to 1000000"),
     "records.frames": (2, 64, "2 to 64"),
@@ -121,6 +122,8 @@ def load_recipe(path: Path) -> Recipe:
         raise UsageError(
             f"recipe {path}: network.channels is {recipe.network.channels}: {_RANGES['network.channels'][2]}"
         )
+    if not recipe.records.clips and not recipe.start_from:
+        raise UsageError(f"recipe {path}: records.clips is 0: 1 to 1000000 without start_from")
     if not recipe.name:
         raise UsageError(f"recipe {path}: name is empty")
     return recipe

@@ -75,7 +75,7 @@ def code_piece(pieces: Pieces, kind: str, number: int, frames: int, bases: Block
     with ThreadPoolExecutor(1) as pool:
         for _ in decide(piece, bases, pool, statistics):
             pass
-    coded = [Deblocked(level, picture, planes) for level, _, picture, planes in statistics.frames]
+    coded = [Deblocked(frame.level, frame.picture, frame.planes) for frame in statistics.frames]
     inter = range(number % 2 + 1, len(coded), round(1 / INTER_SHARE))
     return [coded[0], *(coded[n] for n in inter)]
 

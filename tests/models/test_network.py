@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nvcodec.models.conditional import picture as module
-from nvcodec.models.conditional.picture import Planes, apply_network, empty_planes, without_borders
+from nvcodec.models.conditional.picture import Coded, Planes, apply_network, empty_planes, without_borders
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.kernels.compensation import PAD, extend_edges, padded
 from nvcodec.models.kernels.network import (
@@ -23,6 +23,8 @@ from nvcodec.models.kernels.network import (
     LARGEST_INPUT,
     LARGEST_OUTPUT,
     LARGEST_VALUE,
+    LEVEL_UNIT,
+    SEEN,
     TAPS,
     add_outputs,
     convolve,
@@ -71,6 +73,13 @@ def noise(random: np.random.Generator, rows: int = ROWS, columns: int = COLUMNS,
     return planes
 
 
+def coded(random: np.random.Generator, rows: int = ROWS, columns: int = COLUMNS, largest: int = 400) -> Coded:
+    """What may have been coded of a frame."""
+    y, u, v = (random.integers(-largest, largest, (n * rows, n * columns)).astype(np.int16) for n in (16, 8, 8))
+    finer = random.integers(-20, 100, ((rows + 1) // 2, (columns + 1) // 2)).astype(np.int8)
+    return Coded((y, u, v), finer, random.integers(0, 4, (rows, columns)).astype(np.uint8))
+
+
 def random_layer(random: np.random.Generator, inputs: int, outputs: int, largest: int = LARGEST_VALUE) -> Layer:
     """Of weights whose sums come close to the limit, now and then."""
     weights = random.integers(-90, 91, (outputs, inputs, TAPS)).astype(np.int16)
@@ -81,7 +90,7 @@ def random_layer(random: np.random.Generator, inputs: int, outputs: int, largest
 
 def random_network(seed: int, *channels: int) -> Network:
     """Of layers with so many channels between them."""
-    random, sides = np.random.default_rng(seed), (CHANNELS, *channels, OUTPUTS)
+    random, sides = np.random.default_rng(seed), (SEEN, *channels, OUTPUTS)
     return network_of(
         tuple(
             random_layer(random, inputs, sides[n + 1], LARGEST_VALUE if n else LARGEST_INPUT)
@@ -148,8 +157,8 @@ def test_pairs_of_channels_come_apart_again() -> None:
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_largest_sums_are_exact(sign: int) -> None:
     """Of inputs that all have the sign of their weights, to the last bit, however many there are of one sign."""
-    weights = np.zeros((OUTPUTS, CHANNELS, TAPS), np.int64)
-    weights[:] = EXACT // (LARGEST_INPUT * CHANNELS * TAPS)
+    weights = np.zeros((OUTPUTS, SEEN, TAPS), np.int64)
+    weights[:] = EXACT // (LARGEST_INPUT * SEEN * TAPS)
     weights[:, ::2, ::2] *= -1
     rest = EXACT - int(np.abs(weights[0]).sum()) * LARGEST_INPUT
     bias = sign * (rest - np.arange(OUTPUTS))
@@ -159,7 +168,7 @@ def test_the_largest_sums_are_exact(sign: int) -> None:
         np.arange(10, 10 + OUTPUTS).astype(np.uint8),
     )
     network = network_of((layer,))
-    x = (sign * LARGEST_INPUT * np.sign(weights[0])).reshape(CHANNELS, 3, 3)
+    x = (sign * LARGEST_INPUT * np.sign(weights[0])).reshape(SEEN, 3, 3)
     found = outputs_of(network, 0, x, 0, 0)[:, 0, 0]
     totals = [sign * (EXACT - k) >> 10 + k for k in range(OUTPUTS)]
     assert found.tolist() == totals
@@ -168,14 +177,27 @@ def test_the_largest_sums_are_exact(sign: int) -> None:
 # --- what it sees, and what is added
 
 
-def reference_inputs(planes: Planes, step: int, begin: int, end: int, halo: int) -> np.ndarray:
-    """Each sample less the mean of 5x5 cells around it, in steps of 128 (cells of luma: 2x2 samples)."""
+def reference_inputs(planes: Planes, more: Coded, step: int, begin: int, end: int, halo: int) -> np.ndarray:
+    """Each sample less the mean of 5x5 cells around it, in steps of 128 (cells of luma: 2x2 samples); the residual
+    there, in steps, too; 16 for each level by which its unit is finer; 128 in blocks predicted from other frames.
+    Beyond the frame all of these are as at its border."""
     size, first = 2 * AROUND + 1, PAD // 2 - halo
     height, width = end - begin + 2 * halo, planes[1].shape[1] - 2 * first
-    out = np.zeros((CHANNELS, height, width), np.int64)
+    out, last = np.zeros((SEEN, height, width), np.int64), np.array(more.planes[1].shape) - 1
     for (n, i, j), _ in np.ndenumerate(out):
         row, column = PAD // 2 + begin - halo + i, first + j
         top, left = row - AROUND, column - AROUND
+        r, c = np.array((row - PAD // 2, column - PAD // 2)).clip(0, last)
+        if n >= CHANNELS:
+            if n == SEEN - 1:
+                out[n, i, j] = 128 * int(more.pred[r // 8, c // 8] > 0)
+            elif n == SEEN - 2:
+                out[n, i, j] = LEVEL_UNIT * int(more.finer[r // 16, c // 16])
+            else:
+                at = (2 * r + (n - 6 >> 1), 2 * c + (n & 1)) if n < 10 else (r, c)
+                value = int(more.planes[max(0, n - 9)][at].clip(-1023, 1023))
+                out[n, i, j] = (100 * value * int(scale_of(step)) + (1 << 15)) >> 16
+            continue
         if n < 4:
             around = planes[0][2 * top : 2 * (top + size), 2 * left : 2 * (left + size)]
             sample = int(planes[0][2 * row + (n >> 1), 2 * column + (n & 1)])
@@ -187,11 +209,11 @@ def reference_inputs(planes: Planes, step: int, begin: int, end: int, halo: int)
     return out.clip(-LARGEST_INPUT, LARGEST_INPUT)
 
 
-def inputs_of(planes: Planes, step: int, begin: int, end: int, halo: int) -> np.ndarray:
+def inputs_of(planes: Planes, more: Coded, step: int, begin: int, end: int, halo: int) -> np.ndarray:
     columns = planes[1].shape[1] - PAD
-    out = np.full((CHANNELS // 2, end - begin + 2 * halo, columns + 2 * halo), 77777, np.int32)
+    out = np.full((SEEN // 2, end - begin + 2 * halo, columns + 2 * halo), 77777, np.int32)
     sums = np.full((3, columns + 2 * (halo + AROUND)), 99, np.int32)
-    fill_inputs(*planes, step, begin, end, halo, sums, out)
+    fill_inputs(*planes, *more.planes, more.finer, more.pred, step, begin, end, halo, sums, out)
     return unpaired(out)
 
 
@@ -199,11 +221,15 @@ def inputs_of(planes: Planes, step: int, begin: int, end: int, halo: int) -> np.
 @pytest.mark.parametrize("level", [0, LOWEST + 20, LEVELS - 1])
 def test_it_sees_differences_to_means_around(level: int, kind: str) -> None:
     """At borders, too, as far as the deepest network looks."""
-    planes, step = noise(np.random.default_rng(level), 2, 3, kind), int(STEPS[level])
+    random, step = np.random.default_rng(level), int(STEPS[level])
+    planes, more = noise(random, 2, 3, kind), coded(random, 2, 3, 1 << 15 if kind == "extremes" else 60)
+    kinds: set[int] = set()
     for begin, end, halo in ((0, 16, 1), (0, 16, MAX_LAYERS), (3, 9, 2), (15, 16, 0)):
-        found = inputs_of(planes, step, begin, end, halo)
-        assert np.array_equal(found, reference_inputs(planes, step, begin, end, halo))
-    assert (np.abs(found).max() == LARGEST_INPUT) == (level == LEVELS - 1)
+        found = inputs_of(planes, more, step, begin, end, halo)
+        kinds |= set(found[SEEN - 1].ravel().tolist())
+        assert np.array_equal(found, reference_inputs(planes, more, step, begin, end, halo))
+    assert (np.abs(found[:CHANNELS]).max() == LARGEST_INPUT) == (level == LEVELS - 1)
+    assert kinds == {0, 128}
 
 
 @pytest.mark.parametrize("white", [False, True])
@@ -216,8 +242,9 @@ def test_the_largest_contrast_fits(level: int, white: bool) -> None:
     planes = tuple(padded(np.full((32 // s, 32 // s), 1023 * (not white), np.uint16), PAD // s) for s in (1, 2, 2))
     for plane, pad in zip(planes, PADS, strict=True):
         plane[pad + 8, pad + 8] = 1023 * white
-    found = inputs_of((planes[0], planes[1], planes[2]), step, 0, 16, 2)
-    assert np.array_equal(found, reference_inputs((planes[0], planes[1], planes[2]), step, 0, 16, 2))
+    more = coded(np.random.default_rng(0), 2, 2)
+    found = inputs_of((planes[0], planes[1], planes[2]), more, step, 0, 16, 2)
+    assert np.array_equal(found, reference_inputs((planes[0], planes[1], planes[2]), more, step, 0, 16, 2))
     for part, at in ((0, 6), (4, 10), (5, 10)):
         assert np.sign(found[part, at, at]) == (1 if white else -1)
         assert np.abs(found[part, at, at]) == LARGEST_INPUT or level < LEVELS - 1
@@ -230,7 +257,11 @@ def test_a_step_is_128() -> None:
         planes = tuple(padded(np.full((32 // s, 32 // s), 400, np.uint16), PAD // s) for s in (1, 2, 2))
         for plane, pad in zip(planes, PADS, strict=True):
             plane[pad + 8, pad + 8] += 80
-        found = inputs_of((planes[0], planes[1], planes[2]), step, 0, 16, 0)
+        more = coded(np.random.default_rng(0), 2, 2)
+        more.planes[0][:], more.finer[:] = 8, 3
+        found = inputs_of((planes[0], planes[1], planes[2]), more, step, 0, 16, 0)
+        assert found[CHANNELS, 5, 5] == pytest.approx(min(8 * 4 / step * 128, LARGEST_INPUT), abs=0.51 + 8 / 3)
+        assert set(found[SEEN - 2].ravel()) == {3 * LEVEL_UNIT}
         for part, share, at in ((0, 100, 4), (4, 25, 8), (5, 25, 8)):
             wanted = 80 * (1 - 1 / share) * 4 / step * 128
             near = 0.51 * (1 + wanted / scale_of(step))  # both are rounded
@@ -287,7 +318,7 @@ WRONG = {
     "channels not by four": (changed(GOOD, 0, weights=GOOD.layers[0].weights[:6]), "outputs by 4"),
     "no channels": (changed(GOOD, 0, weights=GOOD.layers[0].weights[:0]), "outputs by 4"),
     "too many channels": (
-        changed(GOOD, 0, weights=np.zeros((MAX_CHANNELS + 4, CHANNELS, TAPS), np.int16)),
+        changed(GOOD, 0, weights=np.zeros((MAX_CHANNELS + 4, SEEN, TAPS), np.int16)),
         "outputs by 4",
     ),
     "fewer taps": (changed(GOOD, 1, weights=GOOD.layers[1].weights[..., 1:]), "9 taps"),
@@ -322,7 +353,7 @@ def test_as_many_layers_and_channels_and_parts_as_there_may_be() -> None:
     assert random_network(1, *[4] * (MAX_LAYERS - 1)).halo == MAX_LAYERS
     network = no_network()
     wide = Layer(
-        np.zeros((MAX_CHANNELS, CHANNELS, TAPS), np.int16),
+        np.zeros((MAX_CHANNELS, SEEN, TAPS), np.int16),
         np.zeros((KINDS, LEVELS, MAX_CHANNELS), np.int32),
         np.full(MAX_CHANNELS, MAX_PART, np.uint8),
     )
@@ -400,10 +431,10 @@ def test_tensors_that_are_a_network_and_more(more: tuple[str, ...]) -> None:
 # --- a frame
 
 
-def reference_frame(planes: Planes, level: int, intra: bool, weights: Network) -> list[np.ndarray]:
+def reference_frame(planes: Planes, more: Coded, level: int, intra: bool, weights: Network) -> list[np.ndarray]:
     """All of it at once, without borders."""
     rows, columns, halo = planes[1].shape[0] - PAD, planes[1].shape[1] - PAD, weights.halo
-    x = inputs_of(planes, int(STEPS[level]), 0, rows, halo).astype(np.int64)
+    x = inputs_of(planes, more, int(STEPS[level]), 0, rows, halo).astype(np.int64)
     for n, layer in enumerate(weights.layers):
         low, high = (int(bound) for bound in bounds_of(weights, n))
         x = reference_layer(x, layer, layer.bias[int(intra), level], low, high)
@@ -432,27 +463,27 @@ def test_frames_do_not_depend_on_how_they_are_shared_out(
     if rows is not None:
         monkeypatch.setattr(module, "NETWORK_ROWS", rows)
     weights, random = random_network(11, *channels), np.random.default_rng(2)
-    planes = noise(random)
+    planes, more = noise(random), coded(random, largest=40)
     before = [plane.copy() for plane in planes]
     everywhere, some = np.ones(UNITS, bool), random.random(UNITS) < 0.3
     some[:2], some[-1, -1] = False, True
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
         pools: tuple[Executor, ...] = (one, two, INLINE)
         for intra, level in ((True, LOWEST + 10), (False, LOWEST + 50)):
-            wanted = reference_frame(planes, level, intra, weights)
+            wanted = reference_frame(planes, more, level, intra, weights)
             assert not any(np.array_equal(a, b) for a, b in zip(wanted, without_borders(planes), strict=True))
             for pool in pools:
-                found = without_borders(apply_network(planes, level, intra, everywhere, weights, pool))
+                found = without_borders(apply_network(planes, more, level, intra, everywhere, weights, pool))
                 assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
-                found = without_borders(apply_network(planes, level, intra, some, weights, pool))
+                found = without_borders(apply_network(planes, more, level, intra, some, weights, pool))
                 for a, b in zip(found, wanted, strict=True):
                     assert not of_units(a != b)[some].any()
     assert all(np.array_equal(a, b) for a, b in zip(planes, before, strict=True))
 
 
 def test_a_frame_without_units_that_are_asked_for_stays_as_it_is() -> None:
-    planes = noise(np.random.default_rng(3))
-    made = apply_network(planes, LOWEST, True, np.zeros(UNITS, bool), random_network(1, 4), INLINE)
+    planes, more = noise(np.random.default_rng(3)), coded(np.random.default_rng(3))
+    made = apply_network(planes, more, LOWEST, True, np.zeros(UNITS, bool), random_network(1, 4), INLINE)
     assert all(np.array_equal(a, b) for a, b in zip(made, planes, strict=True))
 
 
@@ -467,7 +498,8 @@ def test_intra_frames_and_levels_have_biases_of_their_own() -> None:
     )
     step = int(STEPS[LOWEST]) / 4
     for intra, level in ((True, LOWEST), (False, LOWEST), (True, LOWEST + 1)):
-        made = apply_network(planes, level, intra, asked, weights, INLINE)
+        more = coded(np.random.default_rng(level))
+        made = apply_network(planes, more, level, intra, asked, weights, INLINE)
         moved = [a.astype(int) - b for a, b in zip(without_borders(made), without_borders(planes), strict=True)]
         assert set(moved[0][::2, ::2].ravel()) == {round(step) if intra and level == LOWEST else 0}
         assert not moved[0][1::2].any()
@@ -482,7 +514,7 @@ def test_no_network_changes_nothing() -> None:
     for level in (0, LOWEST, LEVELS - 1):
         planes = noise(np.random.default_rng(level), kind="all")
         for intra in (True, False):
-            made = apply_network(planes, level, intra, asked, weights, INLINE)
+            made = apply_network(planes, coded(np.random.default_rng(1)), level, intra, asked, weights, INLINE)
             assert all(np.array_equal(a, b) for a, b in zip(made, planes, strict=True))
 
 

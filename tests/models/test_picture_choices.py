@@ -25,7 +25,7 @@ from nvcodec.models.conditional.picture import (
     empty_planes,
     rebuild,
 )
-from nvcodec.models.conditional.sequence import EFFORTS
+from nvcodec.models.conditional.sequence import EFFORTS, KEYFRAME_EFFORTS
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.choice import choose_blocks
@@ -162,7 +162,8 @@ def test_pictures_of_whole_quads_and_others(
     a, b = texture(1, 0.2, rows, columns), texture(2, 0.2, rows, columns)
     references, last, scale = [reference(a, 0), reference(b, 8)][:count], Blocks(rows, columns), np.zeros(2, np.int64)
     picture = mixed(a, a if count < 2 else b, 2)
-    rest = (picture, LOWEST + 30, CHROMA, references, count == 2, None, scale, weights.bases, EFFORTS[preset])
+    effort = (EFFORTS if count else KEYFRAME_EFFORTS)[preset]
+    rest = (picture, LOWEST + 30, CHROMA, references, count == 2, None, scale, weights.bases, effort)
     blocks, symbols, planes = choose(*rest, pool)
     written_unchanged(blocks, count, last, scale, symbols)
     again = rebuild(blocks, symbols, LOWEST + 30, CHROMA, references, count == 2, weights.bases, pool)
@@ -599,9 +600,11 @@ def test_frames_are_kept_as_they_are_before_restoration(weights: Weights, pool: 
     without, _, expected = choose(picture, *rest)
     assert all(np.array_equal(x, y) for x, y in zip(planes, expected, strict=True))
     assert not statistics.residuals
-    ((level, intra, kept, before),) = statistics.frames
+    ((level, intra, kept, before, coded),) = statistics.frames
     assert (level, intra) == (LOWEST + 20, count == 0)
     assert all(np.array_equal(x, y) for x, y in zip(kept, picture, strict=True))
+    assert np.array_equal(coded.pred, without.pred)
+    assert np.array_equal(coded.planes[0].any(), symbols.any())
     without.banks[:] = 0
     plain = rebuild(without, symbols, LOWEST + 20, CHROMA, references, False, bases, pool)
     assert all(np.array_equal(x, y) for x, y in zip(before, plain, strict=True))

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 from synthetic_training import panned, recipe_text, texture
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Planes, apply_network, empty_planes, without_borders
-from nvcodec.models.conditional.sequence import LOW_DELAY
+from nvcodec.models.conditional.picture import Coded, Planes, apply_network, empty_planes, without_borders
+from nvcodec.models.conditional.sequence import GROUP_OFFSETS, LOW_DELAY
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.compensation import PAD, extend_edges, padded
-from nvcodec.models.kernels.network import AROUND, CHANNELS
+from nvcodec.models.kernels.network import AROUND, CHANNELS, SEEN
 from nvcodec.models.network import Network, no_network, to_tensors
 from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.models.training import network as module
@@ -31,6 +31,7 @@ from nvcodec.models.training.network import PATCH, Trainer, _turned, gains
 from nvcodec.models.training.network_examples import (
     Example,
     at_half_size,
+    coded_at_half_size,
     collect,
     examples_of,
     extended,
@@ -55,13 +56,25 @@ def counts_of(steps: int, channels: int = 8, layers: int = 2) -> NetworkCounts:
 COLLECTED = counts_of(2)
 
 
+def coded(random: np.random.Generator, rows: int = ROWS, columns: int = COLUMNS) -> Coded:
+    """Anything that may have been coded."""
+    y, u, v = (random.integers(-40, 41, (n * rows, n * columns)).astype(np.int16) for n in (16, 8, 8))
+    finer = random.integers(-3, 4, ((rows + 1) // 2, (columns + 1) // 2)).astype(np.int8)
+    return Coded((y, u, v), finer, random.integers(0, 3, (rows, columns)).astype(np.uint8))
+
+
+def example_of(decoded: np.ndarray, picture: np.ndarray, level: int, intra: bool, held_out: bool = False) -> Example:
+    """Of which nothing was coded."""
+    return Example(decoded, picture, np.zeros((SEEN - CHANNELS, *decoded.shape[1:]), np.int16), level, intra, held_out)
+
+
 def example(seed: int, level: int, spread: float, held_out: bool = False) -> Example:
     """A smooth picture, decoded with noise; spread: in samples of eight bits."""
     random, (height, width) = np.random.default_rng(seed), (16 * ROWS, 16 * COLUMNS)
     planes = [widen(texture(height // s, width // s, seed + s, 24 // s)) for s in (1, 2, 2)]
     noisy = [(p + random.normal(0, 4 * spread, p.shape)).round().clip(0, 1023).astype(np.uint16) for p in planes]
     picture, decoded = (at_half_size((p[0], p[1], p[2])) for p in (planes, noisy))
-    return Example(decoded, picture, level, seed % 2 == 0, held_out)
+    return Example(decoded, picture, coded_at_half_size(coded(random)), level, seed % 2 == 0, held_out)
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +124,23 @@ def test_turned_patches_are_those_of_turned_pictures(turn: int) -> None:
         whole = [plane[::-1] for plane in whole]
     if turn & 4:
         whole = [plane.T for plane in whole]
-    found = _turned(at_half_size(planes), turn)
-    assert np.array_equal(found, at_half_size((whole[0], whole[1], whole[2])))
+    found, wanted = _turned(at_half_size(planes), turn), at_half_size((whole[0], whole[1], whole[2]))
+    assert np.array_equal(found, wanted)
     assert found.flags.c_contiguous
+    twice = np.concatenate([at_half_size(planes)] * 2 + [at_half_size(planes)[4:]])  # samples, residual, two maps
+    assert np.array_equal(_turned(twice, turn), np.concatenate([wanted, wanted, wanted[4:]]))
+
+
+def test_what_was_coded_lies_beside_samples() -> None:
+    random = np.random.default_rng(5)
+    more = coded(random, 3, 2)
+    found = coded_at_half_size(more)
+    assert found.shape == (SEEN - CHANNELS, 24, 16)
+    assert np.array_equal(found[:CHANNELS], at_half_size(more.planes))
+    for r in range(24):
+        for c in range(16):
+            assert found[CHANNELS, r, c] == more.finer[r // 16, c // 16]
+            assert found[CHANNELS + 1, r, c] == (more.pred[r // 8, c // 8] > 0)
 
 
 @pytest.mark.parametrize("edge", [1, 4, 14])
@@ -134,26 +161,27 @@ def test_extended_frames_are_those_with_borders(edge: int) -> None:
 
 def test_errors_are_means_of_squares_by_plane() -> None:
     a, b = random_planes(1), random_planes(2)
-    found = Example(at_half_size(a), at_half_size(b), LOWEST, True, False).errors
+    found = example_of(at_half_size(a), at_half_size(b), LOWEST, True).errors
     assert found == pytest.approx([((x.astype(float) - y) ** 2).mean() for x, y in zip(a, b, strict=True)], rel=1e-4)
-    assert (Example(at_half_size(a), at_half_size(a), LOWEST, True, False).errors > 0).all()
+    assert (example_of(at_half_size(a), at_half_size(a), LOWEST, True).errors > 0).all()
 
 
 # --- examples
 
 
 def test_examples_come_back_from_their_file(examples: list[Example], tmp_path: Path) -> None:
-    others = [*examples, Example(at_half_size(random_planes(3)), at_half_size(random_planes(4)), 95, True, True)]
+    others = [*examples, example_of(at_half_size(random_planes(3)), at_half_size(random_planes(4)), 95, True, True)]
     save_examples(tmp_path / "frames.npz", others, COLLECTED)
     assert [path.name for path in tmp_path.iterdir()] == ["frames.npz"]
     for found, wanted in zip(load_examples(tmp_path / "frames.npz", COLLECTED), others, strict=True):
         assert (found.level, found.intra, found.held_out) == (wanted.level, wanted.intra, wanted.held_out)
         assert np.array_equal(found.decoded, wanted.decoded)
         assert np.array_equal(found.picture, wanted.picture)
+        assert np.array_equal(found.coded, wanted.coded)
         assert found.decoded.dtype == found.picture.dtype == np.uint16
 
 
-@pytest.mark.parametrize("damage", ["absent", "empty", "text", "cut", "short", "lacking", "old"])
+@pytest.mark.parametrize("damage", ["absent", "empty", "text", "cut", "short", "less coded", "lacking", "old"])
 def test_files_that_are_no_examples(examples: list[Example], tmp_path: Path, damage: str) -> None:
     path = tmp_path / "frames.npz"
     save_examples(path, examples, COLLECTED)
@@ -162,6 +190,8 @@ def test_files_that_are_no_examples(examples: list[Example], tmp_path: Path, dam
         path.unlink()
     elif damage == "short":
         np.savez(path, **{**arrays, "picture": arrays["picture"][:-1]})
+    elif damage == "less coded":
+        np.savez(path, **{**arrays, "coded": arrays["coded"][:-1]})
     elif damage == "lacking":
         np.savez(path, **{name: array for name, array in arrays.items() if name != "decoded"})
     elif damage == "old":
@@ -174,8 +204,8 @@ def test_files_that_are_no_examples(examples: list[Example], tmp_path: Path, dam
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["decoded", "picture"])
-@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float32])
+@pytest.mark.parametrize("name", ["decoded", "picture", "coded"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.int32, np.float32])
 def test_examples_of_samples_of_another_type_are_refused(
     examples: list[Example], tmp_path: Path, name: str, kind: type
 ) -> None:
@@ -216,17 +246,18 @@ def test_keyframes_after_cuts_are_intra_examples(encoded: Path, monkeypatch: pyt
     pieces = Pieces.__new__(Pieces)
     monkeypatch.setattr(pieces, "draw", lambda kind, number, frames: Piece(planes, 30, LOW_DELAY), raising=False)
     found = examples_of(pieces, CLIPS, 0, 9, load_bases(encoded / FILTERED))
-    assert [e.intra for e in found] == [True, False, True, False, True]
+    assert [e.intra for e in found] == [True, False, False, True, False, False, True]
     pictures = [at_half_size((widen(y), widen(u), widen(v))).astype(float) for y, u, v in zip(*planes, strict=True)]
-    for e, number in zip(found, (0, 4, 5, 7, 8), strict=True):
-        assert (e.level > LOWEST + 30) if e.intra else (e.level == LOWEST + 30)
+    for e, number in zip(found, (0, 4, 2, 5, 7, 6, 8), strict=True):
+        middle = number in (2, 6)
+        assert (e.level > LOWEST + 30) if e.intra else (e.level == LOWEST + 30 + middle * GROUP_OFFSETS[1])
         assert not e.held_out
         distances = [np.abs(other - e.picture).mean() for other in pictures]
         assert int(np.argmin(distances)) == number
         assert min(distances) < 12  # with less noise
 
 
-def test_examples_are_keyframes_and_last_frames_of_groups(cache: Path, encoded: Path) -> None:
+def test_examples_are_keyframes_and_last_and_middle_frames_of_groups(cache: Path, encoded: Path) -> None:
     """Of held-out clips, stills and clips, as decoded before restoration: without filters they are the same."""
     pieces, counts = Pieces(cache, 1, 4), NetworkCounts(clips=2, stills=1, held_out=1, frames=5)
     with Workers(0) as workers:
@@ -237,14 +268,17 @@ def test_examples_are_keyframes_and_last_frames_of_groups(cache: Path, encoded: 
         )
     assert found is not None
     assert stopped is None
-    assert [e.intra for e in found] == [True, False, True, True, False, True, False]
-    assert [e.held_out for e in found] == [True] * 2 + [False] * 5
+    intra = [True, False, False]
+    assert [e.intra for e in found] == [*intra, True, *intra, *intra]
+    assert [e.held_out for e in found] == [True] * 3 + [False] * 7
     pictures = [pieces.draw(kind, n, 5) for kind, n in (("held-out", 0), ("stills", 0), ("clips", 0), ("clips", 1))]
     levels = [LOWEST + piece.quality for piece in pictures]
-    for e, piece in zip(found, [0, 0, 1, 2, 2, 3, 3], strict=True):
+    places = [0, 1, 2, 0, 0, 1, 2, 0, 1, 2]  # keyframe, last, middle
+    for e, piece, at in zip(found, [0, 0, 0, 1, 2, 2, 2, 3, 3, 3], places, strict=True):
         assert e.decoded.shape == e.picture.shape
         assert e.decoded.dtype == e.picture.dtype == np.uint16
-        assert (e.level > levels[piece]) if e.intra else (e.level == levels[piece])
+        assert (e.level > levels[piece]) if e.intra else (e.level == levels[piece] + (at == 2) * GROUP_OFFSETS[1])
+        assert e.coded[CHANNELS + 1].any() != e.intra
         assert 2 * e.decoded.shape[1] >= pictures[piece].planes[0].shape[1]
         assert (e.errors < np.array([np.var(plane) for plane in e.picture[[0, 4, 5]]])).all()
 
@@ -290,9 +324,9 @@ def test_other_seeds_make_other_networks(examples: list[Example], tmp_path: Path
 
 
 def test_frames_that_are_held_out_or_too_small_teach_nothing(examples: list[Example], tmp_path: Path) -> None:
-    odd = Example(examples[0].decoded[:, :20], examples[0].picture[:, :20], LOWEST, False, False)
+    odd = example_of(examples[0].decoded[:, :20], examples[0].picture[:, :20], LOWEST, False)
     noise = np.zeros_like(examples[0].decoded)
-    held = Example(noise, noise + 800, LOWEST, True, True)
+    held = example_of(noise, noise + 800, LOWEST, True, True)
     found = [
         trained(counts_of(2), some, tmp_path / str(n))
         for n, some in enumerate((examples[:4], [held, *examples[:2], odd, *examples[2:4], examples[4]]))
@@ -307,9 +341,8 @@ def test_training_needs_frames_that_are_large_enough_and_not_held_out(
     """Of as many samples as a patch has, with what is around it."""
     side = PATCH + 2 * (2 + AROUND)
     shapes = {"low": (side - 1, 2 * side), "narrow": (2 * side, side - 1), "only just": (side, side)}
-    some = [
-        Example(*np.zeros((2, CHANNELS, *shapes.get(kind, (side, side))), np.uint16), LOWEST, True, kind == "held out")
-    ]
+    frame = np.zeros((CHANNELS, *shapes.get(kind, (side, side))), np.uint16)
+    some = [example_of(frame, frame, LOWEST, True, kind == "held out")]
     keep = tmp_path / "n"
     if kind == "only just":
         assert trained(counts_of(1), some, keep).step == 1
@@ -365,13 +398,17 @@ def test_files_that_are_no_state(examples: list[Example], tmp_path: Path, damage
 # --- in whole numbers
 
 
+def planes_of(frame: np.ndarray) -> Planes:
+    """Of a frame at half size."""
+    rows, columns = frame.shape[1:]
+    y = frame[:4].reshape(2, 2, rows, columns).transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns)
+    return y, frame[4], frame[5]
+
+
 def with_borders(frame: np.ndarray) -> Planes:
-    planes = empty_planes(ROWS, COLUMNS)
-    for plane, pad, n in zip(planes, PADS, (0, 4, 5), strict=True):
-        inside = plane[pad:-pad, pad:-pad]
-        inside[:] = (
-            frame[n] if n else frame[:4].reshape(2, 2, *frame.shape[1:]).transpose(2, 0, 3, 1).reshape(inside.shape)
-        )
+    planes = empty_planes(*(side // 8 for side in frame.shape[1:]))
+    for plane, inside, pad in zip(planes, planes_of(frame), PADS, strict=True):
+        plane[pad:-pad, pad:-pad] = inside
         extend_edges(plane, pad)
     return planes
 
@@ -390,10 +427,12 @@ def test_in_whole_numbers_it_makes_nearly_the_same(
                 parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
     network, edge = trainer.network(), trainer.counts.layers + AROUND
     assert network.halo == trainer.counts.layers
-    for e in examples[:2]:
+    for seed, e in enumerate(examples[:2]):
+        more = coded(np.random.default_rng(seed))
         planes, asked = with_borders(e.decoded), np.ones((-(-ROWS // 2), -(-COLUMNS // 2)), bool)
-        made = at_half_size(without_borders(apply_network(planes, level, intra, asked, network, INLINE)))
-        x = torch.from_numpy(extended(e.decoded, edge)).float()[None]
+        made = at_half_size(without_borders(apply_network(planes, more, level, intra, asked, network, INLINE)))
+        around = np.pad(coded_at_half_size(more), ((0, 0), (edge, edge), (edge, edge)), mode="edge")
+        x = torch.from_numpy(np.concatenate([extended(e.decoded, edge), around])).float()[None]
         with torch.no_grad():
             out, inside = trainer.run(x, torch.tensor([level]), torch.tensor([intra]))
         assert np.array_equal(inside[0].numpy(), e.decoded)
@@ -482,3 +521,52 @@ def test_without_steps_the_network_is_that_of_other_weights_or_none(
     shutil.rmtree(run_folder / RECORDS)
     assert of_run(load_recipe(recipe_path), cache, run_folder, "records of") == ["records of clips ..."]
     assert same(load_bases(run_folder / RESTORED).network, no_network())
+
+
+def test_a_network_is_trained_on_and_all_else_is_kept(
+    cache: Path, run_folder: Path, recipe_path: Path, tmp_path: Path
+) -> None:
+    """Of other weights, which may be narrower; what they do is what it does before the first step."""
+    recipe, other, new = load_recipe(recipe_path), tmp_path / "other.safetensors", tmp_path / "new.safetensors"
+    train(recipe, cache, run_folder, 0, lambda: False, lambda line: None)
+    export(recipe, recipe_path, run_folder, tmp_path, other)
+    text = recipe_text(start_from=str(other)).replace("channels = 4", "channels = 12")
+    recipe_path.write_text(text.replace("clips = 6\nstills = 2\nheld_out = 1", "clips = 0"))
+    recipe = load_recipe(recipe_path)
+    assert (recipe.records.clips, recipe.network.channels) == (0, 12)
+    said = of_run(recipe, cache, tmp_path / "new", "nothing")
+    assert [line.split()[0] for line in said] == ["transforms", "frames", "network", "network,"]
+    assert missing(recipe, tmp_path / "new") == ""
+    before, start = load_weights(other), load_weights(other).bases.network
+    examples = load_examples(tmp_path / "new" / FRAMES, recipe.network)
+    trainer = Trainer(recipe.network, recipe.seed, 1, start)
+    for e in examples:
+        edge = recipe.network.layers + AROUND
+        around = np.pad(e.coded, ((0, 0), (edge, edge), (edge, edge)), mode="edge")
+        x = torch.from_numpy(np.concatenate([extended(e.decoded, edge), around])).float()[None]
+        with torch.no_grad():
+            found = trainer.run(x, torch.tensor([e.level]), torch.tensor([e.intra]))[0][0].numpy()
+        planes, asked = with_borders(e.decoded), np.ones([-(-side // 16) for side in e.decoded.shape[1:]], bool)
+        more = Coded(planes_of(e.coded), e.coded[CHANNELS, ::16, ::16], e.coded[CHANNELS + 1, ::8, ::8])
+        theirs = apply_network(planes, more, e.level, e.intra, asked, start, INLINE)
+        assert np.abs(found - at_half_size(without_borders(theirs))).max() < 1.6
+    export(recipe, recipe_path, tmp_path / "new", tmp_path, new)
+    after = load_weights(new)
+    assert not same(after.bases.network, start)
+    assert len(after.bases.network.parts[0]) == 12
+    for a, b in zip(vars(before.start).values(), vars(after.start).values(), strict=True):
+        assert np.array_equal(a, b)
+    assert all(np.array_equal(a, b) for a, b in zip(before.bases.rates, after.bases.rates, strict=True))
+    rows = [
+        [line for line in path.with_suffix(".md").read_text().splitlines() if line.startswith(("| learned", "| held"))]
+        for path in (other, new)
+    ]
+    assert len(rows[0]) == 2
+    assert rows[0] == rows[1]
+
+
+def test_a_network_to_start_from_that_does_not_fit(learned: Trainer) -> None:
+    for counts in (counts_of(1, channels=4), counts_of(1, layers=3), counts_of(1, layers=1)):
+        with pytest.raises(UsageError, match="to start from has 2 layers and 8 channels: ") as caught:
+            Trainer(counts, 1, 1, learned.network())
+        assert "\n" not in str(caught.value)

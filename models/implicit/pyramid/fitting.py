@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import BANK_BITS, Planes, empty_planes
+from nvcodec.models.conditional.picture import BANK_BITS, KeptFrame, empty_planes
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.implicit.pyramid.taps import COMPONENTS, QUANTUM, no_differences
 from nvcodec.models.kernels import restore
@@ -35,9 +35,9 @@ class FilterSums:
         self.chroma = np.zeros((RANGES, BANKS, 2, CLASSES, CHROMA_FEATURES, CHROMA_FEATURES))
         self._price, self._frames = np.zeros(RANGES), np.zeros(RANGES)
 
-    def append(self, frame: tuple[int, bool, Planes, Planes]) -> None:
-        """Level, whether it is intra, picture, and planes with borders before restoration."""
-        level, _, picture, planes = frame
+    def append(self, frame: KeptFrame) -> None:
+        """One more frame."""
+        level, picture, planes = frame.level, frame.picture, frame.planes
         where = quality_of(level) * RANGES // QUALITIES
         step = int(STEPS[level])
         clip = restore.clip_of(step)
