@@ -31,6 +31,7 @@ from nvcodec.models.kernels import (
     restore,
     rough_cost,
     search,
+    syntax,
 )
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.density import no_densities
@@ -457,6 +458,7 @@ def choose(
         residuals.residuals.append(samples[:kept])
         residuals.classes.append(classes[:kept])
     residual.energies(blocks.coded, blocks.large, symbols, blocks.energy)
+    syntax.settle_finer(blocks.coded, blocks.finer)
     _deblock(planes, blocks, level)
     if statistics is not None and statistics.keep_frames:
         coded = what_was_coded(blocks, symbols, steps, chroma, bases, pool)

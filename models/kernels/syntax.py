@@ -242,12 +242,36 @@ def _restored(bank):
 
 
 @compiled
+def _any_coded(coded, r, c):
+    """Whether any block of a unit is coded."""
+    for i in range(2 * r, min(2 * r + 2, coded.shape[0])):
+        for j in range(2 * c, min(2 * c + 2, coded.shape[1])):
+            if coded[i, j]:
+                return True
+    return False
+
+
+@compiled
+def _finer_before(finer, r, c):
+    """By how many levels the unit on the left (or above) is finer."""
+    return np.int64(finer[r, c - 1]) if c > 0 else np.int64(finer[r - 1, c]) if r > 0 else np.int64(0)
+
+
+@compiled
+def settle_finer(coded, finer):
+    """Let units of which it is not told be as fine as a decoder takes them for; arrays as in `code_finer`."""
+    for r in range(finer.shape[0]):
+        for c in range(finer.shape[1]):
+            if not _any_coded(coded, r, c):
+                finer[r, c] = _finer_before(finer, r, c)
+
+
+@compiled
 def code_finer(coder, buffer, learned, coded, finer):
     """Write or read by how many levels each unit of 2 x 2 blocks is finer than its frame, (rows, columns) int8.
 
     It is told of units with coded blocks, as the difference to the unit on the left (or above); others take that.
     """
-    rows, columns = coded.shape
     some = 0
     for r in range(finer.shape[0]):
         for c in range(finer.shape[1]):
@@ -258,13 +282,8 @@ def code_finer(coder, buffer, learned, coded, finer):
         for c in range(finer.shape[1]):
             value = np.int64(0)
             if some:
-                value = np.int64(finer[r, c - 1]) if c > 0 else np.int64(finer[r - 1, c]) if r > 0 else np.int64(0)
-                known = True
-                for i in range(2 * r, min(2 * r + 2, rows)):
-                    for j in range(2 * c, min(2 * c + 2, columns)):
-                        if coded[i, j]:
-                            known = False
-                if not known:
+                value = _finer_before(finer, r, c)
+                if _any_coded(coded, r, c):
                     difference = np.int64(finer[r, c]) - value
                     magnitude = decide_magnitude(coder, buffer, learned, FINER, 6, 0, 0, abs(difference))
                     if magnitude and code_plain(coder, buffer, 1 if difference < 0 else 0, 1):

@@ -346,7 +346,7 @@ def test_what_decoders_of_each_size_do() -> None:
         Tools(flow=True, filters=True, network=ALL_DEPTHS),
     ]
     assert tools_of(DEFAULT_SIZE) == Tools()
-    for options, config in (({}, "0c02"), *(({"model": size}, f"0c0{n}") for n, size in enumerate(SIZES))):
+    for options, config in (({}, "0d02"), *(({"model": size}, f"0d0{n}") for n, size in enumerate(SIZES))):
         settings = EncodeSettings(threads=1, options=options)
         assert CODEC.encoder(pattern_format(16, 16), settings).config.hex() == config
         assert CODEC.model_identity(settings) == CODEC.model_identity(EncodeSettings())
@@ -431,7 +431,7 @@ def test_streams_whose_header_says_another_size(profile: str) -> None:
             assert as_they_were == (profile == "ld" or tools_of(coded).flow == tools_of(said).flow)
         for config in (bytes([SYNTAX_VERSION, len(SIZES)]), bytes([SYNTAX_VERSION, 255])):
             changed = clips.with_header(StreamReader(io.BytesIO(stream)), config=config)
-            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 0c with a size"):
+            with pytest.raises(UnsupportedError, match=f"syntax {config.hex()}: this build reads 0d with a size"):
                 nvcodec.Decoder().decode(changed)
 
 

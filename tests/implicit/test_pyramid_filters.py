@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.errors import DamagedStreamError
+from nvcodec.models.conditional.picture import Coded, KeptFrame
 from nvcodec.models.implicit.pyramid.fitting import FilterSums, fit
 from nvcodec.models.implicit.pyramid.taps import (
     MAX_DIFFERENCE,
@@ -118,7 +119,8 @@ def gathered(count: int, filters: Filters) -> FilterSums:
     sums = FilterSums(filters)
     for seed in range(count):
         planes = decoded_planes(seed)
-        sums.append((LEVEL, seed % 2 == 0, restored(planes, true_filters()), planes))
+        nothing = Coded(planes, np.zeros((0, 0), np.int8), np.zeros((0, 0), np.uint8))
+        sums.append(KeptFrame(LEVEL, seed % 2 == 0, restored(planes, true_filters()), planes, nothing))
     return sums
 
 

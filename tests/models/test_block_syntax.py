@@ -71,6 +71,7 @@ from nvcodec.models.kernels.syntax import (
     code_finer,
     corner_of,
     likely_modes,
+    settle_finer,
 )
 
 # --- order
@@ -367,16 +368,19 @@ def test_levels_of_units_come_back(seed: int, rows: int, columns: int) -> None:
         coded = (random.random((rows, columns)) < random.random()).astype(np.uint8)
         shape = (rows + 1) // 2, (columns + 1) // 2
         wanted = random.integers(-MAX_FINER, MAX_FINER + 1, shape).astype(np.int8)
+        any_finer = wanted.any()
         written, found = wanted.copy(), random.integers(-128, 128, shape).astype(np.int8)
         payload = code_levels(None, coded, written, here)
         code_levels(payload, coded, found, there)
         assert np.array_equal(found, written)
         assert know_the_same(here, there)
+        settle_finer(coded, wanted)
+        assert np.array_equal(found, wanted)  # as the encoder itself takes them
         for (r, c), level in np.ndenumerate(found):
-            if coded[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].any() and wanted.any():
+            if coded[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].any() and any_finer:
                 assert level == wanted[r, c]
             else:
-                assert level == (0 if not wanted.any() else found[r, c - 1] if c else found[r - 1, c] if r else 0)
+                assert level == (0 if not any_finer else found[r, c - 1] if c else found[r - 1, c] if r else 0)
 
 
 def test_levels_that_are_all_the_frames_cost_next_to_nothing() -> None:

@@ -65,7 +65,7 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-10"
+    assert metadata["format"] == FORMAT == "nvc-conditional-11"
 
 
 @pytest.mark.parametrize("name", ["weights", "decision_weights"])

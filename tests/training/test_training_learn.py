@@ -18,6 +18,7 @@ from nvcodec.datasets.training_cache import cached_files
 from nvcodec.errors import UsageError
 from nvcodec.models.conditional.frame_coder import MAX_UNIT_FRAMES, FrameCoder, FrameHeader
 from nvcodec.models.conditional.weights import Learned, Weights, load_weights, nothing_learned
+from nvcodec.models.kernels.network import SEEN
 from nvcodec.models.training.bases import load_bases
 from nvcodec.models.training.export import count_parameters, export
 from nvcodec.models.training.learn import learn, validate
@@ -215,7 +216,7 @@ def test_weight_file_holds_what_was_learned(
         for name, array in vars(layer).items()
     )
     levels = layers[0].bias[..., 0].size
-    assert counts["network weights"] == 9 * (6 * 4 + 4 * 8) + levels * (4 + 8)
+    assert counts["network weights"] == 9 * (SEEN * 4 + 4 * 8) + levels * (4 + 8)
     assert counts["basis entries"] == LEARNED_CLASSES * sum(n * n for n in (384, 96, 16, 32, 384))
     assert facts["parameters"] == sum(counts.values())
     assert facts["training"]["held_out"]["records"] == 1
