@@ -112,13 +112,12 @@ def _check(args: argparse.Namespace, recipe: Recipe, folder: Path) -> None:
     from nvcodec.datasets.training_cache import cached_paths
     from nvcodec.models import zoo
     from nvcodec.models.conditional.weights import load_weights
-    from nvcodec.models.training.phases import BASES, RECORDS
-    from nvcodec.models.training.records import complete
+    from nvcodec.models.training.phases import BASES, has_records
 
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--into {folder}: not a folder")
     cached = any(cached_paths(place) for place in (args.cache / "train", args.cache))
-    if args.data is None and not cached and not complete(recipe.records, folder / RECORDS):
+    if args.data is None and not cached and not has_records(recipe, folder):
         raise UsageError(f"--cache {args.cache}: no prepared videos in it; --data FOLDER prepares them")
     if recipe.start_from and not (folder / BASES).exists():
         load_weights(zoo.find(recipe.start_from).path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nvcodec.models import zoo
-from nvcodec.models.conditional.weights import Learned, load_weights
+from nvcodec.models.conditional.weights import Learned, Weights, load_weights
 from nvcodec.models.training.bases import load_bases, save_bases
 from nvcodec.models.training.learned import (
     Held,
@@ -51,19 +51,23 @@ def missing(recipe: Recipe, run: Path) -> str:
         return "filters"
     if not (run / RESTORED).exists():
         return "the network"
-    if recipe.records.clips and not complete(recipe.records, run / RECORDS):
+    if not has_records(recipe, run):
         return "records"
     if not result(recipe, run):
         return "contexts"
     return "" if (run / CALIBRATED).exists() else "rates"
 
 
+def has_records(recipe: Recipe, run: Path) -> bool:
+    """Whether nothing is left to encode: all records are there, or, where none are wanted, what goes before them."""
+    return complete(recipe.records, run / RECORDS) if recipe.records.clips else (run / RESTORED).exists()
+
+
 def result(recipe: Recipe, run: Path) -> tuple[Learned, LearnedFacts] | None:
     """What was learned from the records that are in a run's folder; None when nothing was yet. Of a recipe without
     records, what the weights it starts from know."""
     if not recipe.records.clips:
-        model = zoo.find(recipe.start_from)
-        return load_weights(model.path).start, facts_of_card(model.card.with_suffix(".json"))
+        return _start(recipe).start, facts_of_card(zoo.find(recipe.start_from).card.with_suffix(".json"))
     return load_learned(run / LEARNED, digest_of(recorded(recipe.records, run / RECORDS)))
 
 
@@ -111,6 +115,11 @@ class _Job:
         return Pieces(self.cache, self.recipe.seed, purpose)
 
 
+def _start(recipe: Recipe) -> Weights:
+    """The weights that a recipe starts from."""
+    return load_weights(zoo.find(recipe.start_from).path)
+
+
 def _bases(job: _Job) -> BlockBases | None:
     """The transforms of a run, learned or taken from other weights; None when stopped on the way."""
     path = job.run / BASES
@@ -118,7 +127,7 @@ def _bases(job: _Job) -> BlockBases | None:
         return load_bases(path)
     if job.recipe.start_from:
         job.say(f"transforms of {job.recipe.start_from}")
-        bases: BlockBases | None = load_weights(zoo.find(job.recipe.start_from).path).bases
+        bases: BlockBases | None = _start(job.recipe).bases
     else:
         from nvcodec.models.training.components import learn_bases
 
@@ -151,7 +160,7 @@ def _network(job: _Job, bases: BlockBases) -> BlockBases | None:
     if path.exists():
         return load_bases(path)
     if not counts.steps and job.recipe.start_from:
-        network = load_weights(zoo.find(job.recipe.start_from).path).bases.network
+        network = _start(job.recipe).bases.network
     elif not counts.steps:
         network = bases.network
     else:
@@ -164,7 +173,7 @@ def _network(job: _Job, bases: BlockBases) -> BlockBases | None:
             if examples is None:
                 return None
             save_examples(job.run / FRAMES, examples, counts)
-        start = load_weights(zoo.find(job.recipe.start_from).path).bases.network if job.recipe.start_from else None
+        start = _start(job.recipe).bases.network if job.recipe.start_from else None
         examples = load_examples(job.run / FRAMES, counts)
         trainer = Trainer(counts, job.recipe.seed, job.threads, start)
         if (job.run / NETWORK).exists():

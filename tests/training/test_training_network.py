@@ -38,7 +38,7 @@ from nvcodec.models.training.network_examples import (
     load_examples,
     save_examples,
 )
-from nvcodec.models.training.phases import FILTERED, FRAMES, NETWORK, RECORDS, RESTORED, missing, train
+from nvcodec.models.training.phases import FILTERED, FRAMES, NETWORK, RECORDS, RESTORED, has_records, missing, train
 from nvcodec.models.training.pieces import Piece, Pieces
 from nvcodec.models.training.recipe import NetworkCounts, Recipe, load_recipe
 from nvcodec.models.training.records import CLIPS
@@ -537,6 +537,8 @@ def test_a_network_is_trained_on_and_all_else_is_kept(
     said = of_run(recipe, cache, tmp_path / "new", "nothing")
     assert [line.split()[0] for line in said] == ["transforms", "frames", "network", "network,"]
     assert missing(recipe, tmp_path / "new") == ""
+    assert has_records(recipe, tmp_path / "new")  # so a finished run is exported without a cache
+    assert not has_records(recipe, tmp_path / "nothing")
     before, start = load_weights(other), load_weights(other).bases.network
     examples = load_examples(tmp_path / "new" / FRAMES, recipe.network)
     trainer = Trainer(recipe.network, recipe.seed, 1, start)
