@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,13 @@ from nvcodec.models.kernels.network import (
     SEEN,
     TAPS,
     TOGETHER,
+    packed,
     paired,
 )
 from nvcodec.models.quality import LEVELS
 
 MAX_LAYERS, MAX_CHANNELS, MAX_PART = 12, 128, 24
+LARGEST_PAIR = 128  # times 255 is what 16 bits hold
 KINDS = 2  # of frames, that have biases of their own: inter, intra
 OUTPUTS = 8  # of the last layer: the frame's channels, and as many as make a multiple of four
 
@@ -29,8 +31,8 @@ OUTPUTS = 8  # of the last layer: the frame's channels, and as many as make a mu
 class Layer:
     """One layer of whole numbers, as stored.
 
-    weights: (outputs, inputs, TAPS) int16; bias: (KINDS, LEVELS, outputs) int32; parts: (outputs,) uint8, sums are
-    divided by 2^parts, rounded down, and bounded.
+    weights: (outputs, inputs, TAPS) int16 of the first layer, int8 of others; bias: (KINDS, LEVELS, outputs) int32;
+    parts: (outputs,) uint8, sums are divided by 2^parts, rounded down, and bounded.
     """
 
     weights: np.ndarray
@@ -40,8 +42,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """All layers, as compiled code takes them, int32: weights (outputs / 4, inputs / 2, TAPS, 4) in pairs, bias (KINDS,
-    LEVELS, outputs) and parts (outputs,)."""
+    """All layers, as compiled code takes them, int32: weights (outputs / 4, inputs / 4, TAPS, 4), four in each (of the
+    first layer inputs / 2, in pairs), bias (KINDS, LEVELS, outputs) and parts (outputs,)."""
 
     layers: tuple[Layer, ...]
     weights: tuple[np.ndarray, ...]
@@ -57,15 +59,15 @@ class Network:
 def network_of(layers: tuple[Layer, ...]) -> Network:
     """Raises ValueError for layers that do not fit together, or whose sums could be rounded."""
     check_layers(layers)
-    packed = tuple(_packed(layer.weights) for layer in layers)
+    weights = tuple(_in_order(layer.weights, packed if n else paired) for n, layer in enumerate(layers))
     parts = tuple(layer.parts.astype(np.int32) for layer in layers)
-    return Network(layers, packed, tuple(layer.bias for layer in layers), parts)
+    return Network(layers, weights, tuple(layer.bias for layer in layers), parts)
 
 
-def _packed(weights: np.ndarray) -> np.ndarray:
+def _in_order(weights: np.ndarray, put_together: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Weights of a layer in the order of compiled code."""
-    pairs = paired(weights.swapaxes(0, 1)).reshape(-1, len(weights) // TOGETHER, TOGETHER, TAPS)
-    return np.ascontiguousarray(pairs.transpose(1, 0, 3, 2))
+    numbers = put_together(weights.swapaxes(0, 1)).reshape(-1, len(weights) // TOGETHER, TOGETHER, TAPS)
+    return np.ascontiguousarray(numbers.transpose(1, 0, 3, 2))
 
 
 def no_network() -> Network:
@@ -82,8 +84,9 @@ def no_network() -> Network:
 
 
 def check_layers(layers: tuple[Layer, ...]) -> None:
-    """Raises ValueError for shapes and types that compiled code must not be given, and for sums beyond `EXACT`: all
-    inputs at their largest, with the sign of their weights, and the largest bias."""
+    """Raises ValueError for shapes and types that compiled code must not be given, for sums beyond `EXACT`, all inputs
+    at their largest, with the sign of their weights, and the largest bias, and for neighbouring weights whose products
+    some processors could not add in 16 bits."""
     if not 1 <= len(layers) <= MAX_LAYERS:
         raise ValueError(f"a network of {len(layers)} layers: 1 to {MAX_LAYERS}")
     inputs, largest = SEEN, LARGEST_INPUT
@@ -93,7 +96,7 @@ def check_layers(layers: tuple[Layer, ...]) -> None:
             raise ValueError(f"layer {number} of shape {shape}: {inputs} inputs, {TAPS} taps, outputs by {TOGETHER}")
         outputs = shape[0]
         for array, expected, kind in (
-            (layer.weights, shape, np.int16),
+            (layer.weights, shape, np.int8 if number else np.int16),
             (layer.bias, (KINDS, LEVELS, outputs), np.int32),
             (layer.parts, (outputs,), np.uint8),
         ):
@@ -102,6 +105,9 @@ def check_layers(layers: tuple[Layer, ...]) -> None:
                 raise ValueError(f"layer {number}: {array.dtype} of shape {array.shape}, {wanted}")
         if layer.parts.max() > MAX_PART:
             raise ValueError(f"layer {number} divides by more than 2^{MAX_PART}")
+        most = largest_pairs(layer.weights).max()
+        if number and most > LARGEST_PAIR:
+            raise ValueError(f"layer {number}: two weights together {most:.0f} from zero, {LARGEST_PAIR} allowed")
         sums = np.abs(layer.weights.astype(np.int64)).sum((1, 2)) * largest
         sums += np.abs(layer.bias.astype(np.int64)).max((0, 1))
         if sums.max() > EXACT:
@@ -109,6 +115,13 @@ def check_layers(layers: tuple[Layer, ...]) -> None:
         inputs, largest = outputs, LARGEST_VALUE
     if inputs != OUTPUTS:
         raise ValueError(f"the last layer has {inputs} outputs: {OUTPUTS} wanted")
+
+
+def largest_pairs(weights: np.ndarray) -> np.ndarray:
+    """(outputs,) how far from zero two inputs' weights of one tap and sign are together, at most, where processors add
+    up their products first: the first and second input, the third and fourth, ..."""
+    pairs = weights.astype(np.float64).reshape(len(weights), -1, 2, TAPS)
+    return np.maximum(pairs.clip(0).sum(2), (-pairs).clip(0).sum(2)).max((1, 2))
 
 
 def bounds_of(network: Network, layer: int) -> tuple[np.int32, np.int32]:

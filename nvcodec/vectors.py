@@ -325,6 +325,56 @@ def _products() -> Any:
     return add_products
 
 
+# what x86 calls products of four bytes, without a sign and with one, added up; and the same of two, in 16 bits
+_BYTES = {8: (("avx512vl", "avx512vnni"), "avx512.vpdpbusd.256"), 16: (("avx512vnni",), "avx512.vpdpbusd.512")}
+_BYTE_PAIRS = {
+    4: ("ssse3", "ssse3.pmadd.ub.sw.128"),
+    8: ("avx2", "avx2.pmadd.ub.sw"),
+    16: ("avx512bw", "avx512.pmaddubs.w.512"),
+}
+
+
+def _products_of_bytes() -> Any:
+    @intrinsic
+    def add_byte_products(typing, sums, a, b):  # type: ignore[no-untyped-def]
+        """Vectors of int32: sums, and what the four bytes of a, without a sign, and of b, with one, make when they are
+        multiplied. Any two neighbours of b with the same sign are at most 128 away from zero together."""
+        if not isinstance(sums, VectorType) or sums.item != types.int32 or not sums == a == b:
+            return None
+        lanes = sums.lanes
+        features, name = _BYTES.get(lanes, (("none",), ""))
+        feature, pair_name = _BYTE_PAIRS.get(lanes, ("none", ""))
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            total, one, other = arguments
+            whole, byte, half = one.type, ir.IntType(8), ir.IntType(16)
+            known = _features()
+
+            def call(what, result, *given):  # type: ignore[no-untyped-def]
+                kind = ir.FunctionType(result, [value.type for value in given])
+                return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{what}"), given)
+
+            if all(known.get(each) for each in features) or (lanes == 8 and known.get("avxvnni")):
+                return call(name, whole, total, one, other)
+            if known.get(feature):
+                bytes_, halves = ir.VectorType(byte, 4 * lanes), ir.VectorType(half, 2 * lanes)
+                pairs = call(pair_name, halves, builder.bitcast(one, bytes_), builder.bitcast(other, bytes_))
+                ones = ir.Constant(halves, [1] * (2 * lanes))
+                return builder.add(total, call(_PRODUCTS[lanes][1], whole, pairs, ones))
+            for part in range(4):
+                bits, top = (
+                    _spread(context, builder, context.get_constant(types.int32, n), types.int32, sums)
+                    for n in (24 - 8 * part, 24)
+                )
+                x, y = builder.lshr(builder.shl(one, bits), top), builder.ashr(builder.shl(other, bits), top)
+                total = builder.add(total, builder.mul(x, y))
+            return total
+
+        return sums(sums, a, b), generate
+
+    return add_byte_products
+
+
 def _compared(sign: str) -> Any:
     @intrinsic
     def compare(typing, value, number):  # type: ignore[no-untyped-def]
@@ -410,6 +460,12 @@ if config.DISABLE_JIT:
         """Sums, and what both halves of a and b, 16 bit integers, make when they are multiplied."""
         return sums + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16)
 
+    def add_byte_products(sums: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Sums, and what the four bytes of a, without a sign, and of b, with one, make when they are multiplied."""
+        for n in (24, 16, 8, 0):
+            sums = sums + ((a << n) >> 24 & 255) * ((b << n) >> 24)
+        return sums
+
     def above(value: np.ndarray, bound: float) -> int:
         """Which numbers of a vector are larger than a number: a bit for each, the first one lowest."""
         return sum(1 << n for n, one in enumerate(value) if one > bound)
@@ -431,6 +487,6 @@ else:
     as_uint16, as_int32, as_int64 = (_conversion(kind) for kind in (types.uint16, types.int32, types.int64))
     as_float32, as_float64 = _conversion(types.float32), _conversion(types.float64)
     root, magnitude = _called("sqrt"), _called("fabs")
-    add_products = _products()
+    add_products, add_byte_products = _products(), _products_of_bytes()
     above, equal = _compared(">"), _compared("==")
     bit_count, lowest_bit = _of_bits("ctpop"), _of_bits("cttz", ir.Constant(ir.IntType(1), 0))

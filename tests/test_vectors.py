@@ -16,6 +16,7 @@ from numba import config
 from nvcodec.compiled import compiled, scratch
 from nvcodec.vectors import (
     above,
+    add_byte_products,
     add_products,
     as_float32,
     as_float64,
@@ -215,6 +216,32 @@ def test_products_of_pairs_are_added(lanes: int) -> None:
         PRODUCTS[lanes](sums, a.view(np.int32)[:, 0], b.view(np.int32)[:, 0], out)
         wanted = sums + (a.astype(np.int64) * b).sum(1)
         assert np.array_equal(out, wanted.astype(np.int32))
+
+
+def byte_products(lanes: int) -> Callable[..., None]:
+    """`add_byte_products` of vectors of one size."""
+
+    @compiled
+    def work(sums, a, b, out):  # type: ignore[no-untyped-def]
+        store(out, 0, add_byte_products(load(sums, 0, lanes), load(a, 0, lanes), load(b, 0, lanes)))
+
+    return work
+
+
+BYTE_PRODUCTS = {n: byte_products(n) for n in LANES}
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_products_of_bytes_are_added(lanes: int) -> None:
+    """Those without a sign by those with one, as large as may be."""
+    random = np.random.default_rng(lanes)
+    for largest in (3, 255):
+        a, b = random.integers(0, largest + 1, (lanes, 4)), random.integers(-64, 65, (lanes, 4))
+        a[:2], b[0], b[1], b[2] = 255, (127, 1, -128, 0), (64, 64, -64, -64), (127, -128, -127, -1)
+        sums, out = random.integers(-1000, 1000, lanes).astype(np.int32), np.zeros(lanes, np.int32)
+        given = [part.astype(kind).view(np.int32)[:, 0] for part, kind in ((a, np.uint8), (b, np.int8))]
+        BYTE_PRODUCTS[lanes](sums, *given, out)
+        assert np.array_equal(out, sums + (a * b).sum(1))
 
 
 @compiled

@@ -270,27 +270,38 @@ def apply_network(
     filled in."""
     made = planes[0].copy(), planes[1].copy(), planes[2].copy()
     rows, columns = (planes[0].shape[0] - 2 * PAD) // 2, (planes[0].shape[1] - 2 * PAD) // 2
-    step, kind, unit = int(STEPS[level]), int(intra), restore.UNIT // 2
+    step, kind, unit, halo = int(STEPS[level]), int(intra), restore.UNIT // 2, weights.halo
 
-    def band(begin: int) -> None:
-        end, halo = min(begin + NETWORK_ROWS, rows), weights.halo
-        if not asked[begin // unit : -(-end // unit)].any():
-            return
-        x = np.empty((network.SEEN // 2, end - begin + 2 * halo, columns + 2 * halo), np.int32)
-        sums = np.empty((3, columns + 2 * (halo + network.AROUND)), np.int32)
-        network.fill_inputs(*planes, *coded.planes, coded.finer, coded.pred, step, begin, end, halo, sums, x)
+    def piece(begin: int, end: int, left: int, right: int) -> None:
+        x = np.empty((network.SEEN // network.PAIR, end - begin + 2 * halo, right - left + 2 * halo), np.int32)
+        sums = np.empty((3, x.shape[2] + 2 * network.AROUND), np.int32)
+        network.fill_inputs(*planes, *coded.planes, coded.finer, coded.pred, step, begin, end, left, halo, sums, x)
         for n in range(halo):
-            channels = len(weights.parts[n]) if n == halo - 1 else len(weights.parts[n]) // 2
+            channels = len(weights.parts[n]) if n == halo - 1 else len(weights.parts[n]) // network.QUAD
             out = np.empty((channels, x.shape[1] - 2, x.shape[2] - 2), np.int32)
-            network.convolve(
-                x, weights.weights[n], weights.bias[n][kind, level], weights.parts[n], *bounds_of(weights, n), out
-            )
+            convolve = network.convolve if n else network.convolve_first
+            convolve(x, weights.weights[n], weights.bias[n][kind, level], weights.parts[n], *bounds_of(weights, n), out)
             x = out
-        network.add_outputs(x, step, begin, *made)
+        network.add_outputs(x, step, begin, left, *made)
 
-    for job in [pool.submit(band, begin) for begin in range(0, rows, NETWORK_ROWS)]:
+    jobs = []
+    for begin in range(0, rows, NETWORK_ROWS):
+        end = min(begin + NETWORK_ROWS, rows)
+        for first, last in _runs(asked[begin // unit : -(-end // unit)].any(0)):
+            jobs.append(pool.submit(piece, begin, end, first * unit, min(last * unit, columns)))
+    for job in jobs:
         job.result()
     return made
+
+
+def _runs(asked: np.ndarray) -> list[tuple[int, int]]:
+    """Columns of units, from and to, in which the network works at a time: those asked for, and gaps between them that
+    are hardly wider than what it looks at on both sides."""
+    runs: list[tuple[int, int]] = []
+    for column in np.flatnonzero(asked).tolist():
+        begin = runs.pop()[0] if runs and column - runs[-1][1] <= NETWORK_GAP else column
+        runs.append((begin, column + 1))
+    return runs
 
 
 def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
@@ -360,7 +371,7 @@ ALL_DEPTHS = 99
 class Effort:
     """What the encoder tries."""
 
-    modes: int = 3  # intra modes tried in full
+    modes: int = 3  # intra modes tried in full, at most
     finalists: int = 0  # of them, in keyframes, how many are compared by what they cost in their contexts
     parts_from: float = 8.0  # bits of a prediction, at least, for its block to be tried in parts
     together_to: float = math.inf  # times the best prediction's cost: new vectors that are moved together (0: none)
@@ -369,6 +380,7 @@ class Effort:
     others: int = 4  # frames on each side that a picture is filtered with
     filters: bool = True  # of restoration
     network: bool = False  # in restoration
+    modes_to: float = math.inf  # times the rough cost of the best intra mode, up to which others are tried in full
     deepest: int = ALL_DEPTHS  # of a group's frames that it is tried in, where a decoder has it for few
 
 
@@ -404,7 +416,8 @@ class Statistics:
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
-NETWORK_ROWS = 64  # at half size, that the network works on at a time
+NETWORK_ROWS = 32  # at half size, that the network works on at a time
+NETWORK_GAP = 1  # units between two that it is asked for which are reckoned, too
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
@@ -446,7 +459,9 @@ def choose(
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
     finalists = 0 if references or not len(bases.odds.stretched) else effort.finalists
-    _choose_intra(picture, level, chroma, inside, blocks, symbols, steps, bases, effort.modes, finalists, pool)
+    _choose_intra(
+        picture, level, chroma, inside, blocks, symbols, steps, bases, effort.modes, effort.modes_to, finalists, pool
+    )
     if residuals is not None:
         room = 20 * rows * columns
         samples, classes = np.zeros((room, residual.SAMPLES), np.float32), np.zeros(room, np.uint8)
@@ -480,12 +495,13 @@ def _choose_intra(
     steps: np.ndarray,
     bases: BlockBases,
     modes: int,
+    modes_to: float,
     finalists: int,
     pool: Executor,
     rows: slice = slice(None),
 ) -> None:
-    """Choose intra blocks and reconstruct them; modes (``tried``), finalists: see `intra_search.encode_intra`; rows: of
-    quads, all or such as have no neighbours among them."""
+    """Choose intra blocks and reconstruct them; modes (``tried``), modes_to (``share``), finalists: see
+    `intra_search.encode_intra`; rows: of quads, all or such as have no neighbours among them."""
     price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
     density = no_densities(blocks.rows, blocks.columns)
     prices = rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
@@ -497,8 +513,8 @@ def _choose_intra(
             intra_search.encode_intra(
                 picture, planes, ready, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, blocks.modes,
                 blocks.from_luma, symbols, steps, CHROMA_SCALES[chroma], price, bases.pictures, bases.analysis,
-                bases.summed_rates, prices, chroma_weight(chroma), modes, bases.odds, finalists, level, density, row,
-                begin, end,
+                bases.summed_rates, prices, chroma_weight(chroma), modes, modes_to, bases.odds, finalists, level,
+                density, row, begin, end,
             )  # fmt: skip
 
     if rows == slice(None):
@@ -518,7 +534,7 @@ def sample_keyframe(
     symbols = np.zeros((blocks.rows, blocks.columns, residual.SAMPLES), np.int16)
     planes = without_borders(empty_planes(blocks.rows, blocks.columns))  # laid out as those of `choose`
     rows = slice(0, None, 3)
-    _choose_intra(picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, 0, pool, rows)
+    _choose_intra(picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, 1, 0, pool, rows)
     done = np.zeros(-(-blocks.rows // 4), bool)
     done[rows] = True
     return planes, done.repeat(64)[: picture[0].shape[0]]

@@ -66,19 +66,19 @@ LONG_EVERY = 2  # frames in low delay of which one may be predicted from the key
 GROUP_OFFSETS = (0, -9, -14, -18, -21)  # by depth in the group
 CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
 CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
-NETWORK_EVERY = 8  # frames in low delay, of which one is restored by the network where not all are
+NETWORK_EVERY = 8  # frames in low delay, one of which counts as the end of a group
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
     "fast": Effort(1, 0, 40.0, 0, 2, others=2, deepest=0),
-    "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1),
+    "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1, modes_to=1.5),
     "slow": Effort(5, 0, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
     "placebo": Effort(5, 0, 20.0, 1.25, 6),
 }
 KEYFRAME_EFFORTS = {  # few frames, which many depend on
     "fast": Effort(1, 1),
-    "medium": Effort(16, 3),
-    "slow": Effort(16, 5),
+    "medium": Effort(16, 3, modes_to=1.5),
+    "slow": Effort(16, 5, modes_to=2.0),
     "placebo": Effort(35, 8),
 }
 
@@ -100,8 +100,8 @@ ALL_TOOLS = Tools()  # of the default size
 @dataclass(frozen=True)
 class Plan:
     """One frame to code: its number, level, numbers of its references, and whether others need it. seconds: frames one
-    of which may be a second reference; depth: in its group, 0 of what others are predicted from most (in low delay 0 or
-    2)."""
+    of which may be a second reference; depth: in its group, 0 of what others are predicted from most (in low delay
+    0, 2 or 3)."""
 
     number: int
     level: int
@@ -124,7 +124,8 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     finer = number - (number % period or period)
     if finer == number - 1:
         finer -= period
-    level, depth = _level(quality, LOW_DELAY_OFFSETS[number % period]), 2 * int(number % NETWORK_EVERY > 0)
+    level = _level(quality, LOW_DELAY_OFFSETS[number % period])
+    depth = 0 if number % NETWORK_EVERY == 0 else 2 if number % period == 0 else 3
     if finer > 0 and number % LONG_EVERY == 0:
         return Plan(number, level, (number - 1,), True, (finer, 0), depth)
     return Plan(number, level, (number - 1, finer) if finer >= 0 else (number - 1,), True, depth=depth)

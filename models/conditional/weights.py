@@ -22,7 +22,7 @@ from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.network import from_tensors, to_tensors
 from nvcodec.models.transform import LEARNED_CLASSES, SIDES, BlockBases, Filters, bases_of, check_filters
 
-FORMAT = "nvc-conditional-11"
+FORMAT = "nvc-conditional-12"
 MAX_NBYTES = 64 << 20
 START_COUNT = 30  # how often a slot counts as having learned when a video begins, at most
 # types as stored: they bound what compiled code indexes by

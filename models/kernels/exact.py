@@ -21,12 +21,11 @@ from nvcodec.models.kernels.latents import (
     EXACT_CLASSES,
     INPUTS,
     LARGEST_SUM,
-    NONE,
     SET,
     SIZE,
     class_of_mode,
     look_around,
-    neighbour,
+    place_alike,
 )
 from nvcodec.models.kernels.residual import RATE_CLASSES, rate_class
 
@@ -68,6 +67,9 @@ def square_cost(odds, frame, own, r, c, q, transform, mode, total, before, coeff
     first, row = kind * (RATE_CLASSES + BANDS) + e, kind * (RATE_CLASSES + BANDS) + RATE_CLASSES
     rows = _KINDS * (RATE_CLASSES + BANDS)
     coded, fine, large, symbols = frame.coded, frame.fine, frame.large, frame.symbols
+    west_alike, west_row, west_column = place_alike(coded, fine, whole, large, r, c - 1, quarter)
+    north_alike, north_row, north_column = place_alike(coded, fine, whole, large, r - 1, c, quarter)
+    own_west, own_north, on = quarter and j > 0, quarter and i > 0, 1 if quarter else 0
     for k in range(96 if quarter else 384):
         n = 4 * k + q if quarter else k
         wanted = abs(coefficients[k]) if choose else np.float32(0)
@@ -79,15 +81,15 @@ def square_cost(odds, frame, own, r, c, q, transform, mode, total, before, coeff
                 error += wanted * wanted
                 continue
             left = 1
-        if quarter and j:
-            west = np.int64(own[n - 1])
-        else:
-            west = neighbour(coded, fine, whole, large, symbols, r, c - 1, q + 1 if quarter else -1, k)
-        if quarter and i:
-            north = np.int64(own[n - 2])
-        else:
-            north = neighbour(coded, fine, whole, large, symbols, r - 1, c, q + 2 if quarter else -1, k)
-        west, north = -1 if west == NONE else abs(west), -1 if north == NONE else abs(north)
+        west = north = np.int64(-1)
+        if own_west:
+            west = abs(np.int64(own[n - 1]))
+        elif west_alike:
+            west = abs(np.int64(symbols[west_row, west_column, n + on]))
+        if own_north:
+            north = abs(np.int64(own[n - 2]))
+        elif north_alike:
+            north = abs(np.int64(symbols[north_row, north_column, n + 2 * on]))
         around = 8 if west < 0 and north < 0 else SIZE[min(max(west, 0) + max(north, 0), LARGEST_SUM)]
         near = around_classes[BIN[transform, k]]
         band, _, _, _, _ = look_around(

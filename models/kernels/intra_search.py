@@ -128,6 +128,7 @@ class Search(NamedTuple):
     prices: np.ndarray
     weight: float
     tried: int
+    share: float
     odds: Odds
     frame: Frame
     finalists: int
@@ -136,7 +137,7 @@ class Search(NamedTuple):
 @compiled
 def encode_intra(
     source, planes, ready, pred, coded, fine, tiny, large, modes, from_luma, symbols, steps, scale, price, bases,
-    analysis, rates, prices, weight, tried, odds, finalists, level, density, quad_row, begin, end,
+    analysis, rates, prices, weight, tried, share, odds, finalists, level, density, quad_row, begin, end,
 ):  # fmt: skip
     """Choose modes, transforms and symbols of the intra blocks of quads begin..end-1 of a row of quads and reconstruct
     them.
@@ -144,7 +145,8 @@ def encode_intra(
     source: (y, u, v) of the picture; planes: predicted ones with inter blocks already reconstructed; ready:
     `ready_map`, overwritten; steps: (R, C) int32 sixteenths, the same within a unit; scale: of chroma's residual,
     256ths; price: squared steps of a bit; bases, analysis, rates: see `BlockBases` (rates: `summed_rates`); prices:
-    `price_curve`; weight: of chroma; tried: how many modes of each size are tried in full; finalists: how many of
+    `price_curve`; weight: of chroma; tried: how many modes of each size are tried in full, at
+    most, and share: times the least Hadamard cost up to which they are; finalists: how many of
     these, those that seem best, by what they cost in the contexts of a keyframe (0: none; only where all blocks are
     intra and what is chosen before was chosen so); odds: see there; level: of the frame; density: `no_densities`.
     """
@@ -153,8 +155,8 @@ def encode_intra(
         block_prices[k] = prices[k]
     frame = Frame(level, coded, fine, large, symbols, density)
     search = Search(
-        source, planes, ready, pred, modes, scale, price, bases, analysis, rates, block_prices, weight, tried, odds,
-        frame, finalists,
+        source, planes, ready, pred, modes, scale, price, bases, analysis, rates, block_prices, weight, tried, share,
+        odds, frame, finalists,
     )  # fmt: skip
     coarse_symbols, fine_symbols, unit_symbols = zeroed(384, np.int16), zeroed(384, np.int16), zeroed(384, np.int16)
     quarters, linked = zeroed((2, 2), np.uint8), zeroed((2, 2), np.uint8)
@@ -275,16 +277,18 @@ def _try_square(search, row, column, units, step, inverse, own, guess, symbols):
     """
     price, trial = search.price, scratch(SAMPLES, np.int16)[: len(symbols)]
     best, costs = zeroed(MODES, np.int64)[: search.tried], scratch(MODES, np.float64)[: search.tried]
-    finalists, final_costs = zeroed(MODES, np.int64), scratch(MODES, np.float64)
     likely, count = scratch(3, np.int32), max(1, search.finalists)
+    finalists, final_costs = zeroed(MODES, np.int64)[:count], scratch(MODES, np.float64)[:count]
     for k in range(count):
         final_costs[k] = 1e30
     likely_modes(search.modes, search.pred, row, column, likely)
     luma = search.planes[0]
     _rank_modes(search.source[0], luma, search.ready, row, column, units, likely, price, search.prices, best, costs)
     for k in range(len(best)):
+        if costs[k] > search.share * costs[0]:
+            break
         reckoned = _reckoned_cost(search, row, column, units, inverse, best[k], trial)
-        _keep_finalist(finalists[:count], final_costs[:count], best[k], reckoned + price * mode_bits(best[k], likely))
+        _keep_finalist(finalists, final_costs, best[k], reckoned + price * mode_bits(best[k], likely))
     cost = least = np.float64(1e30)
     mode, link = np.int64(0), 0
     for k in range(count):
@@ -533,6 +537,8 @@ def _try_tiny(search, i, j, step, inverse, limit, symbols):
         _rank_modes(search.source[0], y, search.ready, a, b, 1, likely, price, search.prices, best, costs)
         least, mode = np.float64(1e30), np.int64(0)
         for k in range(tried):
+            if costs[k] > search.share * costs[0]:
+                break
             predict_luma(y, search.ready, a, b, 1, best[k])
             weighted_difference(search.source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
             analyse(search.analysis[2][transform_class(False, best[k])], luma, inverse, TINY, coefficients)

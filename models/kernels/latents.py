@@ -135,18 +135,16 @@ def band_of(transform, k):
 
 
 @compiled
-def neighbour(coded, fine, whole, large, symbols, r, c, q, k):
-    """Latent k of quarter q (-1: of the whole block, or unit) of a block, or NONE where there is none alike.
+def place_alike(coded, fine, whole, large, r, c, quarter):
+    """Whether a block next to one has latents of its kind, and where: row and column.
 
-    whole: whether that of a unit is wanted.
+    whole: whether those of a unit are wanted; quarter: of a quarter.
     """
     if r < 0 or c < 0 or not coded[r, c] or whole != (large[r, c] == WHOLE):
-        return NONE
+        return False, 0, 0
     if whole:
-        return np.int64(symbols[r & ~1, c & ~1, k])
-    if (q >= 0) != (fine[r, c] == 1):
-        return NONE
-    return np.int64(symbols[r, c, 4 * k + q if q >= 0 else k])
+        return True, r & ~1, c & ~1
+    return quarter == (fine[r, c] == 1), r, c
 
 
 @compiled
@@ -325,24 +323,20 @@ def code_latents(
             width = width_of(transform)
             classes_around(density, 2 * r + i, 2 * c + j, width, around_classes)
             classes_here(last_density, 2 * r + i, 2 * c + j, width, past_classes)
+            west_alike, west_row, west_column, west_on = True, r, c, -1  # where what is beside a latent is
+            if not (quarters == 4 and j):
+                west_alike, west_row, west_column = place_alike(coded, fine, whole, large, r, c - 1, quarters == 4)
+                west_on = 1 if quarters == 4 else 0
+            north_alike, north_row, north_column, north_on = True, r, c, -2
+            if not (quarters == 4 and i):
+                north_alike, north_row, north_column = place_alike(coded, fine, whole, large, r - 1, c, quarters == 4)
+                north_on = 2 if quarters == 4 else 0
             for k in range(96 if fine[r, c] else 384):
                 if left == 0:
                     break
                 n = 4 * k + q if fine[r, c] else k
-                if not fine[r, c]:
-                    west = neighbour(coded, fine, whole, large, symbols, r, c - 1, -1, k)
-                    north = neighbour(coded, fine, whole, large, symbols, r - 1, c, -1, k)
-                else:
-                    west = (
-                        np.int64(symbols[r, c, 4 * k + q - 1])
-                        if j
-                        else neighbour(coded, fine, whole, large, symbols, r, c - 1, q + 1, k)
-                    )
-                    north = (
-                        np.int64(symbols[r, c, 4 * k + q - 2])
-                        if i
-                        else neighbour(coded, fine, whole, large, symbols, r - 1, c, q + 2, k)
-                    )
+                west = np.int64(symbols[west_row, west_column, n + west_on]) if west_alike else NONE
+                north = np.int64(symbols[north_row, north_column, n + north_on]) if north_alike else NONE
                 beside_signs = 3 * (0 if west == NONE else _sign(west)) + (0 if north == NONE else _sign(north))
                 west, north = -1 if west == NONE else abs(west), -1 if north == NONE else abs(north)
                 around = 8 if west < 0 and north < 0 else SIZE[min(max(west, 0) + max(north, 0), LARGEST_SUM)]

@@ -7,12 +7,17 @@ the residual of the same six, by how many levels a unit is finer than its frame,
 other frames. Layers of 3x3 with no border of their own (the frame's borders are extended), a bias for each level, a
 bound above and below. What comes out is added to the samples, in steps again.
 
-Numbers are whole: weights and what a layer sees fit 16 bits, of which processors multiply most at a time, two channels
-in 32 bits; sums are less than 2^24 (`nvcodec.models.network.check_layers` sees to it), so that they are exact in 32
-bits, and in floating point, too, where there is no compiler.
+Numbers are whole. What the first layer sees, and its weights, take 16 bits, two channels in 32: samples in steps need
+them. From then on they are bytes, four channels in 32 bits, of which processors multiply most at a time. Sums are less
+than 2^24 (`nvcodec.models.network.check_layers` sees to it), so that they are exact in 32 bits, and in floating point,
+too, where there is no compiler.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import config
@@ -20,16 +25,16 @@ from numba import config
 from nvcodec.compiled import compiled, place
 from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.vectors import add_products, least, load, most, native_lanes, spread, store
+from nvcodec.vectors import add_byte_products, add_products, least, load, most, native_lanes, spread, store
 
 CHANNELS = 6  # of a frame: four of luma, U, V
 SEEN = 2 * CHANNELS + 2  # and of its residual, how much finer units are, which blocks are inter
 AROUND = 2  # samples at half size on each side of one whose mean is taken
-INPUT_BITS = 7  # a step is 128
-LARGEST_INPUT, LARGEST_VALUE = 1023, 1023  # of what a layer sees: signed first, then from zero up
+PAIR, QUAD = 2, 4  # channels in 32 bits, of the first layer's inputs and of later ones'; the first one lowest
+INPUT_BITS, VALUE_BITS, OUTPUT_BITS = 7, 5, 10  # a step is 128, then 32, then 1024
+LARGEST_INPUT, LARGEST_VALUE = 1023, 255  # of what a layer sees: signed first, then from zero up
 LARGEST_OUTPUT = 1 << 15
 LEVEL_UNIT = 16  # of a unit that is one level finer
-OUTPUT_BITS = 10  # a step is 1024
 TAPS = 9
 TOGETHER = 4  # output channels that are reckoned at once
 EXACT = 1 << 24  # of sums: whole numbers up to it have a place in 32-bit floating point
@@ -60,13 +65,27 @@ def unpaired(pairs: np.ndarray) -> np.ndarray:
     return np.stack([(pairs << 16) >> 16, pairs >> 16], 1).reshape(2 * len(pairs), *pairs.shape[1:])
 
 
+def packed(channels: np.ndarray) -> np.ndarray:
+    """Bytes of channels (QUAD * N, ...) as (N, ...) int32: the first of four lowest."""
+    quads = channels.reshape(-1, QUAD, *channels.shape[1:]).astype(np.int32) & 255
+    return quads[:, 0] | quads[:, 1] << 8 | quads[:, 2] << 16 | quads[:, 3] << 24
+
+
+def unpacked(quads: np.ndarray, signed: bool) -> np.ndarray:
+    """What `packed` was given, as int32."""
+    shift = np.arange(24, -1, -8, np.int32).reshape(QUAD, *(1,) * (quads.ndim - 1))
+    found = (quads[:, None].astype(np.int32) << shift) >> 24
+    return (found if signed else found & 255).reshape(QUAD * len(quads), *quads.shape[1:])
+
+
 @compiled
-def fill_inputs(y, u, v, residual_y, residual_u, residual_v, finer, pred, step, begin, end, halo, sums, out):
-    """What the network sees of rows begin - halo..end + halo - 1 at half size: out (SEEN / 2, rows, columns + 2 halo)
-    int32, channels in pairs. y, u, v: planes with borders; residual_*: without borders, int16; finer: (units down,
-    across) int8; pred: (R, C) uint8; step: sixteenths; sums: (3, columns + 2 halo + 2 AROUND) int32, room."""
+def fill_inputs(y, u, v, residual_y, residual_u, residual_v, finer, pred, step, begin, end, left, halo, sums, out):
+    """What the network sees of rows begin - halo..end + halo - 1 and so many columns from left - halo on, at half size:
+    out (SEEN / 2, rows, columns) int32, channels in pairs. y, u, v: planes with borders; residual_*: without borders,
+    int16; finer: (units down, across) int8; pred: (R, C) uint8; step: sixteenths; sums: (3, columns + 2 AROUND) int32,
+    room."""
     scale, half, columns = np.int32(scale_of(step)), np.int32(1 << (_SCALE_BITS - 1)), out.shape[2]
-    first = PAD // 2 - halo  # the first column, and the first row beside ``begin``
+    first = PAD // 2 + left - halo  # the first column
     for row in range(begin - halo, end + halo):
         for j in range(columns + 2 * AROUND):
             total = total_u = total_v = np.int32(0)
@@ -86,11 +105,11 @@ def fill_inputs(y, u, v, residual_y, residual_u, residual_v, finer, pred, step, 
                 total_v += sums[2, j + k]
             at = first + j
             for part in range(2):
-                left = np.int32(y[2 * i + part, 2 * at])
-                right = np.int32(y[2 * i + part, 2 * at + 1])
+                even = np.int32(y[2 * i + part, 2 * at])
+                odd = np.int32(y[2 * i + part, 2 * at + 1])
                 out[part, n, j] = _pair(
-                    _bounded(((4 * _CELLS * left - total) * scale + half) >> _SCALE_BITS),
-                    _bounded(((4 * _CELLS * right - total) * scale + half) >> _SCALE_BITS),
+                    _bounded(((4 * _CELLS * even - total) * scale + half) >> _SCALE_BITS),
+                    _bounded(((4 * _CELLS * odd - total) * scale + half) >> _SCALE_BITS),
                 )
             out[2, n, j] = _pair(
                 _bounded((4 * (_CELLS * np.int32(u[i, at]) - total_u) * scale + half) >> _SCALE_BITS),
@@ -98,7 +117,7 @@ def fill_inputs(y, u, v, residual_y, residual_u, residual_v, finer, pred, step, 
             )
         i = min(max(row, 0), residual_u.shape[0] - 1)  # what lies beyond the frame is like its border
         for j in range(columns):
-            at = min(max(j - halo, 0), residual_u.shape[1] - 1)
+            at = min(max(left + j - halo, 0), residual_u.shape[1] - 1)
             for part in range(2):
                 out[CHANNELS // 2 + part, n, j] = _pair(
                     _in_steps(residual_y[2 * i + part, 2 * at], scale),
@@ -128,46 +147,8 @@ ROUND = 3 * LANES  # columns that are reckoned at once: with four channels, what
 
 
 @compiled
-def _convolve_part(x, weights, bias, parts, low, high, group, row, j, out):
-    """ROUND columns, from j on, of a row of a group of channels."""
-    first = TOGETHER * group
-    a0, b0 = spread(bias[first], LANES), spread(bias[first + 1], LANES)
-    c0, d0 = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
-    a1, a2, b1, b2, c1, c2, d1, d2 = a0, a0, b0, b0, c0, c0, d0, d0
-    for pair in range(len(x)):
-        for k in range(TAPS):
-            i, column = row + k // 3, j + k % 3
-            x0 = load(x, (pair, i, column), LANES)
-            x1 = load(x, (pair, i, column + LANES), LANES)
-            x2 = load(x, (pair, i, column + 2 * LANES), LANES)
-            taps = weights[group, pair, place(k)]
-            a, b, c, d = spread(taps[0], LANES), spread(taps[1], LANES), spread(taps[2], LANES), spread(taps[3], LANES)
-            a0, a1, a2 = add_products(a0, x0, a), add_products(a1, x1, a), add_products(a2, x2, a)
-            b0, b1, b2 = add_products(b0, x0, b), add_products(b1, x1, b), add_products(b2, x2, b)
-            c0, c1, c2 = add_products(c0, x0, c), add_products(c1, x1, c), add_products(c2, x2, c)
-            d0, d1, d2 = add_products(d0, x0, d), add_products(d1, x1, d), add_products(d2, x2, d)
-    for a, b, c, d in ((a0, b0, c0, d0), (a1, b1, c1, d1), (a2, b2, c2, d2)):
-        _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
-        j += LANES
-
-
-@compiled
-def _convolve_lanes(x, weights, bias, parts, low, high, group, row, j, out):
-    """The same of LANES columns, where there are fewer than ROUND."""
-    first = TOGETHER * group
-    a, b = spread(bias[first], LANES), spread(bias[first + 1], LANES)
-    c, d = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
-    for pair in range(len(x)):
-        for k in range(TAPS):
-            seen, taps = load(x, (pair, row + k // 3, j + k % 3), LANES), weights[group, pair, place(k)]
-            a, b = add_products(a, seen, spread(taps[0], LANES)), add_products(b, seen, spread(taps[1], LANES))
-            c, d = add_products(c, seen, spread(taps[2], LANES)), add_products(d, seen, spread(taps[3], LANES))
-    _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
-
-
-@compiled
 def _put(a, b, c, d, parts, low, high, groups, group, row, j, out):
-    """Finish sums of four channels of a group and write them, one by one or two in each number."""
+    """Finish sums of four channels of a group and write them, one by one or all in one number."""
     first = TOGETHER * group
     w, x = _finish(a, parts[first], low, high), _finish(b, parts[first + 1], low, high)
     y, z = _finish(c, parts[first + 2], low, high), _finish(d, parts[first + 3], low, high)
@@ -177,8 +158,7 @@ def _put(a, b, c, d, parts, low, high, groups, group, row, j, out):
         store(out, (first + 2, row, j), y)
         store(out, (first + 3, row, j), z)
     else:
-        store(out, (2 * group, row, j), w + (x << 16))
-        store(out, (2 * group + 1, row, j), y + (z << 16))
+        store(out, (group, row, j), w + (x << 8) + (y << 16) + (z << 24))
 
 
 @compiled
@@ -188,74 +168,132 @@ def _finish(sums, part, low, high):
 
 
 @compiled
-def _convolve_one(x, weights, bias, part, low, high, k, row, j):
-    """One number of channel k."""
-    total = bias
-    for pair in range(len(x)):
-        for tap in range(TAPS):
-            value, weight = x[pair, row + tap // 3, j + tap % 3], weights[k // TOGETHER, pair, tap, k % TOGETHER]
-            total += np.int32(np.int32(value << 16) >> 16) * np.int32(np.int32(weight << 16) >> 16)
-            total += np.int32(value >> 16) * np.int32(weight >> 16)
-    return np.int32(min(max(total >> part, low), high))
+def _of_pair(values, taps):
+    """What two channels make, one by one."""
+    low = np.int32(np.int32(values << 16) >> 16) * np.int32(np.int32(taps << 16) >> 16)
+    return low + np.int32(values >> 16) * np.int32(taps >> 16)
 
 
 @compiled
-def _convolve(x, weights, bias, parts, low, high, out):
-    """See `convolve_arrays`."""
-    columns, whole = out.shape[2], len(out) == TOGETHER * len(weights)
-    for row in range(out.shape[1]):
-        if columns >= ROUND:
-            for first in range(0, columns, ROUND):
-                for group in range(len(weights)):
-                    _convolve_part(x, weights, bias, parts, low, high, group, row, min(first, columns - ROUND), out)
-        elif columns >= LANES:
-            for first in range(0, columns, LANES):
-                for group in range(len(weights)):
-                    _convolve_lanes(x, weights, bias, parts, low, high, group, row, min(first, columns - LANES), out)
-        else:
-            for k in range(len(out)):
-                for j in range(columns):
-                    if whole:
-                        out[k, row, j] = _convolve_one(x, weights, bias[k], parts[k], low, high, k, row, j)
-                    else:
-                        n = 2 * k
-                        out[k, row, j] = _pair(
-                            _convolve_one(x, weights, bias[n], parts[n], low, high, n, row, j),
-                            _convolve_one(x, weights, bias[n + 1], parts[n + 1], low, high, n + 1, row, j),
-                        )
+def _of_quad(values, taps):
+    """What four channels make, one by one."""
+    total = np.int32(0)
+    for n in range(QUAD):
+        total += np.int32((values >> 8 * n) & 255) * np.int32(np.int32(taps << (24 - 8 * n)) >> 24)
+    return total
 
 
-def convolve_arrays(x, weights, bias, parts, low, high, out):  # type: ignore[no-untyped-def]
-    """One layer: x (inputs / 2, rows + 2, columns + 2) int32, channels in pairs (see `paired`), to out (outputs / 2,
-    rows, columns) in the same way, if low is not negative, or (outputs, rows, columns), one by one.
+def _convolution(add: Callable[..., Any], of_one: Callable[..., Any]) -> Callable[..., Any]:
+    """`convolve_arrays` of channels that lie together in one number, and how they are multiplied."""
 
-    weights: (outputs / 4, inputs / 2, TAPS, 4) int32 in pairs, bias: (outputs,) int32, parts: (outputs,) int32, bits by
-    which sums are shifted to the right; low, high: bounds of what comes out, int32.
+    @compiled
+    def part(x, weights, bias, parts, low, high, group, row, j, out):  # type: ignore[no-untyped-def]
+        """ROUND columns, from j on, of a row of a group of channels."""
+        first = TOGETHER * group
+        a0, b0 = spread(bias[first], LANES), spread(bias[first + 1], LANES)
+        c0, d0 = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
+        a1, a2, b1, b2, c1, c2, d1, d2 = a0, a0, b0, b0, c0, c0, d0, d0
+        for n in range(len(x)):
+            for k in range(TAPS):
+                i, column = row + k // 3, j + k % 3
+                x0 = load(x, (n, i, column), LANES)
+                x1 = load(x, (n, i, column + LANES), LANES)
+                x2 = load(x, (n, i, column + 2 * LANES), LANES)
+                taps = weights[group, n, place(k)]
+                a, b = spread(taps[0], LANES), spread(taps[1], LANES)
+                c, d = spread(taps[2], LANES), spread(taps[3], LANES)
+                a0, a1, a2 = add(a0, x0, a), add(a1, x1, a), add(a2, x2, a)
+                b0, b1, b2 = add(b0, x0, b), add(b1, x1, b), add(b2, x2, b)
+                c0, c1, c2 = add(c0, x0, c), add(c1, x1, c), add(c2, x2, c)
+                d0, d1, d2 = add(d0, x0, d), add(d1, x1, d), add(d2, x2, d)
+        for a, b, c, d in ((a0, b0, c0, d0), (a1, b1, c1, d1), (a2, b2, c2, d2)):
+            _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
+            j += LANES
+
+    @compiled
+    def lanes(x, weights, bias, parts, low, high, group, row, j, out):  # type: ignore[no-untyped-def]
+        """The same of LANES columns, where fewer than ROUND are left."""
+        first = TOGETHER * group
+        a, b = spread(bias[first], LANES), spread(bias[first + 1], LANES)
+        c, d = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
+        for n in range(len(x)):
+            for k in range(TAPS):
+                seen, taps = load(x, (n, row + k // 3, j + k % 3), LANES), weights[group, n, place(k)]
+                a, b = add(a, seen, spread(taps[0], LANES)), add(b, seen, spread(taps[1], LANES))
+                c, d = add(c, seen, spread(taps[2], LANES)), add(d, seen, spread(taps[3], LANES))
+        _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
+
+    @compiled
+    def one(x, weights, bias, shift, low, high, k, row, j):  # type: ignore[no-untyped-def]
+        """One number of channel k."""
+        total = bias
+        for n in range(len(x)):
+            for tap in range(TAPS):
+                total += of_one(x[n, row + tap // 3, j + tap % 3], weights[k // TOGETHER, n, tap, k % TOGETHER])
+        return np.int32(min(max(total >> shift, low), high))
+
+    @compiled
+    def convolve(x, weights, bias, parts, low, high, out):  # type: ignore[no-untyped-def]
+        """See `convolve_arrays`."""
+        columns, whole = out.shape[2], len(out) == TOGETHER * len(weights)
+        for row in range(out.shape[1]):
+            if columns >= LANES:
+                whole_rounds = columns // ROUND * ROUND
+                for first in range(0, whole_rounds, ROUND):
+                    for group in range(len(weights)):
+                        part(x, weights, bias, parts, low, high, group, row, first, out)
+                for first in range(whole_rounds, columns, LANES):
+                    for group in range(len(weights)):
+                        lanes(x, weights, bias, parts, low, high, group, row, min(first, columns - LANES), out)
+            else:
+                for k in range(TOGETHER * len(weights)):
+                    for j in range(columns):
+                        value = one(x, weights, bias[k], parts[k], low, high, k, row, j)
+                        if whole:
+                            out[k, row, j] = value
+                        else:
+                            others = out[k // QUAD, row, j] if k % QUAD else np.int32(0)
+                            out[k // QUAD, row, j] = others + (value << 8 * (k % QUAD))
+
+    return convolve
+
+
+def convolve_arrays(x, weights, bias, parts, low, high, out, first=False):  # type: ignore[no-untyped-def]
+    """One layer: x (inputs / QUAD, rows + 2, columns + 2) int32, four channels in each (see `packed`), to out (outputs
+    / QUAD, rows, columns) in the same way, or (outputs, rows, columns), one by one.
+
+    weights: (outputs / 4, inputs / QUAD, TAPS, 4) int32, four in each, bias: (outputs,) int32, parts: (outputs,) int32,
+    bits by which sums are shifted to the right; low, high: bounds of what comes out, int32; first: inputs and weights
+    are in pairs (see `paired`).
     """
     rows, columns = out.shape[1:]
-    outputs = TOGETHER * len(weights)
-    flat = unpaired(weights.swapaxes(0, 1)).transpose(1, 3, 0, 2).reshape(outputs, -1, TAPS).astype(np.float32)
+    outputs, by_input = TOGETHER * len(weights), weights.swapaxes(0, 1)
+    taps = unpaired(by_input) if first else unpacked(by_input, True)
+    flat = taps.transpose(1, 3, 0, 2).reshape(outputs, -1, TAPS).astype(np.float32)
     total = np.repeat(bias.astype(np.float32), rows * columns).reshape(outputs, rows * columns)
-    channels = unpaired(x).astype(np.float32)
+    channels = (unpaired(x) if first else unpacked(x, False)).astype(np.float32)
     for k in range(TAPS):
         moved = np.ascontiguousarray(channels[:, k // 3 :, k % 3 :][:, :rows, :columns]).reshape(len(channels), -1)
         total += flat[:, :, k] @ moved
     made = np.clip(total.astype(np.int32) >> parts[:, None], low, high).reshape(outputs, rows, columns)
-    out[:] = made if len(out) == outputs else paired(made)
+    out[:] = made if len(out) == outputs else packed(made)
 
 
 # without a compiler its loops would take minutes
-convolve = convolve_arrays if config.DISABLE_JIT else _convolve
+if config.DISABLE_JIT:
+    convolve_first, convolve = partial(convolve_arrays, first=True), convolve_arrays
+else:
+    convolve_first, convolve = _convolution(add_products, _of_pair), _convolution(add_byte_products, _of_quad)
 
 
 @compiled
-def add_outputs(change, step, begin, y, u, v):
-    """Add what came out, (CHANNELS or more, rows, columns), to rows of planes with borders; begin: the first of them,
-    at half size."""
+def add_outputs(change, step, begin, left, y, u, v):
+    """Add what came out, (CHANNELS or more, rows, columns), to planes with borders; begin, left: the first row and
+    column, at half size."""
     for row in range(change.shape[1]):
         i = PAD // 2 + begin + row
         for j in range(change.shape[2]):
-            at = PAD // 2 + j
+            at = PAD // 2 + left + j
             for part in range(4):
                 y[2 * i + (part >> 1), 2 * at + (part & 1)] = _moved(
                     y[2 * i + (part >> 1), 2 * at + (part & 1)], change[part, row, j], step

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
+from nvcodec.models.kernels.frame_intra import paste
 from nvcodec.models.kernels.residual import LUMA_SAMPLES, SAMPLES, synthesise, synthesise_large
 from nvcodec.models.kernels.syntax import WHOLE
 
@@ -16,13 +17,6 @@ def _put_block(plane, top, left, size, residual, first):
     for i in range(size):
         for j in range(size):
             plane[place(top + i), place(left + j)] = residual[place(first + size * i + j)]
-
-
-@compiled
-def _put_square(plane, top, left, size, residual):
-    for i in range(size):
-        for j in range(size):
-            plane[place(top + i), place(left + j)] = residual[i, j]
 
 
 @compiled
@@ -39,9 +33,9 @@ def fill_residuals(y, u, v, pred, coded, fine, tiny, large, modes, symbols, step
                     synthesise_large(
                         symbols[r, c], steps[r, c], scale, pred[r, c] > 0, modes[4 * r, 4 * c], bases, unit
                     )
-                    _put_square(y, 16 * r, 16 * c, 32, unit[0])
-                    _put_square(u, 8 * r, 8 * c, 16, unit[1])
-                    _put_square(v, 8 * r, 8 * c, 16, unit[2])
+                    paste(y, 16 * r, 16 * c, 32, unit[0])
+                    paste(u, 8 * r, 8 * c, 16, unit[1])
+                    paste(v, 8 * r, 8 * c, 16, unit[2])
                 continue
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
             synthesise(

@@ -5,10 +5,14 @@ While it trains, each layer is a product of two linear ones, one wide and 3x3, o
 identity, as in SESR (Bhardwaj et al., 2022, section 3): the same layer in the end, but it learns several times as fast.
 Deviations: no layer beside the last is residual in what ships, since the identity is part of its weights; biases are
 polynomials of the level. Where training starts from a network, its layers take the place of the identity.
+
+Beyond the first layer weights, and what layers see, are rounded to bytes while it trains, as they will be; gradients
+pass through as if they were not.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +38,9 @@ from nvcodec.models.kernels.network import (
     OUTPUT_BITS,
     SEEN,
     TAPS,
+    VALUE_BITS,
 )
-from nvcodec.models.network import KINDS, OUTPUTS, Layer, Network, network_of
+from nvcodec.models.network import KINDS, LARGEST_PAIR, OUTPUTS, Layer, Network, largest_pairs, network_of, to_tensors
 from nvcodec.models.quality import LEVELS, LUMA_SHARE, STEPS
 from nvcodec.models.training.network_examples import Example, errors_of, extended
 from nvcodec.models.training.recipe import NetworkCounts
@@ -45,7 +50,9 @@ WIDE = 96  # channels between the two linear layers of one
 RATE, RATE_FROM_START, WARM_STEPS, DECAY = 2e-3, 1.2e-3, 300, (0.9, 0.98)
 POWERS = 3  # of the level, in biases
 LEVEL_MIDDLE, LEVEL_SPAN = 60, 30
-MAX_PARTS = 12  # weights are in units of at least 2^-12
+LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS = 3, 12  # weights are in units of 2^-3 to 2^-12
+FIRST_SHARE = 0.75  # of the largest sum, for the first layer's products; the rest is its bias'
+QUARTERS = 2  # bits: what the last layer is trained to say is in quarters of a step
 REPORT_SECONDS, KEEP_SECONDS = 60, 60
 _HALF = "+avx512bf16" in get_host_cpu_features()  # convolutions of 16-bit floating point while it trains
 SHARES = np.array([LUMA_SHARE / 4] * 4 + [(1 - LUMA_SHARE) / 2] * 2)  # of each channel
@@ -61,6 +68,7 @@ class Trainer:
 
         torch.set_num_threads(max(1, threads))
         self.counts, self.seed, self.step = counts, seed, 0
+        self._start = _digest(start)
         self._rate = RATE_FROM_START if start else RATE
         random = torch.Generator().manual_seed(seed)
         sides = [SEEN] + [counts.channels] * (counts.layers - 1) + [CHANNELS]
@@ -97,11 +105,10 @@ class Trainer:
         terms = _terms().reshape(-1, POWERS + 1)
         for n, layer in enumerate(start.layers):
             outputs, inputs = self._identities[n].shape[:2]
-            scale, last = np.ldexp(1.0, layer.parts.astype(np.int64)), n == self.counts.layers - 1
-            found = layer.weights / scale[:, None, None]
-            bias = (layer.bias - scale / 2) / (scale * (1 << INPUT_BITS))
-            if last:
-                found, bias = found[:outputs] / 2, bias[:, :, :outputs] / 2
+            before, after = _bits(n, self.counts.layers)
+            scale = np.ldexp(1.0, layer.parts.astype(np.int64) + after - before)
+            found = (layer.weights / scale[:, None, None])[:outputs]
+            bias = ((layer.bias - np.ldexp(0.5, layer.parts)) / (scale * (1 << before)))[:, :, :outputs]
             weights = np.zeros((outputs, inputs, TAPS))
             weights[: len(found), : found.shape[1]] = found
             if outputs > len(found):
@@ -188,45 +195,34 @@ class Trainer:
         from torch.nn import functional
 
         t = (levels.float() - LEVEL_MIDDLE) / LEVEL_SPAN
-        terms, unit = torch.stack([*(t**n for n in range(POWERS)), intra.float()], 1), float(1 << INPUT_BITS)
+        terms = torch.stack([*(t**n for n in range(POWERS)), intra.float()], 1)
         step = torch.from_numpy(STEPS / np.float32(STEP_SCALE)).float()[levels][:, None, None, None]
         size = 2 * AROUND + 1
         mean = functional.avg_pool2d(x[:, :4].mean(1, keepdim=True), size, 1)
         mean_chroma = functional.avg_pool2d(x[:, 4:CHANNELS], size, 1)
         x = x[:, :, AROUND:-AROUND, AROUND:-AROUND]
-        bound = LARGEST_INPUT / unit
         differences = torch.cat([x[:, :4] - mean, x[:, 4:CHANNELS] - mean_chroma, x[:, CHANNELS:-2]], 1) / step
-        h = torch.cat([differences.clamp(-bound, bound), x[:, -2:-1] * (LEVEL_UNIT / unit), x[:, -1:]], 1)
+        unit = float(1 << INPUT_BITS)
+        differences = (differences * unit).round().clamp(-LARGEST_INPUT, LARGEST_INPUT) / unit
+        h = torch.cat([differences, x[:, -2:-1] * (LEVEL_UNIT / unit), x[:, -1:]], 1)
         with torch.autocast("cpu", torch.bfloat16, enabled=_HALF and torch.is_grad_enabled()):
             for n in range(self.counts.layers):
-                bias = terms @ self.parameters[f"bias.{n}"]
-                h = functional.conv2d(h, self._layer(n)) + bias[:, :, None, None]
+                weights, bias = self._layer(n), terms @ self.parameters[f"bias.{n}"]
+                if n:
+                    whole, scale = _rounded(weights.detach().numpy(), False)
+                    weights = weights + (torch.from_numpy(whole / scale) - weights).detach()
+                h = functional.conv2d(h, weights) + bias[:, :, None, None]
                 if n < self.counts.layers - 1:
-                    h = h.clamp(0, LARGEST_VALUE / unit)
+                    h = _in_bytes(h)
         edge = self.counts.layers
         x = x[:, :CHANNELS, edge:-edge, edge:-edge]
-        return x + h.float() * step / (1 << (OUTPUT_BITS - INPUT_BITS - 1)), x
+        return x + h.float() * step / (1 << QUARTERS), x
 
     def network(self) -> Network:
-        """It in whole numbers, values in units of 2^-INPUT_BITS, weights in units as fine as sums allow."""
-        terms, layers, largest = _terms(), [], LARGEST_INPUT
-        for n in range(self.counts.layers):
-            weights = self._layer(n).detach().numpy().astype(np.float64)
-            bias = terms @ self.parameters[f"bias.{n}"].detach().numpy().astype(np.float64)
-            unit = float(1 << INPUT_BITS)
-            if n == self.counts.layers - 1:
-                room = OUTPUTS - len(weights)
-                weights = np.pad(weights, ((0, room), (0, 0), (0, 0), (0, 0))) * 2  # in units of 2^-(INPUT_BITS + 1)
-                bias = np.pad(bias, ((0, 0), (0, 0), (0, room))) * 2
-            sums = np.abs(weights).sum((1, 2, 3)) * largest + (np.abs(bias).max((0, 1)) + 1) * unit
-            parts = np.floor(np.log2(0.98 * EXACT / sums)).clip(0, MAX_PARTS).astype(np.int64)
-            scale = np.ldexp(1.0, parts)
-            whole = np.round(weights * scale[:, None, None, None]).astype(np.int16).reshape(len(weights), -1, TAPS)
-            # sums are rounded down: half a unit more rounds them to the nearest
-            offset = np.round(bias * unit * scale + scale / 2).astype(np.int32)
-            layers.append(Layer(whole, offset, parts.astype(np.uint8)))
-            largest = LARGEST_VALUE
-        return network_of(tuple(layers))
+        """It in whole numbers."""
+        weights = [self._layer(n).detach().numpy() for n in range(self.counts.layers)]
+        biases = [self.parameters[f"bias.{n}"].detach().numpy().astype(np.float64) for n in range(self.counts.layers)]
+        return in_whole_numbers(weights, [_terms() @ bias for bias in biases])
 
     def save(self, path: Path) -> None:
         """Keep where training stands."""
@@ -237,6 +233,7 @@ class Trainer:
             tensors |= {f"{kind}.{name}": state[kind] for kind in ("exp_avg", "exp_avg_sq", "step")}
         partial = path.with_name(f".{path.name}.partial")
         tensors["done"] = torch.tensor([self.step, self.counts.steps, self.seed])
+        tensors["start"] = torch.from_numpy(self._start)
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
         os.replace(partial, path)
 
@@ -249,6 +246,8 @@ class Trainer:
             step, steps, seed = tensors["done"].tolist()
             if (steps, seed) != (self.counts.steps, self.seed):
                 raise UsageError(f"{path}: of {steps} steps and seed {seed}, not as the recipe says; remove it")
+            if not np.array_equal(tensors["start"].numpy(), self._start):
+                raise UsageError(f"{path}: it began with another network than the recipe's start_from now; remove it")
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     parameter.copy_(tensors[f"parameter.{name}"])
@@ -259,6 +258,58 @@ class Trainer:
         except (SafetensorError, KeyError, OSError, RuntimeError, ValueError) as error:
             raise UsageError(f"{path}: not the network of a run ({str(error).splitlines()[0]}); remove it") from error
         self.step = step
+
+
+def in_whole_numbers(weights: list[np.ndarray], biases: list[np.ndarray]) -> Network:
+    """The network of layers (outputs, inputs, 3, 3) float32 and their biases (KINDS, LEVELS, outputs)."""
+    layers = []
+    for n, (floats, bias) in enumerate(zip(weights, biases, strict=True)):
+        before, after = _bits(n, len(weights))
+        room = OUTPUTS - len(floats) if n == len(weights) - 1 else 0
+        whole, scale = _rounded(np.pad(floats, ((0, room), (0, 0), (0, 0), (0, 0))), n == 0)
+        scale = scale.ravel().astype(np.float64)
+        parts = np.log2(scale).astype(np.int64) + before - after
+        # sums are rounded down: half a unit more rounds them to the nearest
+        offset = np.pad(bias, ((0, 0), (0, 0), (0, room))) * (1 << before) * scale + np.ldexp(0.5, parts)
+        whole = whole.astype(np.int8 if n else np.int16).reshape(len(whole), -1, TAPS)
+        layers.append(Layer(whole, np.round(offset).astype(np.int32), parts.astype(np.uint8)))
+    return network_of(tuple(layers))
+
+
+def _bits(n: int, layers: int) -> tuple[int, int]:
+    """In how many parts, as powers of two, numbers before and after the n-th layer are."""
+    return VALUE_BITS if n else INPUT_BITS, OUTPUT_BITS - QUARTERS if n == layers - 1 else VALUE_BITS
+
+
+def _rounded(weights: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (outputs, inputs, 3, 3) as whole numbers, and what they were multiplied with, (outputs, 1, 1, 1) powers
+    of two, as large as sums (of the first layer) or neighbours (`largest_pairs`) allow; both float32."""
+    if first:
+        most, allowed = np.abs(weights).sum((1, 2, 3)) * LARGEST_INPUT, FIRST_SHARE * EXACT
+    else:
+        most, allowed = largest_pairs(weights.reshape(*weights.shape[:2], TAPS)), LARGEST_PAIR - 1
+    bits = np.floor(np.log2(allowed / np.maximum(most, 1e-9))).clip(LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS)
+    scale = np.exp2(bits).astype(np.float32)[:, None, None, None]
+    return np.round(weights * scale), scale
+
+
+def _in_bytes(values: Any) -> Any:
+    """Values between layers as they will be."""
+    import torch
+
+    unit = float(1 << VALUE_BITS)
+    with torch.no_grad():
+        rounded = ((values.float() * unit).round().clamp(0, LARGEST_VALUE) / unit).to(values.dtype)
+    values = values.clamp(0, LARGEST_VALUE / unit)
+    return values + (rounded - values).detach()
+
+
+def _digest(network: Network | None) -> np.ndarray:
+    """(32,) uint8 of what training begins with, zeros for nothing."""
+    total = hashlib.sha256()
+    for array in to_tensors(network).values() if network else ():
+        total.update(array.tobytes())
+    return np.frombuffer(total.digest() if network else bytes(32), np.uint8).copy()
 
 
 def _terms() -> np.ndarray:

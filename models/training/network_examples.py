@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that the network in the loop learns from: keyframes, and last and middle frames of groups as they are before
-restoration, what was coded of them, and as they should be."""
+"""Frames that the network in the loop learns from: keyframes, and frames at the end, half and quarters of groups, as
+they are before restoration, what was coded of them, and as they should be."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def examples_of(pieces: Pieces, kind: str, number: int, frames: int, bases: Bloc
             kind == HELD_OUT,
         )
         for level, intra, picture, planes, coded in statistics.frames
-        if intra or level >= LOWEST + piece.quality + GROUP_OFFSETS[1]  # others are coarser
+        if intra or level >= LOWEST + piece.quality + GROUP_OFFSETS[2]  # others are coarser
     ]
 
 

@@ -37,8 +37,8 @@ class FiltersCounts:
 
 @dataclass
 class NetworkCounts:
-    """What the network in the loop is trained on, and how: keyframes, last and middle frames of groups of so many
-    pieces."""
+    """What the network in the loop is trained on, and how: keyframes, and frames at the end, half and quarters of
+    groups of so many pieces."""
 
     clips: int = 260
     stills: int = 700

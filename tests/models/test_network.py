@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,20 +25,25 @@ from nvcodec.models.kernels.network import (
     LARGEST_OUTPUT,
     LARGEST_VALUE,
     LEVEL_UNIT,
+    QUAD,
     SEEN,
     TAPS,
     add_outputs,
     convolve,
     convolve_arrays,
+    convolve_first,
     copy_units,
     fill_inputs,
+    packed,
     paired,
     scale_of,
+    unpacked,
     unpaired,
 )
 from nvcodec.models.kernels.restore import NETWORK, UNIT, errors_left, trial_errors
 from nvcodec.models.network import (
     KINDS,
+    LARGEST_PAIR,
     MAX_CHANNELS,
     MAX_LAYERS,
     MAX_PART,
@@ -47,6 +53,7 @@ from nvcodec.models.network import (
     bounds_of,
     check_layers,
     from_tensors,
+    largest_pairs,
     network_of,
     no_network,
     to_tensors,
@@ -80,10 +87,14 @@ def coded(random: np.random.Generator, rows: int = ROWS, columns: int = COLUMNS,
     return Coded((y, u, v), finer, random.integers(0, 4, (rows, columns)).astype(np.uint8))
 
 
-def random_layer(random: np.random.Generator, inputs: int, outputs: int, largest: int = LARGEST_VALUE) -> Layer:
-    """Of weights whose sums come close to the limit, now and then."""
-    weights = random.integers(-90, 91, (outputs, inputs, TAPS)).astype(np.int16)
-    room = EXACT - int(np.abs(weights.astype(int)).sum((1, 2)).max()) * largest
+def random_layer(random: np.random.Generator, inputs: int, outputs: int, first: bool) -> Layer:
+    """Of weights whose sums come close to the limit, now and then, and some as far from zero as neighbours allow."""
+    largest = LARGEST_INPUT if first else LARGEST_VALUE
+    weights = random.integers(-64, 65, (outputs, inputs, TAPS)).astype(np.int16 if first else np.int8)
+    weights[:, 0, 0], weights[:, 1, 0] = 127, 1
+    weights[:, 0, 1], weights[:, 1, 1] = -128, 0
+    weights[:, 0, 2], weights[:, 1, 2] = 127, -128
+    room = EXACT - largest * int(np.abs(weights.astype(int)).sum((1, 2)).max())
     bias = random.integers(-min(room, 1 << 20), min(room, 1 << 20) + 1, (KINDS, LEVELS, outputs)).astype(np.int32)
     return Layer(weights, bias, random.integers(8, 13, outputs).astype(np.uint8))
 
@@ -91,12 +102,7 @@ def random_layer(random: np.random.Generator, inputs: int, outputs: int, largest
 def random_network(seed: int, *channels: int) -> Network:
     """Of layers with so many channels between them."""
     random, sides = np.random.default_rng(seed), (SEEN, *channels, OUTPUTS)
-    return network_of(
-        tuple(
-            random_layer(random, inputs, sides[n + 1], LARGEST_VALUE if n else LARGEST_INPUT)
-            for n, inputs in enumerate(sides[:-1])
-        )
-    )
+    return network_of(tuple(random_layer(random, inputs, sides[n + 1], n == 0) for n, inputs in enumerate(sides[:-1])))
 
 
 # --- one layer
@@ -116,15 +122,15 @@ def reference_layer(x: np.ndarray, layer: Layer, bias: np.ndarray, low: int, hig
 def outputs_of(network: Network, n: int, x: np.ndarray, kind: int, level: int) -> np.ndarray:
     """Of one layer: both ways to reckon it, and to write it, which must agree."""
     arguments = (network.weights[n], network.bias[n][kind, level], network.parts[n], *bounds_of(network, n))
-    outputs, results = len(network.parts[n]), []
-    for way in (convolve, convolve_arrays):
+    outputs, results, seen = len(network.parts[n]), [], packed(x) if n else paired(x)
+    for way in (convolve, convolve_arrays) if n else (convolve_first, partial(convolve_arrays, first=True)):
         out = np.full((outputs, x.shape[1] - 2, x.shape[2] - 2), 77777, np.int32)
-        way(paired(x), *arguments, out)
+        way(seen, *arguments, out)
         results.append(out)
         if n < len(network.layers) - 1:
-            out = np.full((outputs // 2, *out.shape[1:]), 77777, np.int32)
-            way(paired(x), *arguments, out)
-            results.append(unpaired(out))
+            out = np.full((outputs // QUAD, *out.shape[1:]), 77777, np.int32)
+            way(seen, *arguments, out)
+            results.append(unpacked(out, False))
     assert all(np.array_equal(result, results[0]) for result in results)
     return results[0]
 
@@ -137,11 +143,11 @@ def test_layers_are_sums_of_whole_numbers(channels: tuple[int, ...], rows: int, 
         low, high = (int(bound) for bound in bounds_of(network, n))
         last = n == len(channels)
         assert (low, high) == ((-LARGEST_OUTPUT, LARGEST_OUTPUT) if last else (0, LARGEST_VALUE))
-        least = 0 if n else -LARGEST_INPUT
+        least, largest = (0, LARGEST_VALUE) if n else (-LARGEST_INPUT, LARGEST_INPUT)
         for k in range(3):
-            x = random.integers(least, LARGEST_VALUE + 1, (layer.weights.shape[1], rows + 2, columns + 2))
+            x = random.integers(least, largest + 1, (layer.weights.shape[1], rows + 2, columns + 2))
             if k == 1:  # at the bounds
-                x = np.where(x < 300, least, LARGEST_VALUE)
+                x = np.where(x < (least + largest) / 2, least, largest)
             kind, level = int(random.integers(KINDS)), int(random.integers(LEVELS))
             wanted = reference_layer(x, layer, layer.bias[kind, level], low, high)
             assert np.array_equal(outputs_of(network, n, x, kind, level), wanted)
@@ -154,24 +160,32 @@ def test_pairs_of_channels_come_apart_again() -> None:
     assert np.array_equal(unpaired(paired(values)), values)
 
 
+def test_bytes_of_channels_come_apart_again() -> None:
+    random = np.random.default_rng(1)
+    for signed, least, most in ((True, -128, 127), (False, 0, 255)):
+        values = random.integers(least, most + 1, (8, 3, 5))
+        values[:, 0, 0], values[:, 0, 1] = least, most
+        assert packed(values).shape == (2, 3, 5)
+        assert packed(values).dtype == np.int32
+        assert np.array_equal(unpacked(packed(values), signed), values)
+
+
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_largest_sums_are_exact(sign: int) -> None:
-    """Of inputs that all have the sign of their weights, to the last bit, however many there are of one sign."""
-    weights = np.zeros((OUTPUTS, SEEN, TAPS), np.int64)
-    weights[:] = EXACT // (LARGEST_INPUT * SEEN * TAPS)
-    weights[:, ::2, ::2] *= -1
-    rest = EXACT - int(np.abs(weights[0]).sum()) * LARGEST_INPUT
-    bias = sign * (rest - np.arange(OUTPUTS))
-    layer = Layer(
-        weights.astype(np.int16),
-        np.tile(bias.astype(np.int32), (KINDS, LEVELS, 1)),
-        np.arange(10, 10 + OUTPUTS).astype(np.uint8),
-    )
-    network = network_of((layer,))
-    x = (sign * LARGEST_INPUT * np.sign(weights[0])).reshape(SEEN, 3, 3)
-    found = outputs_of(network, 0, x, 0, 0)[:, 0, 0]
-    totals = [sign * (EXACT - k) >> 10 + k for k in range(OUTPUTS)]
-    assert found.tolist() == totals
+    """Of inputs that are all as large as they can be, and neighbours whose products fill 16 bits."""
+    first = random_layer(np.random.default_rng(0), SEEN, MAX_CHANNELS, True)
+    weights = np.zeros((OUTPUTS, MAX_CHANNELS, TAPS), np.int64)
+    weights[:, :96] = LARGEST_PAIR // 2
+    weights[:, 96:98] = [[127], [1]]
+    rest = EXACT - int(weights[0].sum()) * LARGEST_VALUE
+    assert 0 < rest < EXACT // 5
+    bias = np.tile((sign * (rest - np.arange(OUTPUTS))).astype(np.int32), (KINDS, LEVELS, 1))
+    second = Layer((sign * weights).astype(np.int8), bias, np.arange(10, 10 + OUTPUTS).astype(np.uint8))
+    network = network_of((first, second))
+    for columns in (1, LANES, 3 * LANES + 1):
+        found = outputs_of(network, 1, np.full((MAX_CHANNELS, 3, columns + 2), LARGEST_VALUE), 0, 0)
+        totals = [sign * (EXACT - k) >> 10 + k for k in range(OUTPUTS)]
+        assert (found[:, 0] == np.array(totals).clip(-LARGEST_OUTPUT, LARGEST_OUTPUT)[:, None]).all()
 
 
 # --- what it sees, and what is added
@@ -209,12 +223,24 @@ def reference_inputs(planes: Planes, more: Coded, step: int, begin: int, end: in
     return out.clip(-LARGEST_INPUT, LARGEST_INPUT)
 
 
-def inputs_of(planes: Planes, more: Coded, step: int, begin: int, end: int, halo: int) -> np.ndarray:
-    columns = planes[1].shape[1] - PAD
+def inputs_of(
+    planes: Planes, more: Coded, step: int, begin: int, end: int, halo: int, left: int = 0, right: int = 0
+) -> np.ndarray:
+    """right: 0 for the last column."""
+    columns = (right or planes[1].shape[1] - PAD) - left
     out = np.full((SEEN // 2, end - begin + 2 * halo, columns + 2 * halo), 77777, np.int32)
     sums = np.full((3, columns + 2 * (halo + AROUND)), 99, np.int32)
-    fill_inputs(*planes, *more.planes, more.finer, more.pred, step, begin, end, halo, sums, out)
+    fill_inputs(*planes, *more.planes, more.finer, more.pred, step, begin, end, left, halo, sums, out)
     return unpaired(out)
+
+
+def test_it_sees_the_same_in_parts() -> None:
+    random = np.random.default_rng(6)
+    planes, more = noise(random, 2, 3), coded(random, 2, 3)
+    whole = inputs_of(planes, more, 300, 0, 16, 3)
+    for left, right in ((0, 5), (7, 19), (23, 24)):
+        found = inputs_of(planes, more, 300, 4, 9, 3, left, right)
+        assert np.array_equal(found, whole[:, 4 : 9 + 6, left : right + 6])
 
 
 @pytest.mark.parametrize("kind", ["noise", "all", "extremes"])
@@ -272,13 +298,13 @@ def test_outputs_are_added_in_steps_rounded_and_within_samples() -> None:
     random = np.random.default_rng(0)
     for step, kind in itertools.product((int(STEPS[0]), 300, int(STEPS[-1])), ("all", "extremes")):
         planes = noise(random, 2, 3, kind)
-        begin, change = 5, random.integers(-2000, 2001, (OUTPUTS, 7, 24))
+        begin, left, change = 5, 6, random.integers(-2000, 2001, (OUTPUTS, 7, 17))
         change[:, 0, :4], change[:, 1] = [-LARGEST_OUTPUT, LARGEST_OUTPUT, 0, 1], change[:, 1] * 16
         found = [plane.copy() for plane in planes]
-        add_outputs(change.astype(np.int32), step, begin, *found)
+        add_outputs(change.astype(np.int32), step, begin, left, *found)
         wanted = [plane.astype(np.int64) for plane in planes]
         for (n, i, j), moved in np.ndenumerate(change[:CHANNELS]):
-            row, column = PAD // 2 + begin + i, PAD // 2 + j
+            row, column = PAD // 2 + begin + i, PAD // 2 + left + j
             at = (2 * row + (n >> 1), 2 * column + (n & 1)) if n < 4 else (row, column)
             of = 0 if n < 4 else n - 3
             wanted[of][at] += np.floor(int(moved) * step / 4 / 1024 + 0.5)
@@ -309,6 +335,15 @@ def changed(network: Network, n: int, **arrays: np.ndarray) -> tuple[Layer, ...]
 
 
 GOOD = random_network(3, 8, 12)
+
+
+def neighbours(*values: int) -> np.ndarray:
+    """Weights of the second layer that are zero but for two beside each other."""
+    weights = np.zeros_like(GOOD.layers[1].weights)
+    weights[5, 2:4, 7] = values
+    return weights
+
+
 WRONG = {
     "none": ((), "of 0 layers"),
     "too many": (random_network(1, *[4] * (MAX_LAYERS - 1)).layers[:-1] * 2, "layers: 1 to"),
@@ -323,8 +358,8 @@ WRONG = {
     ),
     "fewer taps": (changed(GOOD, 1, weights=GOOD.layers[1].weights[..., 1:]), "9 taps"),
     "flat weights": (changed(GOOD, 1, weights=GOOD.layers[1].weights[..., 0]), "9 taps"),
-    "weights of another type": (changed(GOOD, 1, weights=GOOD.layers[1].weights.astype(np.int32)), "int16 .* wanted"),
-    "weights of floating point": (changed(GOOD, 2, weights=GOOD.layers[2].weights.astype(np.float32)), "int16"),
+    "weights of another type": (changed(GOOD, 1, weights=GOOD.layers[1].weights.astype(np.int16)), "int8 .* wanted"),
+    "weights of floating point": (changed(GOOD, 2, weights=GOOD.layers[2].weights.astype(np.float32)), "int8"),
     "bias of another type": (changed(GOOD, 1, bias=GOOD.layers[1].bias.astype(np.float32)), "int32 .* wanted"),
     "bias of one kind": (changed(GOOD, 1, bias=GOOD.layers[1].bias[:1]), "wanted"),
     "bias of fewer levels": (changed(GOOD, 1, bias=GOOD.layers[1].bias[:, 1:]), "wanted"),
@@ -335,7 +370,9 @@ WRONG = {
     "one large part": (changed(GOOD, 0, parts=np.where(np.arange(8) == 5, 255, 1).astype(np.uint8)), "more than 2"),
     "large bias": (changed(GOOD, 1, bias=np.full_like(GOOD.layers[1].bias, 1 << 30)), "layer 1: sums of up to"),
     "the least bias": (changed(GOOD, 2, bias=np.full_like(GOOD.layers[2].bias, -(1 << 31))), "layer 2: sums of up"),
-    "the least weights": (changed(GOOD, 1, weights=np.full_like(GOOD.layers[1].weights, -(1 << 15))), "sums of up to"),
+    "the least weights": (changed(GOOD, 1, weights=np.full_like(GOOD.layers[1].weights, -128)), "together 256 from"),
+    "two weights": (changed(GOOD, 1, weights=neighbours(64, 65)), "layer 1: two weights together 129 from zero, 128"),
+    "two more": (changed(GOOD, 1, weights=neighbours(-128, -1)), "together 129 from zero, 128 allowed"),
 }
 
 
@@ -357,19 +394,27 @@ def test_as_many_layers_and_channels_and_parts_as_there_may_be() -> None:
         np.zeros((KINDS, LEVELS, MAX_CHANNELS), np.int32),
         np.full(MAX_CHANNELS, MAX_PART, np.uint8),
     )
-    last = replace(network.layers[0], weights=np.zeros((OUTPUTS, MAX_CHANNELS, TAPS), np.int16))
+    last = replace(network.layers[0], weights=np.zeros((OUTPUTS, MAX_CHANNELS, TAPS), np.int8))
     assert network_of((wide, last)).parts[0].tolist() == [MAX_PART] * MAX_CHANNELS
 
 
-@pytest.mark.parametrize(("n", "largest"), [(0, LARGEST_INPUT), (1, LARGEST_VALUE)])
+@pytest.mark.parametrize("values", [(64, 64), (127, 1), (-128, 0), (0, -128), (127, -128), (-64, -64)])
+def test_neighbours_are_allowed_what_16_bits_hold(values: tuple[int, int]) -> None:
+    check_layers(changed(GOOD, 1, weights=neighbours(*values)))
+    assert LARGEST_PAIR * LARGEST_VALUE < 1 << 15
+    pairs = largest_pairs(neighbours(*values))
+    assert pairs.max() == max(max(values[0], 0) + max(values[1], 0), max(-values[0], 0) + max(-values[1], 0))
+
+
+@pytest.mark.parametrize("n", [0, 1])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_sums_are_allowed_to_the_last_whole_number_that_is_exact(n: int, largest: int, sign: int) -> None:
+def test_sums_are_allowed_to_the_last_whole_number_that_is_exact(n: int, sign: int) -> None:
     """One channel's weights and its bias at one level of one kind; one more is too much."""
     network = random_network(5, 8)
     layer = network.layers[n]
     weights, bias = np.zeros_like(layer.weights), np.zeros_like(layer.bias)
-    weights[3, 1, 4], weights[3, 2] = sign * 5000, -sign * 1000
-    rest = EXACT - 14000 * largest
+    weights[3, 1, 4], weights[3, 2] = sign * 50, -sign * 10
+    rest = EXACT - (50 + 9 * 10) * (LARGEST_VALUE if n else LARGEST_INPUT)
     bias[1, LEVELS - 1, 3] = sign * rest
     check_layers(changed(network, n, weights=weights, bias=bias))
     bias[1, LEVELS - 1, 3] = sign * (rest + 1)
@@ -554,3 +599,12 @@ def test_errors_left_are_comparable_with_those_of_filters() -> None:
     errors_left(*picture, *planes, 0.5, asked, 0, UNITS[0], NETWORK, errors)
     assert (errors[:, :, NETWORK] > 0).all()
     assert np.allclose(errors[:, :, NETWORK], errors[:, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [("...", []), ("###", [(0, 3)]), ("#..#.#", [(0, 1), (3, 6)]), (".##...#", [(1, 3), (6, 7)]), ("#.#.#", [(0, 5)])],
+)
+def test_units_between_others_are_reckoned_where_gaps_are_narrow(asked: str, runs: list[tuple[int, int]]) -> None:
+    assert module.NETWORK_GAP == 1
+    assert module._runs(np.array([unit == "#" for unit in asked])) == runs

@@ -65,7 +65,7 @@ def test_classes_that_lie_on_their_side_are_not_stored(installed: tuple[Tensors,
     pictures = [tensors[f"bases.{kind}"] for kind in ("coarse", "fine", "tiny", "tiny_chroma", "large")]
     assert [len(p) for p in pictures] == [LEARNED_CLASSES] * 5
     assert [len(p) for p in load_weights(zoo.find(DEFAULT_MODEL).path).bases.pictures] == [CLASSES] * 5
-    assert metadata["format"] == FORMAT == "nvc-conditional-11"
+    assert metadata["format"] == FORMAT == "nvc-conditional-12"
 
 
 @pytest.mark.parametrize("name", ["weights", "decision_weights"])
@@ -208,7 +208,7 @@ CHANGES = {
     "large parts of layers": _of("network.0.parts", lambda a: np.full_like(a, MAX_PART + 1)),
     "the least weights of layers": _of("network.0.weights", lambda a: np.full_like(a, -(1 << 15))),
     "large weights of one layer's channel": _of(
-        "network.1.weights", lambda a: np.where(np.arange(len(a))[:, None, None] == 3, 3000, a).astype(a.dtype)
+        "network.1.weights", lambda a: np.where(np.arange(len(a))[:, None, None] == 3, 100, a).astype(a.dtype)
     ),
     "a large bias of layers": _of("network.0.bias", lambda a: np.full_like(a, EXACT)),
     "the least bias of layers": _of("network.1.bias", lambda a: np.full_like(a, -(1 << 31))),

@@ -22,7 +22,7 @@ from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.compensation import PAD, extend_edges, padded
 from nvcodec.models.kernels.network import AROUND, CHANNELS, SEEN
-from nvcodec.models.network import Network, no_network, to_tensors
+from nvcodec.models.network import Network, network_of, no_network, to_tensors
 from nvcodec.models.quality import LEVELS, LOWEST
 from nvcodec.models.training import network as module
 from nvcodec.models.training.bases import load_bases
@@ -246,18 +246,18 @@ def test_keyframes_after_cuts_are_intra_examples(encoded: Path, monkeypatch: pyt
     pieces = Pieces.__new__(Pieces)
     monkeypatch.setattr(pieces, "draw", lambda kind, number, frames: Piece(planes, 30, LOW_DELAY), raising=False)
     found = examples_of(pieces, CLIPS, 0, 9, load_bases(encoded / FILTERED))
-    assert [e.intra for e in found] == [True, False, False, True, False, False, True]
+    assert [e.intra for e in found] == [True, *[False] * 4, True, *[False] * 2, True]
     pictures = [at_half_size((widen(y), widen(u), widen(v))).astype(float) for y, u, v in zip(*planes, strict=True)]
-    for e, number in zip(found, (0, 4, 2, 5, 7, 6, 8), strict=True):
-        middle = number in (2, 6)
-        assert (e.level > LOWEST + 30) if e.intra else (e.level == LOWEST + 30 + middle * GROUP_OFFSETS[1])
+    for e, number in zip(found, (0, 4, 2, 1, 3, 5, 7, 6, 8), strict=True):
+        depth = 1 if number in (2, 6) else 2 if number in (1, 3) else 0
+        assert (e.level > LOWEST + 30) if e.intra else (e.level == LOWEST + 30 + GROUP_OFFSETS[depth])
         assert not e.held_out
         distances = [np.abs(other - e.picture).mean() for other in pictures]
         assert int(np.argmin(distances)) == number
         assert min(distances) < 12  # with less noise
 
 
-def test_examples_are_keyframes_and_last_and_middle_frames_of_groups(cache: Path, encoded: Path) -> None:
+def test_examples_are_keyframes_and_frames_that_others_of_their_group_depend_on(cache: Path, encoded: Path) -> None:
     """Of held-out clips, stills and clips, as decoded before restoration: without filters they are the same."""
     pieces, counts = Pieces(cache, 1, 4), NetworkCounts(clips=2, stills=1, held_out=1, frames=5)
     with Workers(0) as workers:
@@ -268,16 +268,17 @@ def test_examples_are_keyframes_and_last_and_middle_frames_of_groups(cache: Path
         )
     assert found is not None
     assert stopped is None
-    intra = [True, False, False]
+    intra = [True, *[False] * 4]
     assert [e.intra for e in found] == [*intra, True, *intra, *intra]
-    assert [e.held_out for e in found] == [True] * 3 + [False] * 7
+    assert [e.held_out for e in found] == [True] * 5 + [False] * 11
     pictures = [pieces.draw(kind, n, 5) for kind, n in (("held-out", 0), ("stills", 0), ("clips", 0), ("clips", 1))]
     levels = [LOWEST + piece.quality for piece in pictures]
-    places = [0, 1, 2, 0, 0, 1, 2, 0, 1, 2]  # keyframe, last, middle
-    for e, piece, at in zip(found, [0, 0, 0, 1, 2, 2, 2, 3, 3, 3], places, strict=True):
+    depths = [0, 0, 1, 2, 2]  # keyframe, last, middle, quarters
+    depths += [0, *depths, *depths]
+    for e, piece, depth in zip(found, [0] * 5 + [1] + [2] * 5 + [3] * 5, depths, strict=True):
         assert e.decoded.shape == e.picture.shape
         assert e.decoded.dtype == e.picture.dtype == np.uint16
-        assert (e.level > levels[piece]) if e.intra else (e.level == levels[piece] + (at == 2) * GROUP_OFFSETS[1])
+        assert (e.level > levels[piece]) if e.intra else (e.level == levels[piece] + GROUP_OFFSETS[depth])
         assert e.coded[CHANNELS + 1].any() != e.intra
         assert 2 * e.decoded.shape[1] >= pictures[piece].planes[0].shape[1]
         assert (e.errors < np.array([np.var(plane) for plane in e.picture[[0, 4, 5]]])).all()
@@ -375,6 +376,18 @@ def test_the_state_of_other_settings_is_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_the_state_of_another_start_is_refused(learned: Trainer, examples: list[Example], tmp_path: Path) -> None:
+    """Such as one that was begun before the weights to start from were replaced."""
+    keep, start = tmp_path / "n", learned.network()
+    layers = tuple(replace(layer, bias=layer.bias + (n == 1)) for n, layer in enumerate(start.layers))
+    trainer = Trainer(counts_of(2), 1, 1, start)
+    trainer.train(examples, lambda: False, keep, lambda line: None)
+    Trainer(counts_of(2), 1, 1, start).load(keep)
+    for other in (None, network_of(layers)):
+        with pytest.raises(UsageError, match=r"began with another network .* remove it"):
+            Trainer(counts_of(2), 1, 1, other).load(keep)
+
+
 @pytest.mark.parametrize("damage", ["absent", "empty", "text", "cut", "lacking", "done", "more done"])
 def test_files_that_are_no_state(examples: list[Example], tmp_path: Path, damage: str) -> None:
     keep = tmp_path / "n"
@@ -441,7 +454,7 @@ def test_in_whole_numbers_it_makes_nearly_the_same(
         differences = made - wanted
         assert abs(differences.mean()) < 0.05  # rounded neither down nor up
         assert np.abs(differences).mean() < (0.8 if level < LOWEST + 10 else 0.4)  # of whose steps 128ths are large
-        assert np.abs(differences).max() <= 2
+        assert np.abs(differences).max() <= 5  # where a byte between layers became another
 
 
 @pytest.mark.parametrize(("channels", "layers"), [(4, 1), (12, 3), (32, 5)])
