@@ -62,6 +62,7 @@ KEYFRAME_RISE, KEYFRAME_FALL = 0.4, 0.35  # levels for each quality, from the lo
 KEYFRAME_MORE, KEYFRAME_LESS = 1, 6
 KEYFRAME_SLOPE, KEYFRAME_RATIO = 3.0, 0.2  # levels for each halving of what motion leaves of the next frames
 LOW_DELAY_OFFSETS = (0, -8, -3, -8)
+LOW_DELAY_DEPTHS = (2, 4, 3, 4)  # beside those that count as the ends of groups
 LONG_EVERY = 2  # frames in low delay of which one may be predicted from the keyframe
 GROUP_OFFSETS = (0, -9, -14, -18, -21)  # by depth in the group
 CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
@@ -91,7 +92,7 @@ class Tools:
 
     flow: bool = True
     filters: bool = True
-    network: int = 1
+    network: int = 3
 
 
 ALL_TOOLS = Tools()  # of the default size
@@ -101,7 +102,7 @@ ALL_TOOLS = Tools()  # of the default size
 class Plan:
     """One frame to code: its number, level, numbers of its references, and whether others need it. seconds: frames one
     of which may be a second reference; depth: in its group, 0 of what others are predicted from most (in low delay
-    0, 2 or 3)."""
+    0 or 2 to 4)."""
 
     number: int
     level: int
@@ -125,7 +126,7 @@ def plan_low_delay(number: int, quality: int) -> Plan:
     if finer == number - 1:
         finer -= period
     level = _level(quality, LOW_DELAY_OFFSETS[number % period])
-    depth = 0 if number % NETWORK_EVERY == 0 else 2 if number % period == 0 else 3
+    depth = 0 if number % NETWORK_EVERY == 0 else LOW_DELAY_DEPTHS[number % period]
     if finer > 0 and number % LONG_EVERY == 0:
         return Plan(number, level, (number - 1,), True, (finer, 0), depth)
     return Plan(number, level, (number - 1, finer) if finer >= 0 else (number - 1,), True, depth=depth)

@@ -116,7 +116,7 @@ def tools_of(size: str) -> Tools:
     """What a decoder of a size does."""
     from nvcodec.models.conditional.sequence import ALL_DEPTHS, Tools
 
-    return Tools(flow=size in ("m", "l"), filters=size != "xs", network={"m": 1, "l": ALL_DEPTHS}.get(size, -1))
+    return Tools(flow=size in ("m", "l"), filters=size != "xs", network={"m": 3, "l": ALL_DEPTHS}.get(size, -1))
 
 
 def _coded(unit: Unit) -> CodedUnit:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ class Keyframe:
 
 
 def keyframe(picture: Planes, weights: Weights, level: int, finalists: int) -> Keyframe:
-    effort = replace(KEYFRAME_EFFORTS["medium"], finalists=finalists, filters=False)
+    effort = replace(KEYFRAME_EFFORTS["medium"], finalists=finalists, modes_to=math.inf, filters=False)
     nowhere = (None, np.zeros(2, np.int64))
     with ThreadPoolExecutor(1) as pool:
         blocks, symbols, planes = choose(picture, level, CHROMA, [], False, *nowhere, weights.bases, effort, pool)
