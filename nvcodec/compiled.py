@@ -70,6 +70,8 @@ def _of_closure(function: Callable[..., Any]) -> str:
     total = hashlib.sha256()
     for cell in function.__closure__ or ():
         value = cell.cell_contents
+        if hasattr(value, "py_func"):  # a compiled one: what it is shown as has its address, which is another each time
+            value = f"{value.py_func.__module__}.{value.py_func.__qualname__}"
         total.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return f"_{total.hexdigest()[:12]}"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,17 +194,18 @@ def test_places_sums_and_bits(lanes: int) -> None:
         assert sums.tolist() == [a.sum(), a.sum(), (a > 10).sum(), len(same), same[0]]
 
 
-def products(lanes: int) -> Callable[..., None]:
-    """`add_products` of vectors of one size."""
+def products(lanes: int, add: Callable[..., Any]) -> Callable[..., None]:
+    """`add_products` or `add_byte_products` of vectors of one size."""
 
     @compiled
     def work(sums, a, b, out):  # type: ignore[no-untyped-def]
-        store(out, 0, add_products(load(sums, 0, lanes), load(a, 0, lanes), load(b, 0, lanes)))
+        store(out, 0, add(load(sums, 0, lanes), load(a, 0, lanes), load(b, 0, lanes)))
 
     return work
 
 
-PRODUCTS = {n: products(n) for n in LANES}
+PRODUCTS = {n: products(n, add_products) for n in LANES}
+BYTE_PRODUCTS = {n: products(n, add_byte_products) for n in LANES}
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -216,19 +218,6 @@ def test_products_of_pairs_are_added(lanes: int) -> None:
         PRODUCTS[lanes](sums, a.view(np.int32)[:, 0], b.view(np.int32)[:, 0], out)
         wanted = sums + (a.astype(np.int64) * b).sum(1)
         assert np.array_equal(out, wanted.astype(np.int32))
-
-
-def byte_products(lanes: int) -> Callable[..., None]:
-    """`add_byte_products` of vectors of one size."""
-
-    @compiled
-    def work(sums, a, b, out):  # type: ignore[no-untyped-def]
-        store(out, 0, add_byte_products(load(sums, 0, lanes), load(a, 0, lanes), load(b, 0, lanes)))
-
-    return work
-
-
-BYTE_PRODUCTS = {n: byte_products(n) for n in LANES}
 
 
 @pytest.mark.parametrize("lanes", LANES)
