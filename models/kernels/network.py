@@ -279,11 +279,24 @@ def convolve_arrays(x, weights, bias, parts, low, high, out, first=False):  # ty
     out[:] = made if len(out) == outputs else packed(made)
 
 
-# without a compiler its loops would take minutes
-if config.DISABLE_JIT:
+_of_pairs, _of_quads = _convolution(add_products, _of_pair), _convolution(add_byte_products, _of_quad)
+
+
+# Numba keeps what closes over compiled functions for one process only: these two are what is called from outside
+@compiled
+def _convolve_first(x, weights, bias, parts, low, high, out):
+    _of_pairs(x, weights, bias, parts, low, high, out)
+
+
+@compiled
+def _convolve(x, weights, bias, parts, low, high, out):
+    _of_quads(x, weights, bias, parts, low, high, out)
+
+
+if config.DISABLE_JIT:  # without a compiler its loops would take minutes
     convolve_first, convolve = partial(convolve_arrays, first=True), convolve_arrays
 else:
-    convolve_first, convolve = _convolution(add_products, _of_pair), _convolution(add_byte_products, _of_quad)
+    convolve_first, convolve = _convolve_first, _convolve
 
 
 @compiled
