@@ -13,15 +13,17 @@ from nvcodec.models.kernels.network import (
     LARGEST_INPUT,
     LARGEST_OUTPUT,
     LARGEST_VALUE,
+    MAX_CHANNELS,
+    OUTPUTS_TOGETHER,
     SEEN,
     TAPS,
-    TOGETHER,
     packed,
     paired,
 )
 from nvcodec.models.quality import LEVELS
+from nvcodec.vectors import TOGETHER
 
-MAX_LAYERS, MAX_CHANNELS, MAX_PART = 12, 128, 24
+MAX_LAYERS, MAX_PART = 12, 24
 LARGEST_PAIR = 128  # times 255 is what 16 bits hold
 KINDS = 2  # of frames, that have biases of their own: inter, intra
 OUTPUTS = 8  # of the last layer: the frame's channels, and as many as make a multiple of four
@@ -42,11 +44,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """All layers, as compiled code takes them, int32: weights (outputs / 4, inputs / 4, TAPS, 4), four in each (of the
-    first layer inputs / 2, in pairs), bias (KINDS, LEVELS, outputs) and parts (outputs,)."""
+    """All layers, as compiled code takes them, int32: weights (outputs / 4, N / 4, 16), four in each (of the first
+    layer two), and taps (outputs / 4, N, 3), which ones they are (see `convolve_arrays`); bias (KINDS, LEVELS,
+    outputs) and parts (outputs,)."""
 
     layers: tuple[Layer, ...]
     weights: tuple[np.ndarray, ...]
+    taps: tuple[np.ndarray, ...]
     bias: tuple[np.ndarray, ...]
     parts: tuple[np.ndarray, ...]
 
@@ -59,15 +63,56 @@ class Network:
 def network_of(layers: tuple[Layer, ...]) -> Network:
     """Raises ValueError for layers that do not fit together, or whose sums could be rounded."""
     check_layers(layers)
-    weights = tuple(_in_order(layer.weights, packed if n else paired) for n, layer in enumerate(layers))
+    ordered = [_in_order(layer.weights, packed if n else paired) for n, layer in enumerate(layers)]
+    weights, taps = (tuple(pair[n] for pair in ordered) for n in range(2))
     parts = tuple(layer.parts.astype(np.int32) for layer in layers)
-    return Network(layers, weights, tuple(layer.bias for layer in layers), parts)
+    return Network(layers, weights, taps, tuple(layer.bias for layer in layers), parts)
 
 
-def _in_order(weights: np.ndarray, put_together: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Weights of a layer in the order of compiled code."""
-    numbers = put_together(weights.swapaxes(0, 1)).reshape(-1, len(weights) // TOGETHER, TOGETHER, TAPS)
-    return np.ascontiguousarray(numbers.transpose(1, 0, 3, 2))
+def _in_order(weights: np.ndarray, put_together: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of a layer in the order of compiled code, and which ones they are."""
+    numbers = put_together(weights.swapaxes(0, 1)).reshape(-1, len(weights) // OUTPUTS_TOGETHER, OUTPUTS_TOGETHER, TAPS)
+    numbers = numbers.transpose(1, 0, 3, 2).reshape(numbers.shape[1], -1, OUTPUTS_TOGETHER)
+    if weights.dtype == np.int8:
+        groups = [_share_out(group) for group in _of_one_sign(weights)]
+    else:
+        groups = [_share_out(np.zeros((numbers.shape[1], 1)))] * len(numbers)
+    count = max(map(len, groups))
+    ordered, taps = (
+        np.zeros((len(numbers), count, OUTPUTS_TOGETHER), np.int32),
+        np.zeros((len(numbers), count), np.int32),
+    )
+    for n, group in enumerate(groups):
+        found = np.flatnonzero(group >= 0)
+        ordered[n, found], taps[n, found] = numbers[n, group[found]], group[found]
+    by_output = ordered.reshape(len(numbers), -1, TOGETHER, OUTPUTS_TOGETHER).swapaxes(2, 3)
+    places = np.stack([taps // TAPS, taps % TAPS // 3, taps % 3], -1).astype(np.int32)
+    return np.ascontiguousarray(by_output.reshape(len(numbers), -1, TOGETHER * OUTPUTS_TOGETHER)), places
+
+
+def _of_one_sign(weights: np.ndarray) -> np.ndarray:
+    """(outputs / 4, taps of four inputs, 16) how far from zero neighbours with one sign are together, for all outputs
+    of a group."""
+    pairs = weights.astype(np.int64).reshape(-1, OUTPUTS_TOGETHER, weights.shape[1] // 4, 2, 2, TAPS)
+    sums = np.stack([pairs.clip(0).sum(4), (-pairs).clip(0).sum(4)], -1)  # group, output, inputs, pair, tap, sign
+    return sums.transpose(0, 2, 4, 1, 3, 5).reshape(len(sums), -1, 4 * OUTPUTS_TOGETHER)
+
+
+def _share_out(sizes: np.ndarray) -> np.ndarray:
+    """An order of taps, of sizes (N, K) each, in which any TOGETHER that begin at a multiple of it have sizes of
+    `LARGEST_PAIR` at most, summed up; -1 where none is. The largest first, to where they fit."""
+    bins: list[list[int]] = []
+    filled = np.zeros((0, sizes.shape[1]))
+    for tap in np.argsort(-sizes.max(1), kind="stable").tolist():
+        fits = (filled + sizes[tap] <= LARGEST_PAIR).all(1) & (np.array([len(b) for b in bins]) < TOGETHER)
+        if fits.any():
+            which = int(fits.argmax())
+            bins[which].append(tap)
+            filled[which] += sizes[tap]
+        else:
+            bins.append([tap])
+            filled = np.concatenate([filled, sizes[tap : tap + 1]])
+    return np.array([(*b, *[-1] * (TOGETHER - len(b))) for b in bins]).ravel()
 
 
 def no_network() -> Network:
@@ -92,8 +137,10 @@ def check_layers(layers: tuple[Layer, ...]) -> None:
     inputs, largest = SEEN, LARGEST_INPUT
     for number, layer in enumerate(layers):
         shape = layer.weights.shape
-        if len(shape) != 3 or shape[1:] != (inputs, TAPS) or shape[0] % TOGETHER or not 0 < shape[0] <= MAX_CHANNELS:
-            raise ValueError(f"layer {number} of shape {shape}: {inputs} inputs, {TAPS} taps, outputs by {TOGETHER}")
+        of_groups = len(shape) == 3 and 0 < shape[0] <= MAX_CHANNELS and shape[0] % OUTPUTS_TOGETHER == 0
+        if not of_groups or shape[1:] != (inputs, TAPS):
+            wanted = f"{inputs} inputs, {TAPS} taps, outputs by {OUTPUTS_TOGETHER}"
+            raise ValueError(f"layer {number} of shape {shape}: {wanted}")
         outputs = shape[0]
         for array, expected, kind in (
             (layer.weights, shape, np.int8 if number else np.int16),

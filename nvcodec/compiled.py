@@ -101,7 +101,8 @@ def _on_stack(zero: bool) -> Any:
             nbytes = [context.get_abi_sizeof(item)]  # of an item, a row, ... all
             for length in reversed(lengths):
                 nbytes.append(nbytes[-1] * length)
-            data = cgutils.alloca_once(builder, ir.ArrayType(item, nbytes[-1] // nbytes[0]))
+            with builder.goto_entry_block():  # as Numba's own way does, which fills what it finds with zeros
+                data = builder.alloca(ir.ArrayType(item, nbytes[-1] // nbytes[0]))
             data.align = 64
             if zero:
                 cgutils.memset(builder, data, context.get_constant(types.intp, nbytes[-1]), 0)

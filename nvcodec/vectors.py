@@ -10,6 +10,7 @@ Without a compiler a vector is a NumPy array, and everything works as well, slow
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from functools import cache
@@ -292,8 +293,56 @@ def _sum_of() -> Any:
     return sum_of
 
 
+TOGETHER = 4  # vectors of bytes that are multiplied by as many others and added up in one go
 # what x86 calls products of pairs of 16 bit integers, added up, by how many sums there are
 _PRODUCTS = {4: ("sse2", "sse2.pmadd.wd"), 8: ("avx2", "avx2.pmadd.wd"), 16: ("avx512bw", "avx512.pmaddw.d.512")}
+# products of four bytes, without a sign and with one, added up; and the same of two, in 16 bits
+_BYTES = {8: (("avx512vl", "avx512vnni"), "avx512.vpdpbusd.256"), 16: (("avx512vnni",), "avx512.vpdpbusd.512")}
+_BYTE_PAIRS = {
+    4: ("ssse3", "ssse3.pmadd.ub.sw.128"),
+    8: ("avx2", "avx2.pmadd.ub.sw"),
+    16: ("avx512bw", "avx512.pmaddubs.w.512"),
+}
+
+
+def _called_of_x86(builder: Any, name: str, result: ir.Type, *given: Any) -> Any:
+    kind = ir.FunctionType(result, [value.type for value in given])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), given)
+
+
+def _part(context: Any, builder: Any, kind: VectorType, value: Any, n: int, bits: int, signed: bool) -> Any:
+    """Number n, of so many bits, of those that lie together in each 32 bits of a vector, the lowest first."""
+    left, right = (
+        _spread(context, builder, context.get_constant(types.int32, shift), types.int32, kind)
+        for shift in (32 - bits * (n + 1), 32 - bits)
+    )
+    shifted = builder.shl(value, left)
+    return builder.ashr(shifted, right) if signed else builder.lshr(shifted, right)
+
+
+def _of_quads(context: Any, builder: Any, kind: VectorType, total: Any, xs: Any, ys: Any) -> Any:
+    """Sums of products of bytes, four in each number: those of xs without a sign."""
+    lanes, known = kind.lanes, _features()
+    features, name = _BYTES.get(lanes, (("none",), ""))
+    feature, pair_name = _BYTE_PAIRS.get(lanes, ("none", ""))
+    if all(known.get(each) for each in features) or (lanes == 8 and known.get("avxvnni")):
+        for x, y in zip(xs, ys, strict=True):
+            total = _called_of_x86(builder, name, total.type, total, x, y)
+        return total
+    if known.get(feature):  # in 16 bits, as long as they fit
+        bytes_, halves = ir.VectorType(ir.IntType(8), 4 * lanes), ir.VectorType(ir.IntType(16), 2 * lanes)
+        pairs = [
+            _called_of_x86(builder, pair_name, halves, builder.bitcast(x, bytes_), builder.bitcast(y, bytes_))
+            for x, y in zip(xs, ys, strict=True)
+        ]
+        ones = ir.Constant(halves, [1] * (2 * lanes))
+        summed = functools.reduce(builder.add, pairs)
+        return builder.add(total, _called_of_x86(builder, _PRODUCTS[lanes][1], total.type, summed, ones))
+    for x, y in zip(xs, ys, strict=True):
+        for n in range(4):
+            one, other = (_part(context, builder, kind, x, n, 8, False), _part(context, builder, kind, y, n, 8, True))
+            total = builder.add(total, builder.mul(one, other))
+    return total
 
 
 def _products() -> Any:
@@ -305,19 +354,14 @@ def _products() -> Any:
         feature, name = _PRODUCTS.get(sums.lanes, ("none", ""))
 
         def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            total, one, other = arguments
-            whole = one.type
+            total, *given = arguments
             if _features().get(feature):
                 halves = ir.VectorType(ir.IntType(16), 2 * sums.lanes)
-                function = cgutils.get_or_insert_function(
-                    builder.module, ir.FunctionType(whole, [halves, halves]), f"llvm.x86.{name}"
-                )
-                given = [builder.bitcast(value, halves) for value in (one, other)]
-                return builder.add(total, builder.call(function, given))
-            half = _spread(context, builder, context.get_constant(types.int32, 16), types.int32, sums)
-            for part in range(2):
-                x, y = (builder.shl(value, half) if part == 0 else value for value in (one, other))
-                total = builder.add(total, builder.mul(builder.ashr(x, half), builder.ashr(y, half)))
+                given = [builder.bitcast(value, halves) for value in given]
+                return builder.add(total, _called_of_x86(builder, name, total.type, *given))
+            for n in range(2):
+                x, y = (_part(context, builder, sums, value, n, 16, True) for value in given)
+                total = builder.add(total, builder.mul(x, y))
             return total
 
         return sums(sums, a, b), generate
@@ -325,52 +369,21 @@ def _products() -> Any:
     return add_products
 
 
-# what x86 calls products of four bytes, without a sign and with one, added up; and the same of two, in 16 bits
-_BYTES = {8: (("avx512vl", "avx512vnni"), "avx512.vpdpbusd.256"), 16: (("avx512vnni",), "avx512.vpdpbusd.512")}
-_BYTE_PAIRS = {
-    4: ("ssse3", "ssse3.pmadd.ub.sw.128"),
-    8: ("avx2", "avx2.pmadd.ub.sw"),
-    16: ("avx512bw", "avx512.pmaddubs.w.512"),
-}
-
-
 def _products_of_bytes() -> Any:
     @intrinsic
-    def add_byte_products(typing, sums, a, b):  # type: ignore[no-untyped-def]
-        """Vectors of int32: sums, and what the four bytes of a, without a sign, and of b, with one, make when they are
-        multiplied. Any two neighbours of b with the same sign are at most 128 away from zero together."""
-        if not isinstance(sums, VectorType) or sums.item != types.int32 or not sums == a == b:
+    def add_byte_products(typing, sums, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
+        """Vectors of int32: sums, and what the four bytes of each of a..d, without a sign, and of e..h, with one, make
+        when multiplied. Of the first two bytes of e..h those of one sign are at most 128 away from zero, all eight
+        together, and so of the other two."""
+        given = (sums, a, b, c, d, e, f, g, h)
+        if not isinstance(sums, VectorType) or sums.item != types.int32 or set(given) != {sums}:
             return None
-        lanes = sums.lanes
-        features, name = _BYTES.get(lanes, (("none",), ""))
-        feature, pair_name = _BYTE_PAIRS.get(lanes, ("none", ""))
 
         def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            total, one, other = arguments
-            whole, byte, half = one.type, ir.IntType(8), ir.IntType(16)
-            known = _features()
+            total, *values = arguments
+            return _of_quads(context, builder, sums, total, values[:TOGETHER], values[TOGETHER:])
 
-            def call(what, result, *given):  # type: ignore[no-untyped-def]
-                kind = ir.FunctionType(result, [value.type for value in given])
-                return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{what}"), given)
-
-            if all(known.get(each) for each in features) or (lanes == 8 and known.get("avxvnni")):
-                return call(name, whole, total, one, other)
-            if known.get(feature):
-                bytes_, halves = ir.VectorType(byte, 4 * lanes), ir.VectorType(half, 2 * lanes)
-                pairs = call(pair_name, halves, builder.bitcast(one, bytes_), builder.bitcast(other, bytes_))
-                ones = ir.Constant(halves, [1] * (2 * lanes))
-                return builder.add(total, call(_PRODUCTS[lanes][1], whole, pairs, ones))
-            for part in range(4):
-                bits, top = (
-                    _spread(context, builder, context.get_constant(types.int32, n), types.int32, sums)
-                    for n in (24 - 8 * part, 24)
-                )
-                x, y = builder.lshr(builder.shl(one, bits), top), builder.ashr(builder.shl(other, bits), top)
-                total = builder.add(total, builder.mul(x, y))
-            return total
-
-        return sums(sums, a, b), generate
+        return sums(*given), generate
 
     return add_byte_products
 
@@ -460,10 +473,12 @@ if config.DISABLE_JIT:
         """Sums, and what both halves of a and b, 16 bit integers, make when they are multiplied."""
         return sums + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16)
 
-    def add_byte_products(sums: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Sums, and what the four bytes of a, without a sign, and of b, with one, make when they are multiplied."""
-        for n in (24, 16, 8, 0):
-            sums = sums + ((a << n) >> 24 & 255) * ((b << n) >> 24)
+    def add_byte_products(sums: np.ndarray, *given: np.ndarray) -> np.ndarray:
+        """Sums, and what the four bytes of TOGETHER vectors, without a sign, and of as many more, with one, make when
+        multiplied."""
+        for a, b in zip(given[:TOGETHER], given[TOGETHER:], strict=True):
+            for n in (24, 16, 8, 0):
+                sums = sums + ((a << n) >> 24 & 255) * ((b << n) >> 24)
         return sums
 
     def above(value: np.ndarray, bound: float) -> int:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from numba import config
 
 from nvcodec.compiled import compiled, scratch
 from nvcodec.vectors import (
+    TOGETHER,
     above,
     add_byte_products,
     add_products,
@@ -194,18 +194,30 @@ def test_places_sums_and_bits(lanes: int) -> None:
         assert sums.tolist() == [a.sum(), a.sum(), (a > 10).sum(), len(same), same[0]]
 
 
-def products(lanes: int, add: Callable[..., Any]) -> Callable[..., None]:
-    """`add_products` or `add_byte_products` of vectors of one size."""
+def products(lanes: int) -> Callable[..., None]:
+    """`add_products` of vectors of one size."""
 
     @compiled
     def work(sums, a, b, out):  # type: ignore[no-untyped-def]
-        store(out, 0, add(load(sums, 0, lanes), load(a, 0, lanes), load(b, 0, lanes)))
+        store(out, 0, add_products(load(sums, 0, lanes), load(a, 0, lanes), load(b, 0, lanes)))
 
     return work
 
 
-PRODUCTS = {n: products(n, add_products) for n in LANES}
-BYTE_PRODUCTS = {n: products(n, add_byte_products) for n in LANES}
+def byte_products(lanes: int) -> Callable[..., None]:
+    """`add_byte_products` of the rows of a and b."""
+
+    @compiled
+    def work(sums, a, b, out):  # type: ignore[no-untyped-def]
+        c, d, e, f = load(a, (0, 0), lanes), load(a, (1, 0), lanes), load(a, (2, 0), lanes), load(a, (3, 0), lanes)
+        g, h, i, j = load(b, (0, 0), lanes), load(b, (1, 0), lanes), load(b, (2, 0), lanes), load(b, (3, 0), lanes)
+        store(out, 0, add_byte_products(load(sums, 0, lanes), c, d, e, f, g, h, i, j))
+
+    return work
+
+
+PRODUCTS = {n: products(n) for n in LANES}
+BYTE_PRODUCTS = {n: byte_products(n) for n in LANES}
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -225,12 +237,16 @@ def test_products_of_bytes_are_added(lanes: int) -> None:
     """Those without a sign by those with one, as large as may be."""
     random = np.random.default_rng(lanes)
     for largest in (3, 255):
-        a, b = random.integers(0, largest + 1, (lanes, 4)), random.integers(-64, 65, (lanes, 4))
-        a[:2], b[0], b[1], b[2] = 255, (127, 1, -128, 0), (64, 64, -64, -64), (127, -128, -127, -1)
+        a, b = random.integers(0, largest + 1, (TOGETHER, lanes, 4)), random.integers(-16, 17, (TOGETHER, lanes, 4))
+        a[:, :3], b[:, :3] = 255, 0
+        b[:, 0], b[2, 1], b[:, 2] = (16, 16, -16, -16), (127, 1, -128, 0), (-17, 31, 31, -17)
+        b[3, 2] = (-77, 31, 35, -77)
+        for signed in (b, -b):
+            assert signed.reshape(TOGETHER, lanes, 2, 2).clip(0).sum((0, 3)).max() == 128
         sums, out = random.integers(-1000, 1000, lanes).astype(np.int32), np.zeros(lanes, np.int32)
-        given = [part.astype(kind).view(np.int32)[:, 0] for part, kind in ((a, np.uint8), (b, np.int8))]
+        given = [part.astype(kind).view(np.int32)[..., 0] for part, kind in ((a, np.uint8), (b, np.int8))]
         BYTE_PRODUCTS[lanes](sums, *given, out)
-        assert np.array_equal(out, sums + (a * b).sum(1))
+        assert np.array_equal(out, sums + (a * b).sum((0, 2)))
 
 
 @compiled

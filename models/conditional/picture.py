@@ -280,28 +280,34 @@ def apply_network(
             channels = len(weights.parts[n]) if n == halo - 1 else len(weights.parts[n]) // network.QUAD
             out = np.empty((channels, x.shape[1] - 2, x.shape[2] - 2), np.int32)
             convolve = network.convolve if n else network.convolve_first
-            convolve(x, weights.weights[n], weights.bias[n][kind, level], weights.parts[n], *bounds_of(weights, n), out)
+            layer = weights.weights[n], weights.taps[n], weights.bias[n][kind, level], weights.parts[n]
+            convolve(x, *layer, *bounds_of(weights, n), out)
             x = out
         network.add_outputs(x, step, begin, left, *made)
 
-    jobs = []
-    for begin in range(0, rows, NETWORK_ROWS):
-        end = min(begin + NETWORK_ROWS, rows)
-        for first, last in _runs(asked[begin // unit : -(-end // unit)].any(0)):
-            jobs.append(pool.submit(piece, begin, end, first * unit, min(last * unit, columns)))
+    jobs = [
+        pool.submit(piece, top * unit, min(bottom * unit, rows), left * unit, min(right * unit, columns))
+        for top, bottom, left, right in _pieces(asked)
+    ]
     for job in jobs:
         job.result()
     return made
 
 
-def _runs(asked: np.ndarray) -> list[tuple[int, int]]:
-    """Columns of units, from and to, in which the network works at a time: those asked for, and gaps between them that
-    are hardly wider than what it looks at on both sides."""
-    runs: list[tuple[int, int]] = []
-    for column in np.flatnonzero(asked).tolist():
-        begin = runs.pop()[0] if runs and column - runs[-1][1] <= NETWORK_GAP else column
-        runs.append((begin, column + 1))
-    return runs
+def _pieces(asked: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Units that the network works on at a time, first and last + 1 of rows and of columns: all that are asked for, and
+    no others. (What it looks at around a piece is reckoned for each: the larger, the better.)"""
+    pieces, left_over = [], asked.copy()
+    for top, left in np.argwhere(asked).tolist():
+        if not left_over[top, left]:
+            continue
+        right = left + int(np.argmin(np.append(left_over[top, left:], False)))
+        bottom = top + 1
+        while bottom < min(top + NETWORK_UNITS, len(asked)) and left_over[bottom, left:right].all():
+            bottom += 1
+        left_over[top:bottom, left:right] = False
+        pieces.append((top, bottom, left, right))
+    return pieces
 
 
 def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
@@ -416,8 +422,7 @@ class Statistics:
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
-NETWORK_ROWS = 32  # at half size, that the network works on at a time
-NETWORK_GAP = 1  # units between two that it is asked for which are reckoned, too
+NETWORK_UNITS = 2  # rows of units that the network works on at a time, at most
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
@@ -534,7 +539,7 @@ def sample_keyframe(
     symbols = np.zeros((blocks.rows, blocks.columns, residual.SAMPLES), np.int16)
     planes = without_borders(empty_planes(blocks.rows, blocks.columns))  # laid out as those of `choose`
     rows = slice(0, None, 3)
-    _choose_intra(picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, 1, 0, pool, rows)
+    _choose_intra(picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, 1.0, 0, pool, rows)
     done = np.zeros(-(-blocks.rows // 4), bool)
     done[rows] = True
     return planes, done.repeat(64)[: picture[0].shape[0]]

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numba import config
 
-from nvcodec.compiled import compiled, place
+from nvcodec.compiled import compiled, place, scratch
 from nvcodec.models.depth import LARGEST, STEP_BITS
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.vectors import add_byte_products, add_products, least, load, most, native_lanes, spread, store
+from nvcodec.vectors import TOGETHER, add_byte_products, add_products, least, load, most, native_lanes, spread, store
 
 CHANNELS = 6  # of a frame: four of luma, U, V
 SEEN = 2 * CHANNELS + 2  # and of its residual, how much finer units are, which blocks are inter
@@ -36,7 +36,10 @@ LARGEST_INPUT, LARGEST_VALUE = 1023, 255  # of what a layer sees: signed first, 
 LARGEST_OUTPUT = 1 << 15
 LEVEL_UNIT = 16  # of a unit that is one level finer
 TAPS = 9
-TOGETHER = 4  # output channels that are reckoned at once
+OUTPUTS_TOGETHER = 4  # channels that are reckoned at once
+MAX_CHANNELS = 128
+MAX_GROUPS = MAX_CHANNELS // OUTPUTS_TOGETHER
+MAX_TAPS = MAX_CHANNELS // QUAD * TAPS * TOGETHER  # of one output channel
 EXACT = 1 << 24  # of sums: whole numbers up to it have a place in 32-bit floating point
 _CELLS = (2 * AROUND + 1) ** 2
 _SCALE_BITS = 16
@@ -143,16 +146,16 @@ def _bounded(value):
 
 
 LANES = native_lanes()
-ROUND = 3 * LANES  # columns that are reckoned at once: with four channels, what registers hold
+ROUND = 2 * LANES  # columns that are reckoned at once: with four channels, about what registers hold
 
 
 @compiled
 def _put(a, b, c, d, parts, low, high, groups, group, row, j, out):
     """Finish sums of four channels of a group and write them, one by one or all in one number."""
-    first = TOGETHER * group
+    first = OUTPUTS_TOGETHER * group
     w, x = _finish(a, parts[first], low, high), _finish(b, parts[first + 1], low, high)
     y, z = _finish(c, parts[first + 2], low, high), _finish(d, parts[first + 3], low, high)
-    if len(out) == TOGETHER * groups:
+    if len(out) == OUTPUTS_TOGETHER * groups:
         store(out, (first, row, j), w)
         store(out, (first + 1, row, j), x)
         store(out, (first + 2, row, j), y)
@@ -183,72 +186,88 @@ def _of_quad(values, taps):
     return total
 
 
+@compiled
+def _add_pairs(sums, a, b, c, d, e, f, g, h):
+    """As `add_byte_products`, of two channels in each number."""
+    return add_products(add_products(add_products(add_products(sums, a, e), b, f), c, g), d, h)
+
+
 def _convolution(add: Callable[..., Any], of_one: Callable[..., Any]) -> Callable[..., Any]:
     """`convolve_arrays` of channels that lie together in one number, and how they are multiplied."""
 
     @compiled
-    def part(x, weights, bias, parts, low, high, group, row, j, out):  # type: ignore[no-untyped-def]
-        """ROUND columns, from j on, of a row of a group of channels."""
-        first = TOGETHER * group
-        a0, b0 = spread(bias[first], LANES), spread(bias[first + 1], LANES)
-        c0, d0 = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
-        a1, a2, b1, b2, c1, c2, d1, d2 = a0, a0, b0, b0, c0, c0, d0, d0
-        for n in range(len(x)):
-            for k in range(TAPS):
-                i, column = row + k // 3, j + k % 3
-                x0 = load(x, (n, i, column), LANES)
-                x1 = load(x, (n, i, column + LANES), LANES)
-                x2 = load(x, (n, i, column + 2 * LANES), LANES)
-                taps = weights[group, n, place(k)]
-                a, b = spread(taps[0], LANES), spread(taps[1], LANES)
-                c, d = spread(taps[2], LANES), spread(taps[3], LANES)
-                a0, a1, a2 = add(a0, x0, a), add(a1, x1, a), add(a2, x2, a)
-                b0, b1, b2 = add(b0, x0, b), add(b1, x1, b), add(b2, x2, b)
-                c0, c1, c2 = add(c0, x0, c), add(c1, x1, c), add(c2, x2, c)
-                d0, d1, d2 = add(d0, x0, d), add(d1, x1, d), add(d2, x2, d)
-        for a, b, c, d in ((a0, b0, c0, d0), (a1, b1, c1, d1), (a2, b2, c2, d2)):
-            _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
-            j += LANES
+    def two(x, at, weights, places, bias, parts, low, high, row, j, out):  # type: ignore[no-untyped-def]
+        """ROUND columns, from j on, of a row of all channels; x in one row, ``at``: where they begin in it."""
+        for group in range(len(weights)):
+            first = OUTPUTS_TOGETHER * group
+            a0, b0 = spread(bias[first], LANES), spread(bias[first + 1], LANES)
+            c0, d0 = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
+            a1, b1, c1, d1 = a0, b0, c0, d0
+            for n in range(weights.shape[1]):
+                p, q, r, s = _places(places, at, group, n)
+                p0, p1 = load(x, p, LANES), load(x, p + LANES, LANES)
+                q0, q1 = load(x, q, LANES), load(x, q + LANES, LANES)
+                r0, r1 = load(x, r, LANES), load(x, r + LANES, LANES)
+                s0, s1 = load(x, s, LANES), load(x, s + LANES, LANES)
+                e, f, g, h = _spread_taps(weights, group, n, 0)
+                a0, a1 = add(a0, p0, q0, r0, s0, e, f, g, h), add(a1, p1, q1, r1, s1, e, f, g, h)
+                e, f, g, h = _spread_taps(weights, group, n, 1)
+                b0, b1 = add(b0, p0, q0, r0, s0, e, f, g, h), add(b1, p1, q1, r1, s1, e, f, g, h)
+                e, f, g, h = _spread_taps(weights, group, n, 2)
+                c0, c1 = add(c0, p0, q0, r0, s0, e, f, g, h), add(c1, p1, q1, r1, s1, e, f, g, h)
+                e, f, g, h = _spread_taps(weights, group, n, 3)
+                d0, d1 = add(d0, p0, q0, r0, s0, e, f, g, h), add(d1, p1, q1, r1, s1, e, f, g, h)
+            _put(a0, b0, c0, d0, parts, low, high, len(weights), group, row, j, out)
+            _put(a1, b1, c1, d1, parts, low, high, len(weights), group, row, j + LANES, out)
 
     @compiled
-    def lanes(x, weights, bias, parts, low, high, group, row, j, out):  # type: ignore[no-untyped-def]
+    def once(x, at, weights, places, bias, parts, low, high, row, j, out):  # type: ignore[no-untyped-def]
         """The same of LANES columns, where fewer than ROUND are left."""
-        first = TOGETHER * group
-        a, b = spread(bias[first], LANES), spread(bias[first + 1], LANES)
-        c, d = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
-        for n in range(len(x)):
-            for k in range(TAPS):
-                seen, taps = load(x, (n, row + k // 3, j + k % 3), LANES), weights[group, n, place(k)]
-                a, b = add(a, seen, spread(taps[0], LANES)), add(b, seen, spread(taps[1], LANES))
-                c, d = add(c, seen, spread(taps[2], LANES)), add(d, seen, spread(taps[3], LANES))
-        _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
+        for group in range(len(weights)):
+            first = OUTPUTS_TOGETHER * group
+            a, b = spread(bias[first], LANES), spread(bias[first + 1], LANES)
+            c, d = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
+            for n in range(weights.shape[1]):
+                p, q, r, s = _places(places, at, group, n)
+                p, q, r, s = load(x, p, LANES), load(x, q, LANES), load(x, r, LANES), load(x, s, LANES)
+                a = add(a, p, q, r, s, *_spread_taps(weights, group, n, 0))
+                b = add(b, p, q, r, s, *_spread_taps(weights, group, n, 1))
+                c = add(c, p, q, r, s, *_spread_taps(weights, group, n, 2))
+                d = add(d, p, q, r, s, *_spread_taps(weights, group, n, 3))
+            _put(a, b, c, d, parts, low, high, len(weights), group, row, j, out)
 
     @compiled
-    def one(x, weights, bias, shift, low, high, k, row, j):  # type: ignore[no-untyped-def]
+    def one(x, at, weights, places, bias, shift, low, high, k):  # type: ignore[no-untyped-def]
         """One number of channel k."""
-        total = bias
-        for n in range(len(x)):
-            for tap in range(TAPS):
-                total += of_one(x[n, row + tap // 3, j + tap % 3], weights[k // TOGETHER, n, tap, k % TOGETHER])
+        total, group = bias, k // OUTPUTS_TOGETHER
+        for n in range(TOGETHER * weights.shape[1]):
+            taps = weights[group, n // TOGETHER, TOGETHER * (k % OUTPUTS_TOGETHER) + n % TOGETHER]
+            total += of_one(x[at + places[group, n]], taps)
         return np.int32(min(max(total >> shift, low), high))
 
     @compiled
-    def convolve(x, weights, bias, parts, low, high, out):  # type: ignore[no-untyped-def]
+    def convolve(x, weights, taps, bias, parts, low, high, out):  # type: ignore[no-untyped-def]
         """See `convolve_arrays`."""
-        columns, whole = out.shape[2], len(out) == TOGETHER * len(weights)
+        columns, whole = out.shape[2], len(out) == OUTPUTS_TOGETHER * len(weights)
+        places, across = scratch((MAX_GROUPS, MAX_TAPS), np.int32), columns + 2
+        for group in range(len(taps)):
+            for n in range(taps.shape[1]):
+                g, m = place(group), place(n)
+                row = taps[g, m, 0] * (out.shape[1] + 2) + taps[g, m, 1]
+                places[g, m] = np.int32(row * across + taps[g, m, 2])
+        flat = x.reshape(x.size)
         for row in range(out.shape[1]):
             if columns >= LANES:
                 whole_rounds = columns // ROUND * ROUND
-                for first in range(0, whole_rounds, ROUND):
-                    for group in range(len(weights)):
-                        part(x, weights, bias, parts, low, high, group, row, first, out)
+                for j in range(0, whole_rounds, ROUND):
+                    two(flat, row * across + j, weights, places, bias, parts, low, high, row, j, out)
                 for first in range(whole_rounds, columns, LANES):
-                    for group in range(len(weights)):
-                        lanes(x, weights, bias, parts, low, high, group, row, min(first, columns - LANES), out)
+                    j = min(first, columns - LANES)
+                    once(flat, row * across + j, weights, places, bias, parts, low, high, row, j, out)
             else:
-                for k in range(TOGETHER * len(weights)):
+                for k in range(OUTPUTS_TOGETHER * len(weights)):
                     for j in range(columns):
-                        value = one(x, weights, bias[k], parts[k], low, high, k, row, j)
+                        value = one(flat, row * across + j, weights, places, bias[k], parts[k], low, high, k)
                         if whole:
                             out[k, row, j] = value
                         else:
@@ -258,39 +277,70 @@ def _convolution(add: Callable[..., Any], of_one: Callable[..., Any]) -> Callabl
     return convolve
 
 
-def convolve_arrays(x, weights, bias, parts, low, high, out, first=False):  # type: ignore[no-untyped-def]
+@compiled
+def _places(places, at, group, n):
+    """Where what TOGETHER weights are multiplied with is, the n-th such of a group."""
+    g, m = place(group), place(TOGETHER * n)
+    return (
+        at + places[g, m],
+        at + places[g, m + place(1)],
+        at + places[g, m + place(2)],
+        at + places[g, m + place(3)],
+    )
+
+
+@compiled
+def _spread_taps(weights, group, n, k):
+    """These weights of channel k of the group."""
+    g, m, first = place(group), place(n), TOGETHER * k
+    return (
+        spread(weights[g, m, place(first)], LANES),
+        spread(weights[g, m, place(first + 1)], LANES),
+        spread(weights[g, m, place(first + 2)], LANES),
+        spread(weights[g, m, place(first + 3)], LANES),
+    )
+
+
+def convolve_arrays(x, weights, taps, bias, parts, low, high, out, first=False):  # type: ignore[no-untyped-def]
     """One layer: x (inputs / QUAD, rows + 2, columns + 2) int32, four channels in each (see `packed`), to out (outputs
     / QUAD, rows, columns) in the same way, or (outputs, rows, columns), one by one.
 
-    weights: (outputs / 4, inputs / QUAD, TAPS, 4) int32, four in each, bias: (outputs,) int32, parts: (outputs,) int32,
-    bits by which sums are shifted to the right; low, high: bounds of what comes out, int32; first: inputs and weights
-    are in pairs (see `paired`).
+    weights: (outputs / 4, N / 4, 16) int32, four in each, of which TOGETHER of one output lie together; taps: (outputs
+    / 4, N, 3) int32, what these are for: number in x, row and column (any where weights are zero); bias: (outputs,)
+    int32; parts: (outputs,) int32, bits by which sums are shifted to the right; low, high: bounds of what comes out,
+    int32; first: inputs and weights are in pairs (see `paired`).
     """
     rows, columns = out.shape[1:]
-    outputs, by_input = TOGETHER * len(weights), weights.swapaxes(0, 1)
-    taps = unpaired(by_input) if first else unpacked(by_input, True)
-    flat = taps.transpose(1, 3, 0, 2).reshape(outputs, -1, TAPS).astype(np.float32)
+    outputs = OUTPUTS_TOGETHER * len(weights)
     total = np.repeat(bias.astype(np.float32), rows * columns).reshape(outputs, rows * columns)
     channels = (unpaired(x) if first else unpacked(x, False)).astype(np.float32)
-    for k in range(TAPS):
-        moved = np.ascontiguousarray(channels[:, k // 3 :, k % 3 :][:, :rows, :columns]).reshape(len(channels), -1)
-        total += flat[:, :, k] @ moved
+    together = PAIR if first else QUAD
+    for group in range(len(weights)):
+        by_output = weights[group].reshape(-1, OUTPUTS_TOGETHER, TOGETHER).swapaxes(0, 1)
+        numbers = np.ascontiguousarray(by_output.reshape(OUTPUTS_TOGETHER, -1))
+        some = slice(OUTPUTS_TOGETHER * group, OUTPUTS_TOGETHER * (group + 1))
+        apart = (unpaired(numbers[None]) if first else unpacked(numbers[None], True)).astype(np.float32)
+        for i, j in np.ndindex(3, 3):
+            used = (taps[group, :, 1:] == (i, j)).all(1)
+            seen = channels.reshape(-1, together, *x.shape[1:])[taps[group, used, 0]]
+            moved = seen[:, :, i : i + rows, j : j + columns].swapaxes(0, 1).reshape(-1, rows * columns)
+            total[some] += apart[:, :, used].swapaxes(0, 1).reshape(OUTPUTS_TOGETHER, -1) @ moved
     made = np.clip(total.astype(np.int32) >> parts[:, None], low, high).reshape(outputs, rows, columns)
     out[:] = made if len(out) == outputs else packed(made)
 
 
-_of_pairs, _of_quads = _convolution(add_products, _of_pair), _convolution(add_byte_products, _of_quad)
+_of_pairs, _of_quads = _convolution(_add_pairs, _of_pair), _convolution(add_byte_products, _of_quad)
 
 
 # Numba keeps what closes over compiled functions for one process only: these two are what is called from outside
 @compiled
-def _convolve_first(x, weights, bias, parts, low, high, out):
-    _of_pairs(x, weights, bias, parts, low, high, out)
+def _convolve_first(x, weights, taps, bias, parts, low, high, out):
+    _of_pairs(x, weights, taps, bias, parts, low, high, out)
 
 
 @compiled
-def _convolve(x, weights, bias, parts, low, high, out):
-    _of_quads(x, weights, bias, parts, low, high, out)
+def _convolve(x, weights, taps, bias, parts, low, high, out):
+    _of_quads(x, weights, taps, bias, parts, low, high, out)
 
 
 if config.DISABLE_JIT:  # without a compiler its loops would take minutes

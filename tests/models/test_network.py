@@ -25,6 +25,9 @@ from nvcodec.models.kernels.network import (
     LARGEST_OUTPUT,
     LARGEST_VALUE,
     LEVEL_UNIT,
+    MAX_CHANNELS,
+    OUTPUTS_TOGETHER,
+    PAIR,
     QUAD,
     SEEN,
     TAPS,
@@ -44,7 +47,6 @@ from nvcodec.models.kernels.restore import NETWORK, UNIT, errors_left, trial_err
 from nvcodec.models.network import (
     KINDS,
     LARGEST_PAIR,
-    MAX_CHANNELS,
     MAX_LAYERS,
     MAX_PART,
     OUTPUTS,
@@ -60,6 +62,7 @@ from nvcodec.models.network import (
 )
 from nvcodec.models.quality import LEVELS, LOWEST, STEPS
 from nvcodec.models.transform import no_filters
+from nvcodec.vectors import TOGETHER
 
 ROWS, COLUMNS = 9, 5  # blocks: more rows than the network works on at a time, units that are not whole
 UNITS = ((ROWS + 1) // 2, (COLUMNS + 1) // 2)
@@ -121,7 +124,8 @@ def reference_layer(x: np.ndarray, layer: Layer, bias: np.ndarray, low: int, hig
 
 def outputs_of(network: Network, n: int, x: np.ndarray, kind: int, level: int) -> np.ndarray:
     """Of one layer: both ways to reckon it, and to write it, which must agree."""
-    arguments = (network.weights[n], network.bias[n][kind, level], network.parts[n], *bounds_of(network, n))
+    layer = network.weights[n], network.taps[n], network.bias[n][kind, level], network.parts[n]
+    arguments = (*layer, *bounds_of(network, n))
     outputs, results, seen = len(network.parts[n]), [], packed(x) if n else paired(x)
     for way in (convolve, convolve_arrays) if n else (convolve_first, partial(convolve_arrays, first=True)):
         out = np.full((outputs, x.shape[1] - 2, x.shape[2] - 2), 77777, np.int32)
@@ -186,6 +190,37 @@ def test_the_largest_sums_are_exact(sign: int) -> None:
         found = outputs_of(network, 1, np.full((MAX_CHANNELS, 3, columns + 2), LARGEST_VALUE), 0, 0)
         totals = [sign * (EXACT - k) >> 10 + k for k in range(OUTPUTS)]
         assert (found[:, 0] == np.array(totals).clip(-LARGEST_OUTPUT, LARGEST_OUTPUT)[:, None]).all()
+
+
+@pytest.mark.parametrize("channels", [(4,), (12, 8), (16, 16)])
+def test_weights_in_the_order_of_compiled_code_are_those_of_the_layers(channels: tuple[int, ...]) -> None:
+    """And of those of later layers that are added up in 16 bits at a time, times the largest value, all fit."""
+    network = random_network(3, *channels)
+    for n, (layer, numbers, taps) in enumerate(zip(network.layers, network.weights, network.taps, strict=True)):
+        groups, steps = numbers.shape[:2]
+        together = numbers.reshape(groups, steps, OUTPUTS_TOGETHER, TOGETHER)
+        size = QUAD if n else PAIR
+        apart = (unpacked(together.reshape(1, -1), True) if n else unpaired(together.reshape(1, -1))).T
+        apart = apart.reshape(groups, steps, OUTPUTS_TOGETHER, TOGETHER, size)
+        found = np.zeros(layer.weights.shape, np.int64)
+        for (group, step, output, which, part), value in np.ndenumerate(apart):
+            at, row, column = taps[group, TOGETHER * step + which]
+            found[OUTPUTS_TOGETHER * group + output, size * at + part, 3 * row + column] += value
+        assert np.array_equal(found, layer.weights)
+        if n:
+            pairs = apart.reshape(groups, steps, OUTPUTS_TOGETHER, TOGETHER, 2, 2)
+            for signed in (pairs, -pairs):
+                assert signed.clip(0).sum((3, 5)).max() <= LARGEST_PAIR
+
+
+def test_weights_that_fit_are_taken_together() -> None:
+    """Of small weights none waits for company; of large ones each stands alone."""
+    random = np.random.default_rng(0)
+    for largest, steps in ((8, 2 * TAPS // TOGETHER + 1), (LARGEST_PAIR // 2, 2 * TAPS)):
+        layers = list(random_network(1, 8).layers)
+        signs = random.choice((-1, 1), (OUTPUTS, 2, 1, TAPS)) * np.ones((1, 1, 4, 1))
+        layers[1] = replace(layers[1], weights=(largest * signs).reshape(OUTPUTS, 8, TAPS).astype(np.int8))
+        assert network_of(tuple(layers)).weights[1].shape[1] == pytest.approx(steps, abs=0 if largest == 8 else 6)
 
 
 # --- what it sees, and what is added
@@ -500,13 +535,13 @@ def of_units(differs: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [(), (8,), (4, 12, 8)])
-@pytest.mark.parametrize("rows", [None, 5, 16, 40, 1000])
+@pytest.mark.parametrize("units", [None, 1, 3, 1000])
 def test_frames_do_not_depend_on_how_they_are_shared_out(
-    channels: tuple[int, ...], rows: int | None, monkeypatch: pytest.MonkeyPatch
+    channels: tuple[int, ...], units: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither on how many rows are worked on at a time, nor on threads; only what is asked for need be right."""
-    if rows is not None:
-        monkeypatch.setattr(module, "NETWORK_ROWS", rows)
+    if units is not None:
+        monkeypatch.setattr(module, "NETWORK_UNITS", units)
     weights, random = random_network(11, *channels), np.random.default_rng(2)
     planes, more = noise(random), coded(random, largest=40)
     before = [plane.copy() for plane in planes]
@@ -602,9 +637,25 @@ def test_errors_left_are_comparable_with_those_of_filters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "runs"),
-    [("...", []), ("###", [(0, 3)]), ("#..#.#", [(0, 1), (3, 6)]), (".##...#", [(1, 3), (6, 7)]), ("#.#.#", [(0, 5)])],
+    ("asked", "pieces"),
+    [
+        ("...", []),
+        ("###", [(0, 1, 0, 3)]),
+        ("#.##", [(0, 1, 0, 1), (0, 1, 2, 4)]),
+        ("## ## ##", [(0, 2, 0, 2), (2, 3, 0, 2)]),  # at most so many rows
+        (".## ##. .#.", [(0, 1, 1, 3), (1, 2, 0, 2), (2, 3, 1, 2)]),
+        ("##.# ####", [(0, 2, 0, 2), (0, 2, 3, 4), (1, 2, 2, 3)]),
+    ],
 )
-def test_units_between_others_are_reckoned_where_gaps_are_narrow(asked: str, runs: list[tuple[int, int]]) -> None:
-    assert module.NETWORK_GAP == 1
-    assert module._runs(np.array([unit == "#" for unit in asked])) == runs
+def test_pieces_are_what_is_asked_for(asked: str, pieces: list[tuple[int, int, int, int]]) -> None:
+    assert module.NETWORK_UNITS == 2
+    assert module._pieces(np.array([[unit == "#" for unit in row] for row in asked.split()])) == pieces
+
+
+def test_pieces_cover_all_that_is_asked_for_once() -> None:
+    random = np.random.default_rng(4)
+    for density in (0.1, 0.5, 0.9, 1.0):
+        asked, found = random.random((7, 9)) < density, np.zeros((7, 9), int)
+        for top, bottom, left, right in module._pieces(asked):
+            found[top:bottom, left:right] += 1
+        assert np.array_equal(found, asked.astype(int))
