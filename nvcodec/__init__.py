@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nvcodec.codec.protocol import Codec, CodedUnit, EncodeSettings, ModelIdentity
     from nvcodec.codec.registry import codec_names, get_codec, register
     from nvcodec.media.types import Colour, Frame, RawGeometry, VideoFormat
+    from nvcodec.pipeline.goal import Goal
     from nvcodec.pipeline.probe import StreamInfo
     from nvcodec.pipeline.report import DecodeReport, EncodeReport, Progress
 
@@ -34,6 +35,7 @@ _HOMES = {
     **dict.fromkeys(("codec_names", "get_codec", "register"), "nvcodec.codec.registry"),
     **dict.fromkeys(("Colour", "Frame", "RawGeometry", "VideoFormat"), "nvcodec.media.types"),
     **dict.fromkeys(("DecodeReport", "EncodeReport", "Progress"), "nvcodec.pipeline.report"),
+    "Goal": "nvcodec.pipeline.goal",
     "StreamInfo": "nvcodec.pipeline.probe",
     "planes_crc32": "nvcodec.codec.checksum",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "EncodeSettings",
     "Encoder",
     "Frame",
+    "Goal",
     "ModelIdentity",
     "NvcError",
     "Progress",

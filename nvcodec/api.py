@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.codec.protocol import EncodeSettings, ModelIdentity
-from nvcodec.codec.registry import DEFAULT_CODEC, get_codec
+from nvcodec.codec.registry import DEFAULT_CODEC, IMPLICIT_IDS, get_codec
 from nvcodec.errors import DamagedStreamError, NvcError, UsageError
-from nvcodec.media.types import Frame, FrameSink, RawGeometry, VideoFormat
+from nvcodec.media.types import Frame, FrameSink, FrameSource, RawGeometry, VideoFormat
 from nvcodec.pipeline.decode import RecordDecoder, decode_stream
 from nvcodec.pipeline.encode import StreamEncoder, check_settings, encode_stream
+from nvcodec.pipeline.goal import Goal, encode_to_goal, read_once
 from nvcodec.pipeline.probe import StreamInfo, probe_stream
 from nvcodec.pipeline.report import DecodeReport, EncodeReport, Progress
 from nvcodec.stream import MAX_RECORD_FRAMES, StreamParser, StreamReader, VideoRecord
@@ -45,6 +46,7 @@ def encode(
     progress: Callable[[Progress], None] | None = None,
     on_fit: Callable[[int, Any], None] | None = None,
     options: Mapping[str, Any] | None = None,
+    goal: Goal | None = None,
 ) -> EncodeReport:
     """Encode a video file, pictures or a pipe into an .nvc stream.
 
@@ -55,10 +57,11 @@ def encode(
     device: a torch device. frames: (a, b), half open, by frame number, None on either side is open. size: (width,
     height) to scale to. raw: geometry of raw video. frame_rate: of pictures. overwrite: replace an existing file.
     progress: called with a Progress after each frame. on_fit: of implicit codecs, called with the number of the group
-    and a FitProgress after each epoch. options: the codec's own.
+    and a FitProgress after each epoch. options: the codec's own. goal: a size, rate or PSNR, for which the source is
+    encoded several times, ``quality`` first (not of implicit codecs, which take such goals as options).
 
-    Raises NvcError (input or output fails), UsageError (an argument is wrong), UnsupportedError (picture, input or
-    codec beyond this build).
+    Raises NvcError (input or output fails), UsageError (an argument is wrong, a goal is out of reach), UnsupportedError
+    (picture, input or codec beyond this build).
     """
     from nvcodec.media import open_source
 
@@ -66,8 +69,17 @@ def encode(
     check_settings(settings)
     chosen = get_codec(codec)
     given: dict[str, Any] = {} if frame_rate is None else {"frame_rate": frame_rate}
-    source = open_source(path, frames=frames, size=size, raw=raw, **given)
-    return encode_stream(source, out, chosen, settings, overwrite=overwrite, progress=progress)
+
+    def open_input() -> FrameSource:
+        return open_source(path, frames=frames, size=size, raw=raw, **given)
+
+    if goal is None:
+        return encode_stream(open_input(), out, chosen, settings, overwrite=overwrite, progress=progress)
+    if chosen.codec_id in IMPLICIT_IDS:
+        raise UsageError(f"codec {codec} fits itself to a goal; give it as an option, not as goal")
+    if read_once(path):
+        raise UsageError("a goal needs a source that can be read more than once; standard input and pipes cannot")
+    return encode_to_goal(open_input, out, chosen, settings, goal, overwrite=overwrite, progress=progress)
 
 
 def decode(

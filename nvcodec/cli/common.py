@@ -15,11 +15,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvcodec.cli.values import byte_count, duration, parameter_count, positive_number, stride_list, whole_number
+from nvcodec.cli.values import (
+    bit_rate,
+    byte_count,
+    duration,
+    parameter_count,
+    positive_number,
+    stride_list,
+    whole_number,
+)
 from nvcodec.codec.registry import DEFAULT_CODEC
+from nvcodec.errors import UsageError
 
 if TYPE_CHECKING:
     from nvcodec.pipeline import Progress
+    from nvcodec.pipeline.goal import Goal
 
 JSON_SCHEMA = "nvcodec-cli/1"
 _HASH_CHUNK_NBYTES = 1 << 20
@@ -65,14 +75,47 @@ def codec_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in ("model", "profile") if getattr(args, name) is not None}
 
 
+def add_goal_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a stream is to reach."""
+    group = parser.add_argument_group(
+        "goals", "the quality that reaches one is found by encoding a few times; implicit codecs fit themselves to it"
+    )
+    group.add_argument(
+        "--target-size", type=byte_count, metavar="BYTES", help="size of the file, at most, such as 240k or 1.5M"
+    )
+    group.add_argument(
+        "--bitrate", type=bit_rate, metavar="BIT/S", help="bits per second of video, at most, such as 800k or 2.5M"
+    )
+    group.add_argument("--bpp", type=positive_number("bpp"), metavar="B", help="bits per pixel of the file, at most")
+    group.add_argument(
+        "--psnr",
+        type=positive_number("psnr"),
+        metavar="DB",
+        help="PSNR-YUV, (6 Y + U + V) / 8, at least (implicit codecs: RGB, to steer to while fitting)",
+    )
+
+
+_GOALS = {"target_size": "nbytes", "bitrate": "kbps", "bpp": "bpp", "psnr": "psnr_db"}
+_GOAL_FLAGS = {name: "--" + name.replace("_", "-") for name in _GOALS}
+
+
+def goal(args: argparse.Namespace) -> Goal | None:
+    """What was asked for of a codec that does not fit itself."""
+    from nvcodec.pipeline.goal import Goal
+
+    given = {name: getattr(args, name) for name in _GOALS if getattr(args, name) is not None}
+    if not given:
+        return None
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(_GOAL_FLAGS[name] for name in given)}: one goal at a time is allowed")
+    ((name, value),) = given.items()
+    return Goal(**{_GOALS[name]: value / 1000 if name == "bitrate" else value})
+
+
 def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     """What implicit codecs take: size, time and training of the fit."""
     group = parser.add_argument_group("implicit codecs (hnerv, nerv, e-nerv, ...)")
-    size = group.add_mutually_exclusive_group()
-    size.add_argument("--model-size", type=parameter_count, metavar="N", help="parameters of a group, such as 0.75M")
-    size.add_argument("--bpp", type=positive_number("bpp"), metavar="B", help="bits per pixel of the file")
-    size.add_argument("--target-size", type=byte_count, metavar="BYTES", help="size of the file, such as 240k or 1.5M")
-    group.add_argument("--psnr", type=positive_number("psnr"), metavar="DB", help="PSNR to steer to while fitting")
+    group.add_argument("--model-size", type=parameter_count, metavar="N", help="parameters of a group, such as 0.75M")
     group.add_argument("--time", type=duration, metavar="T", help="time of the whole fit, such as 90s, 10m or 2h")
     group.add_argument("--epochs", type=whole_number("epochs", 1), metavar="N", help="times every frame is seen")
     group.add_argument("--gop", type=whole_number("gop", 1, 1024), metavar="N", help="frames that share a network")
@@ -106,9 +149,17 @@ _FIT_OPTIONS = {
 }
 
 
-def fit_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Those of `add_fit_arguments` that were given, by the codec's names."""
-    given = {option: getattr(args, name) for name, option in _FIT_OPTIONS.items() if getattr(args, name) is not None}
+def fit_options(args: argparse.Namespace, fits: bool) -> dict[str, Any]:
+    """Those of `add_fit_arguments` that were given, by the codec's names, and goals if it fits itself."""
+    if fits:
+        sizes = [name for name in ("model_size", "target_size", "bpp") if getattr(args, name) is not None]
+        if len(sizes) > 1:
+            flags = " and ".join("--" + name.replace("_", "-") for name in sizes)
+            raise UsageError(f"{flags}: one of them is allowed")
+        if args.bitrate is not None:
+            raise UsageError(f"--bitrate: codec {args.codec} takes --bpp or --target-size")
+    names = {name: option for name, option in _FIT_OPTIONS.items() if fits or name not in _GOALS}
+    given = {option: getattr(args, name) for name, option in names.items() if getattr(args, name) is not None}
     return given | ({"bf16": True} if args.bf16 else {})
 
 

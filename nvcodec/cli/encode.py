@@ -23,6 +23,7 @@ EPILOG = """\
 examples:
   nvc encode holiday.mp4 -o holiday.nvc
   nvc encode holiday.mp4 -o small.nvc -q 12 --frames 0:100 --size 640x360
+  nvc encode holiday.mp4 -o fits.nvc --target-size 8M
   nvc encode holiday.mp4 -o tiny.nvc --codec hnerv --model-size 0.75M --time 10m --progress
   nvc encode planes.yuv --raw-size 1920x1080 --raw-rate 50 -o planes.nvc
   ffmpeg -v error -i in.mov -f yuv4mpegpipe -pix_fmt yuv420p - | nvc encode - -o - | nvc decode - -o out.mkv"""
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="frames from one keyframe to the next; 0 = only the first frame is one (default)",
     )
+    common.add_goal_arguments(parser)
     common.add_fit_arguments(parser)
     common.add_device_arguments(parser)
     common.add_progress_arguments(parser)
@@ -65,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.raw_size is not None:
         width, height = args.raw_size
         raw = RawGeometry(width, height, frame_rate=args.raw_rate, pixel_format=args.raw_format or "yuv420p")
-    fitted = common.fit_options(args)
     fits = get_codec_number(args.codec) in IMPLICIT_IDS
+    fitted = common.fit_options(args, fits)
     with (
         common.fit_line(args) if fits else nullcontext(None) as on_fit,
         nullcontext(None) if fits else common.progress_line(args, "encoding") as progress,
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             on_fit=on_fit,
             options={**common.codec_options(args), **fitted},
+            goal=None if fits else common.goal(args),
         )
     common.show_notes(args, report.notes)
     if args.json:

@@ -64,6 +64,14 @@ def byte_count(text: str) -> int:
     return round(value)
 
 
+def bit_rate(text: str) -> float:
+    """'800000', '800k' or '2.5M' -> bits per second (k: 1000)."""
+    value = _scaled(text)
+    if value is None or not 1 <= value <= 1e12:
+        raise ArgumentTypeError(f"'{text}' is not a bitrate: write bits per second, such as 800000, 800k or 2.5M")
+    return value
+
+
 def duration(text: str) -> float:
     """'90', '90s', '10m', '1.5h' -> seconds."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(s|m|min|h)?", text.lower(), re.ASCII)

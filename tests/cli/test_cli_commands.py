@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -219,3 +220,48 @@ def test_reader_of_the_frames_goes_away(environment: dict[str, str], toy_stream:
         assert said.startswith(b"-: 5 frames")
     else:
         assert (said, code) == (b"", 141)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "unit"),
+    [
+        ("--target-size", "900", "bytes"),
+        ("--bitrate", "40k", "kbit/s"),
+        ("--bpp", "0.5", "bpp"),
+        ("--psnr", "35", "dB"),
+    ],
+)
+def test_goals_are_kept(nvc: Run, clip: Path, flag: str, value: str, unit: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.nvc"
+    done = nvc("encode", clip, "-o", out, flag, value)
+    assert done.returncode == 0, done.stderr
+    note = re.fullmatch(
+        r"nvc: quality (\d+) reaches ([\d.,]+) of at (most|least) ([\d.]+) (\S+) \(\d+ trials\)\n", done.stderr
+    )
+    assert note is not None, done.stderr
+    assert note[5] == unit
+    reached, wanted = float(note[2].replace(",", "")), float(note[4])
+    assert reached >= wanted if unit == "dB" else reached <= wanted
+    assert f"q{note[1]}, " in done.stdout
+    if unit == "dB":
+        assert f", {reached:.2f} dB" in done.stdout
+    elif unit == "bytes":
+        assert out.stat().st_size == reached
+    assert nvc("decode", out, "-o", tmp_path / "out.y4m", "--verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target-size", "900", "--psnr", "35"), "--target-size and --psnr: one goal at a time is allowed"),
+        (("--bitrate", "fast"), "'fast' is not a bitrate: write bits per second, such as 800000, 800k or 2.5M"),
+        (("--target-size", "20"), "goal of 20 bytes is out of reach: quality 0, the smallest, gives"),
+        (("--codec", "hnerv", "--bitrate", "90k"), "--bitrate: codec hnerv takes --bpp or --target-size"),
+        (("--codec", "hnerv", "--bpp", "1", "--model-size", "6k"), "--model-size and --bpp: one of them is allowed"),
+    ],
+)
+def test_goals_that_cannot_be(nvc: Run, clip: Path, arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = nvc("encode", clip, "-o", tmp_path / "out.nvc", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
