@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nvcodec.cli.version import environment
 from nvcodec.errors import NvcError
-from nvcodec.metrics import mse, psnr_db, psnr_yuv_db
+from nvcodec.metrics.psnr import frame_psnr_yuv_db
 from nvcodec.rd.ffmpeg import run_command
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # complete: x264 and x265 are in it
@@ -130,12 +130,6 @@ def planes(clip: Clip, path: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.
             yield y.reshape(clip.height, clip.width), u.reshape(chroma), v.reshape(chroma)
     if process.returncode or raw:
         raise NvcError(f"{path}: ffmpeg could not decode it")
-
-
-def frame_psnr_yuv_db(reference: tuple[np.ndarray, ...], distorted: tuple[np.ndarray, ...]) -> float:
-    """(6 PSNR_Y + PSNR_U + PSNR_V) / 8 of one frame."""
-    y, u, v = (psnr_db(mse(a, b)) for a, b in zip(reference, distorted, strict=True))
-    return psnr_yuv_db(y, u, v)
 
 
 def clip_psnr_yuv_db(clip: Clip, path: Path) -> float:

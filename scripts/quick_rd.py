@@ -28,7 +28,7 @@ import numpy as np
 import nvcodec
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.media.source import open_source
-from nvcodec.metrics.psnr import mse, psnr_db, psnr_yuv_db
+from nvcodec.metrics.psnr import frame_psnr_yuv_db
 from nvcodec.rd.bdrate import bd_rate, bd_rate_by_parts
 
 QUALITIES = "2,17,32,46,60"
@@ -90,7 +90,7 @@ def point(clip: Path, quality: int, frames: int, preset: str, options: dict[str,
     seconds, decoder = time.perf_counter() - begin, nvcodec.Decoder(threads=1)
     decoded, values = decoder.decode(out.getvalue()), []
     for frame, coded in zip(open_source(clip, frames=(0, frames)), decoded, strict=True):
-        values.append(psnr_yuv_db(*(psnr_db(mse(*pair)) for pair in zip(frame.planes, coded.planes, strict=True))))
+        values.append(frame_psnr_yuv_db(frame.planes, coded.planes))
     return {
         "clip": clip.stem,
         "quality": quality,

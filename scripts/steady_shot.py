@@ -22,8 +22,7 @@ import numpy as np
 from nvcodec.cli.values import picture_size
 from nvcodec.errors import NvcError
 from nvcodec.media import open_source
-from nvcodec.media.types import Frame
-from nvcodec.metrics import mse, psnr_db, psnr_yuv_db
+from nvcodec.metrics.psnr import frame_psnr_yuv_db
 from nvcodec.rd.ours import unit_nbytes
 
 WINDOW = 8
@@ -85,13 +84,8 @@ def scores(source: Path, decoded: Path) -> np.ndarray:
     found = []
     with open_source(source) as a, open_source(decoded) as b:
         for one, other in zip(a, b, strict=True):
-            found.append(frame_psnr_db(one, other))
+            found.append(frame_psnr_yuv_db(one.planes, other.planes))
     return np.array(found)
-
-
-def frame_psnr_db(one: Frame, other: Frame) -> float:
-    """PSNR-YUV of a frame."""
-    return psnr_yuv_db(*(psnr_db(mse(p, q)) for p, q in zip(one.planes, other.planes, strict=True)))
 
 
 def report(found_db: np.ndarray, nbytes: list[int]) -> str:

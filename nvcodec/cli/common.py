@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,11 @@ def add_goal_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _GOALS = {"target_size": "nbytes", "bitrate": "kbps", "bpp": "bpp", "psnr": "psnr_db"}
-_GOAL_FLAGS = {name: "--" + name.replace("_", "-") for name in _GOALS}
+
+
+def _flags(names: Iterable[str]) -> str:
+    """Options as they are written."""
+    return " and ".join("--" + name.replace("_", "-") for name in names)
 
 
 def goal(args: argparse.Namespace) -> Goal | None:
@@ -107,7 +111,7 @@ def goal(args: argparse.Namespace) -> Goal | None:
     if not given:
         return None
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(_GOAL_FLAGS[name] for name in given)}: one goal at a time is allowed")
+        raise UsageError(f"{_flags(given)}: one goal at a time is allowed")
     ((name, value),) = given.items()
     return Goal(**{_GOALS[name]: value / 1000 if name == "bitrate" else value})
 
@@ -154,8 +158,7 @@ def fit_options(args: argparse.Namespace, fits: bool) -> dict[str, Any]:
     if fits:
         sizes = [name for name in ("model_size", "target_size", "bpp") if getattr(args, name) is not None]
         if len(sizes) > 1:
-            flags = " and ".join("--" + name.replace("_", "-") for name in sizes)
-            raise UsageError(f"{flags}: one of them is allowed")
+            raise UsageError(f"{_flags(sizes)}: one of them is allowed")
         if args.bitrate is not None:
             raise UsageError(f"--bitrate: codec {args.codec} takes --bpp or --target-size")
     names = {name: option for name, option in _FIT_OPTIONS.items() if fits or name not in _GOALS}

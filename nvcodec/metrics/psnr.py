@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -27,3 +28,9 @@ def psnr_db(mean_squared_error: float) -> float:
 def psnr_yuv_db(y_db: float, u_db: float, v_db: float) -> float:
     """(6 Y + U + V) / 8, the 4:2:0 average of the JVET and DCVC tables."""
     return (6.0 * y_db + u_db + v_db) / 8.0
+
+
+def frame_psnr_yuv_db(reference: Iterable[np.ndarray], decoded: Iterable[np.ndarray]) -> float:
+    """`psnr_yuv_db` of one frame, from its planes Y, U, V (uint8)."""
+    y_db, u_db, v_db = (psnr_db(mse(a, b)) for a, b in zip(reference, decoded, strict=True))
+    return psnr_yuv_db(y_db, u_db, v_db)

@@ -19,8 +19,8 @@ from typing import BinaryIO
 from nvcodec.codec.protocol import Codec, EncodeSettings
 from nvcodec.errors import NvcError, UsageError
 from nvcodec.media.failure import reported
-from nvcodec.media.types import Frame, FrameSource
-from nvcodec.metrics.psnr import mse, psnr_db, psnr_yuv_db
+from nvcodec.media.types import FrameSource
+from nvcodec.metrics.psnr import frame_psnr_yuv_db
 from nvcodec.pipeline.decode import RecordDecoder
 from nvcodec.pipeline.encode import encode_stream
 from nvcodec.pipeline.output import Target, checked_write, open_output, target_name
@@ -155,21 +155,17 @@ def encode_to_goal(
     return report
 
 
+@dataclass
 class _Trials:
     """Streams of one source at several qualities, the best of which is kept (in a temporary file)."""
 
-    def __init__(
-        self,
-        open_input: Callable[[], FrameSource],
-        codec: Codec,
-        settings: EncodeSettings,
-        goal: Goal,
-        progress: ProgressCallback | None,
-        frames_per_record: int,
-    ) -> None:
-        self._open_input, self._codec, self._settings, self._goal = open_input, codec, settings, goal
-        self._progress, self._frames_per_record = progress, frames_per_record
-        self._kept: tuple[int, EncodeReport, BinaryIO] | None = None
+    open_input: Callable[[], FrameSource]
+    codec: Codec
+    settings: EncodeSettings
+    goal: Goal
+    progress: ProgressCallback | None
+    frames_per_record: int
+    _kept: tuple[int, EncodeReport, BinaryIO] | None = None
 
     def __enter__(self) -> _Trials:
         return self
@@ -181,10 +177,10 @@ class _Trials:
     def run(self) -> tuple[EncodeReport, BinaryIO]:
         """The best trial's report and stream."""
         search: QualitySearch | None = None
-        quality: int | None = self._settings.quality
+        quality: int | None = self.settings.quality
         while quality is not None:
             report, stream = self._trial(quality)
-            reached, wanted, unit = self._goal.reached(report)
+            reached, wanted, unit = self.goal.reached(report)
             if search is None:
                 search = self._search(wanted)
             search.add(quality, reached if search.least else math.log(reached))
@@ -200,7 +196,7 @@ class _Trials:
             raise UsageError(self._out_of_reach(reached, wanted, unit, search.least))
         assert self._kept is not None
         quality, report, stream = self._kept
-        reached, wanted, unit = self._goal.reached(report)
+        reached, wanted, unit = self.goal.reached(report)
         bound = "at least" if search.least else "at most"
         note = (
             f"quality {quality} reaches {_text(reached)} of {bound} {_text(wanted)} {unit} ({len(search.found)} trials)"
@@ -208,7 +204,7 @@ class _Trials:
         return replace(report, notes=[*report.notes, note]), stream
 
     def _search(self, wanted: float) -> QualitySearch:
-        if self._goal.psnr_db is not None:
+        if self.goal.psnr_db is not None:
             return QualitySearch(wanted, _PSNR_SLOPE, least=True)
         return QualitySearch(math.log(wanted), _SIZE_SLOPE)
 
@@ -216,15 +212,16 @@ class _Trials:
         stream = tempfile.TemporaryFile(prefix="nvc-")  # noqa: SIM115 (kept while it is the best)
         try:
             report = encode_stream(
-                self._open_input(),
+                self.open_input(),
                 stream,
-                self._codec,
-                replace(self._settings, quality=quality),
-                progress=self._progress,
-                frames_per_record=self._frames_per_record,
+                self.codec,
+                replace(self.settings, quality=quality),
+                progress=self.progress,
+                frames_per_record=self.frames_per_record,
             )
-            if self._goal.psnr_db is not None:
+            if self.goal.psnr_db is not None:
                 report = replace(report, psnr_db=self._psnr_db(stream))
+            self.goal.reached(report)  # raises where a video has no such measure
         except BaseException:
             stream.close()
             raise
@@ -234,12 +231,12 @@ class _Trials:
         """Of what a decoder makes of it, mean of frames."""
         stream.seek(0)
         reader, total, count = StreamReader(stream), 0.0, 0
-        decoder = RecordDecoder(reader.header, threads=self._settings.threads, device=self._settings.device)
-        with closing(self._open_input()) as source:
+        decoder = RecordDecoder(reader.header, threads=self.settings.threads, device=self.settings.device)
+        with closing(self.open_input()) as source:
             originals = iter(source)
             for record in reader.records():
                 for decoded, original in zip(decoder.frames(record), originals, strict=False):
-                    total += frame_psnr_db(original, decoded)
+                    total += frame_psnr_yuv_db(original.planes, decoded.planes)
                     count += 1
         if not count:
             raise NvcError("no frame to compare with the source")
@@ -251,12 +248,6 @@ class _Trials:
             f"goal of {_text(wanted)} {unit} is out of reach: quality {end}, the {'best' if least else 'smallest'}, "
             f"gives {_text(reached)} {unit}; ask for {word} that"
         )
-
-
-def frame_psnr_db(original: Frame, decoded: Frame) -> float:
-    """(6 Y + U + V) / 8 of the planes' PSNR, in dB."""
-    y, u, v = (psnr_db(mse(a, b)) for a, b in zip(original.planes, decoded.planes, strict=True))
-    return psnr_yuv_db(y, u, v)
 
 
 def read_once(path: str | os.PathLike[str]) -> bool:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvcodec.metrics.psnr import frame_psnr_yuv_db
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "steady_shot.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from steady_shot import frame_psnr_db, picture, report  # noqa: E402
-
-from nvcodec.media.types import Frame  # noqa: E402
+from steady_shot import picture, report  # noqa: E402
 
 
 def test_the_window_furthest_from_the_mean_is_named() -> None:
@@ -36,7 +36,7 @@ def test_psnr_weighs_luma_six_times() -> None:
     planes = [np.full(shape, 100, np.uint8) for shape in ((4, 4), (2, 2), (2, 2))]
     other = [planes[0] + 1, planes[1] + 10, planes[2] + 1]
     expected = 20 * np.log10(255) - 20 / 8
-    assert frame_psnr_db(Frame(*planes), Frame(*[p.astype(np.uint8) for p in other])) == pytest.approx(expected)
+    assert frame_psnr_yuv_db(planes, [p.astype(np.uint8) for p in other]) == pytest.approx(expected)
 
 
 def test_a_pan_moves_the_picture() -> None:
