@@ -240,7 +240,9 @@ class FrameCoder:
         distances = tuple(number - self.window.at(slot).number for slot in header.references)
         known = Known(number, blocks, symbols, distances)
         newest = self.window.at(min(header.references)) if header.references else last
-        code_frame(coder, buffer, learned, header.level, known, last, newest)
+        _, wrong = code_frame(coder, buffer, learned, header.level, known, last, newest)
+        if wrong and not coder[binary.READING]:
+            raise ValueError(f"frame {number}: {wrong} hidden signs of its latents are not what a decoder would take")
         self.window.add(known, header.kept)
 
 
@@ -254,8 +256,9 @@ def code_frame(
     newest: Known,
     limit: int = DECISION_LIMIT,
     spent: np.ndarray | None = None,
-) -> int:
-    """Write or read a frame's decisions and latents, learning from them; returns the bytes before the latents.
+) -> tuple[int, int]:
+    """Write or read a frame's decisions and latents, learning from them; returns the bytes before the latents, and how
+    many hidden signs are wrong (see `code_latents`).
 
     last: the frame coded before; newest: of the references the one that was coded last, whose vectors are candidates;
     limit: how often contexts of decisions learn before their rate stays; spent: see `code_latents`. A frame without
@@ -274,12 +277,12 @@ def code_frame(
     code_finer(coder, buffer, decisions, now.coded, now.finer)
     code_banks(coder, buffer, decisions, now.coded, now.energy, before.banks, now.banks)
     position = int(coder[binary.POSITION])
-    code_latents(
+    wrong = code_latents(
         coder, buffer, learned.slots, learned.weights, learned.plain, level, now.pred, now.coded, now.fine, now.tiny,
         now.energy, now.large, now.modes, frame.symbols, before.coded, before.fine, before.tiny, before.large,
         last.symbols, frame.density, last.density, NOT_ASKED if spent is None else spent,
     )  # fmt: skip
-    return position
+    return position, int(wrong)
 
 
 @contextmanager

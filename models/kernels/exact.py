@@ -16,6 +16,7 @@ from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.entropy.mixing import MOST_INPUTS
 from nvcodec.entropy.odds import bits_of, probability
 from nvcodec.models.kernels.density import BIN, BINS, classes_around, width_of
+from nvcodec.models.kernels.hiding import IMPOSSIBLE
 from nvcodec.models.kernels.latents import (
     BANDS,
     EXACT_CLASSES,
@@ -34,6 +35,7 @@ _NO_PAST = 5  # class of a latent of the frame before where there is none
 _MORE = np.array([0, 0, 0] + [1.2 + 2 * np.log2(m - 2) for m in range(3, 2048)], np.float32)  # of magnitudes, beyond 3
 _COUNT_BITS = np.array([0, 0, 1, 2, 3, 4, 0, 0, 0, 0], np.float32)
 _LEAST = np.float32(0.4)  # what is smaller becomes zero
+_NEAR = np.float32(0.15)  # how far beyond a whole number the next one is looked at, too
 
 
 class Frame(NamedTuple):
@@ -49,12 +51,15 @@ class Frame(NamedTuple):
 
 
 @compiled
-def square_cost(odds, frame, own, r, c, q, transform, mode, total, before, coefficients, choose, price, limit):
+def square_cost(
+    odds, frame, own, r, c, q, transform, mode, total, before, coefficients, choose, price, limit, less, more
+):  # fmt: skip
     """Error and price of the bits of the latents of an intra square (squared steps).
 
     own: (384,) those of its block, in which they are chosen from coefficients (n,), or, without ``choose``, stand
     already (their error is left out then); q: its quarter; total: how many latents of the block are not zero, roughly,
-    ``before`` of them in quarters before; limit: what costs more is looked at no further.
+    ``before`` of them in quarters before; limit: what costs more is looked at no further; less, more: (n,) float32,
+    what each costs if it is one nearer to zero or further from it than chosen, as far as that was looked at.
     """
     chosen, inputs = scratch(INPUTS, np.int64), zeroed(MOST_INPUTS, np.float32)
     around_classes, quarter = zeroed(BINS, np.int64), transform == 1 or transform == 2
@@ -72,7 +77,9 @@ def square_cost(odds, frame, own, r, c, q, transform, mode, total, before, coeff
     own_west, own_north, on = quarter and j > 0, quarter and i > 0, 1 if quarter else 0
     for k in range(96 if quarter else 384):
         n = 4 * k + q if quarter else k
-        wanted = abs(coefficients[k]) if choose else np.float32(0)
+        wanted = np.float32(0)
+        if choose:
+            wanted, less[k], more[k] = abs(coefficients[k]), IMPOSSIBLE, IMPOSSIBLE
         if left == 0:
             if not choose:
                 break
@@ -92,7 +99,7 @@ def square_cost(odds, frame, own, r, c, q, transform, mode, total, before, coeff
             north = abs(np.int64(symbols[north_row, north_column, n + 2 * on]))
         around = 8 if west < 0 and north < 0 else SIZE[min(max(west, 0) + max(north, 0), LARGEST_SUM)]
         near = around_classes[BIN[transform, k]]
-        band, _, _, _, _ = look_around(
+        band, _, _ = look_around(
             own, part, transform, kind, basis, e, k, frame.level, left, _NO_PAST, around, near, 0, one, two, activity,
             chosen,
         )  # fmt: skip
@@ -104,12 +111,19 @@ def square_cost(odds, frame, own, r, c, q, transform, mode, total, before, coeff
                 best_bits = bits_of(some) + _more_bits(odds, chosen, inputs, rows, first, row + band, value)
         elif wanted > _LEAST:
             least, closest = wanted * wanted + price * best_bits, np.int64(wanted + np.float32(0.5))
-            for other in range(max(1, closest - 1), max(1, closest) + 1):
-                more = bits_of(some) + _more_bits(odds, chosen, inputs, rows, first, row + band, other)
+            last, cost_before = least, IMPOSSIBLE  # of the magnitude before, if it was looked at
+            begin, end = max(1, closest - 1), max(1, closest + 1 if wanted > closest + _NEAR else closest)
+            for other in range(begin, end + 1):
+                other_bits = bits_of(some) + _more_bits(odds, chosen, inputs, rows, first, row + band, other)
                 difference = wanted - np.float32(other)
-                cost = difference * difference + price * more
+                cost = difference * difference + price * other_bits
+                cost_before = last if other > begin or begin == 1 else IMPOSSIBLE
                 if cost < least:
-                    value, least, best_bits = other, cost, more
+                    value, least, best_bits = other, cost, other_bits
+                    less[k], more[k] = cost_before - cost, IMPOSSIBLE
+                elif other == value + 1:
+                    more[k] = cost - least
+                last = cost
         bits += best_bits
         if error + price * bits > limit:
             break

@@ -13,6 +13,7 @@ from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
 from nvcodec.models.kernels.frame_intra import unit_cosines
+from nvcodec.models.kernels.hiding import hide
 from nvcodec.models.kernels.motion import fill
 from nvcodec.models.kernels.residual import analyse, any_symbol, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
@@ -118,7 +119,8 @@ def _settle_coarse(samples, error, analysis, rates, price, symbols):
         last -= 1
     coefficients, count = zeroed(384, np.float32), min(last + (last >> 2) + 16, len(symbols))
     kept = analyse(analysis, samples, np.float32(1), count, coefficients)
-    return quantise(coefficients, rates, price, symbols) + max(error - kept, np.float32(0)) + price * CODED_BITS
+    cost = quantise(coefficients, rates, price, symbols) + hide(coefficients, rates, price, symbols)
+    return cost + max(error - kept, np.float32(0)) + price * CODED_BITS
 
 
 @compiled
@@ -132,6 +134,7 @@ def _settle_fine(samples, analysis, rates, price, choice, symbols):
                 some[k] = samples[QUARTERS[q, k]]
             analyse(analysis[1][0], some, np.float32(1), 96, coefficients)
             cost += quantise(coefficients, rates[1][0], price, part)
+            cost += hide(coefficients, rates[1][0], price, part)
             for k in range(96):
                 symbols[4 * k + q] = part[k]
             continue
@@ -140,12 +143,14 @@ def _settle_fine(samples, analysis, rates, price, choice, symbols):
                 some[k] = samples[TINY[q, square, k]]
             analyse(analysis[2][0], some, np.float32(1), 16, coefficients)
             cost += quantise(coefficients[:16], rates[2][0], price, part)
+            cost += hide(coefficients[:16], rates[2][0], price, part[:16])
             for k in range(16):
                 symbols[4 * (6 * k + square) + q] = part[k]
         for k in range(32):
             some[k] = samples[TINY_CHROMA[q, k]]
         analyse(analysis[3][0], some, np.float32(1), 32, coefficients)
         cost += quantise(coefficients[:32], rates[3][0], price, part)
+        cost += hide(coefficients[:32], rates[3][0], price, part[:32])
         for k in range(32):
             symbols[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = part[k]
     return cost
@@ -218,7 +223,8 @@ def settle_units(
             if quantise(coefficients, rates[4][0], price, trial) + lost >= separate * ROUGHLY:
                 continue
             analyse(analysis[4][0], cosines, inverse, 384, coefficients)
-            if quantise(coefficients, rates[4][0], price, trial) + lost >= separate or not any_symbol(trial):
+            cost = quantise(coefficients, rates[4][0], price, trial) + hide(coefficients, rates[4][0], price, trial)
+            if cost + lost >= separate or not any_symbol(trial):
                 continue
             fill(coded, r, c, 2, 2, 1)
             fill(fine, r, c, 2, 2, 0)

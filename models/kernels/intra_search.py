@@ -31,6 +31,7 @@ from nvcodec.models.kernels.frame_intra import (
     unit_cosines,
     weighted_difference,
 )
+from nvcodec.models.kernels.hiding import hide, hide_by
 from nvcodec.models.kernels.intra import MODES, border, predict_luma_from, smooth
 from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
@@ -59,6 +60,7 @@ FIRST_MODE_BITS, LIKELY_MODE_BITS, MODE_BITS = np.float32(1.2), np.float32(3.2),
 BLOCK_BITS, FINE_BITS, QUARTER_BITS = np.float32(3.3), np.float32(4.5), np.float32(1.2)
 FOUR_BITS = np.float32(1)  # more of a quarter in four 4x4 squares
 LINK_BITS = np.float32(1.5)  # how many more it costs that chroma is predicted from luma than that it is not
+HIDDEN_SIGNS = 5  # of a square, at most
 FINAL_SHARE = 1.08  # times the least cost by rates, up to which modes are looked at once more by exact costs
 UNLINKED_SHARE = 1.1  # times the least cost so far: what costs more is not tried with chroma from luma
 LINKED_SHARE = 1.02  # times the cost by rates without that, up to which it is looked at once more with it
@@ -367,6 +369,8 @@ def _finish_square(search, row, column, units, step, inverse, mode, limit, own, 
         )
         if cost > most:
             return cost, 0, reckoned
+    else:
+        cost += hide(coefficients, rates, price, symbols)
     # once more with chroma from luma
     mark(search.modes, row, column, units, mode)
     if units == 8:
@@ -391,6 +395,8 @@ def _finish_square(search, row, column, units, step, inverse, mode, limit, own, 
         other = lost + _exact_cost(
             search, row, column, units, mode, coefficients, other - lost, min(limit, cost) - lost, own, guess, trial
         )
+    else:
+        other += hide(coefficients, rates, price, trial)
     if other < cost:
         copy(trial, symbols)
         return other, 1, reckoned
@@ -399,8 +405,8 @@ def _finish_square(search, row, column, units, step, inverse, mode, limit, own, 
 
 @compiled
 def _exact_cost(search, row, column, units, mode, coefficients, reckoned, limit, own, guess, symbols):
-    """Choose the latents of a square in the contexts that they will be coded in; returns their cost, at least what is
-    more than limit; what is reckoned where all are zero.
+    """Choose the latents of a square in the contexts that they will be coded in, signs hidden; returns their cost, or
+    roughly what is more than limit; what is reckoned where all are zero.
 
     own: (384,) of a quarter, latents of its block's quarters before; guess: how many of the whole block's are not zero.
     """
@@ -409,18 +415,23 @@ def _exact_cost(search, row, column, units, mode, coefficients, reckoned, limit,
         return reckoned
     if units == 2:
         return _exact_quarter(search, row, column, FINE, mode, coefficients, limit, own, guess, symbols)
-    transform = 3 if units == 8 else 0
+    transform, price = 3 if units == 8 else 0, search.price
+    less, more = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
     cost = square_cost(
         search.odds, search.frame, symbols, row >> 2, column >> 2, 0, transform, mode, count, 0, coefficients, True,
-        search.price, limit,
+        price, limit, less, more,
     )  # fmt: skip
-    return np.float64(cost) + search.price * count_bits(count)
+    if cost > limit:  # not all are chosen
+        return np.float64(cost) + HIDDEN_SIGNS * price
+    cost += hide_by(coefficients, less, more, price, symbols)
+    return np.float64(cost) + price * count_bits(count)
 
 
 @compiled
 def _exact_quarter(search, row, column, transform, mode, coefficients, limit, own, guess, symbols):
     """The same of a quarter; of one in 4x4 squares latents (96,) stay as they are, and the price of their bits is
     returned."""
+    less, more = scratch(FINE_SAMPLES, np.float32), scratch(FINE_SAMPLES, np.float32)
     q = (row & 2) + (column >> 1 & 1)
     found, before = scratch(SAMPLES, np.int16), non_zero(own)
     total = before + non_zero(symbols) + (guess * (3 - q) >> 2)
@@ -429,10 +440,14 @@ def _exact_quarter(search, row, column, transform, mode, coefficients, limit, ow
         found[4 * k + q] = symbols[k]
     cost = square_cost(
         search.odds, search.frame, found, row >> 2, column >> 2, q, transform, mode, total, before, coefficients,
-        transform == FINE, search.price, limit,
+        transform == FINE, search.price, limit, less, more,
     )  # fmt: skip
     for k in range(FINE_SAMPLES):
         symbols[k] = found[4 * k + q]
+    if transform == FINE:
+        if cost > limit:
+            return np.float64(cost) + HIDDEN_SIGNS * search.price
+        cost += hide_by(coefficients, less, more, search.price, symbols)
     return np.float64(cost) + search.price * count_bits(total) * np.float32(0.25)
 
 
@@ -543,7 +558,7 @@ def _try_tiny(search, i, j, step, inverse, limit, symbols):
             weighted_difference(search.source[0], y, 4 * a, 4 * b, 4, np.float32(1), luma)
             analyse(search.analysis[2][transform_class(False, best[k])], luma, inverse, TINY, coefficients)
             other = quantise(coefficients[:TINY], search.rates[2][1], price, trial)
-            other += price * mode_bits(best[k], likely)
+            other += hide(coefficients[:TINY], search.rates[2][1], price, trial) + price * mode_bits(best[k], likely)
             if other < least:
                 least, mode = other, best[k]
                 copy(trial, found)
@@ -579,7 +594,8 @@ def _try_tiny_chroma(search, i, j, inverse, symbols):
         predict_chroma_of(y, u, v, search.ready, i, j, 2, mode, linked)
         chroma_differences(search.source, search.planes, i, j, 2, search.weight, chroma)
         analyse(analysis, chroma, inverse, TINY_CHROMA, coefficients)
-        other = quantise(coefficients, rates, price, trial) + (price * LINK_BITS if linked else 0)
+        other = quantise(coefficients, rates, price, trial) + hide(coefficients, rates, price, trial)
+        other += price * LINK_BITS if linked else 0
         if not linked or other < cost:
             cost, link = other, linked
             copy(trial, found)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, zeroed
-from nvcodec.entropy.binary import PENDING, POSITION, RANGE, code_bit, code_plain
+from nvcodec.entropy.binary import PENDING, POSITION, RANGE, READING, code_bit, code_plain
 from nvcodec.entropy.mixing import code_mixed
 from nvcodec.models.kernels.density import (
     BIN,
@@ -25,7 +25,8 @@ from nvcodec.models.kernels.density import (
     classes_here,
     width_of,
 )
-from nvcodec.models.kernels.residual import RATE_CLASSES, transform_class
+from nvcodec.models.kernels.hiding import GROUP, GROUPS, HIDDEN
+from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, transform_class
 from nvcodec.models.kernels.syntax import WHOLE, block_at
 from nvcodec.models.transform import ANGLES, LEARNED_CLASSES, frequency_order
 
@@ -155,7 +156,7 @@ def _code_larger(coder, buffer, slots, weights, plain, rows, larger, value):
     for n in range(PLACES):
         more = value > n if n < UNARY else rest >> (length + 1) > 0
         more = code_mixed(
-            coder, buffer, slots, larger, MORE_INPUTS, weights, _MORE_ROWS + n, _MORE_ROWS + PLACES + rows[3],
+            coder, buffer, slots, larger, MORE_INPUTS, weights, _MORE_ROWS + n, _MORE_ROWS + PLACES + rows[2],
             SLOT_LIMIT, WEIGHT_SPEED, 1 if more else 0,
         )  # fmt: skip
         if not more:
@@ -175,9 +176,8 @@ def _code_larger(coder, buffer, slots, weights, plain, rows, larger, value):
 
 
 @compiled
-def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger, value):
-    """Write or read a latent whose slots of the first set are chosen, and those of its sign; returns it."""
-    magnitude = abs(value)
+def _code_magnitude(coder, buffer, slots, weights, plain, rows, chosen, larger, magnitude):
+    """Write or read how far from zero a latent is, whose slots of the first set are chosen; returns it."""
     for n in range(3):
         if n:
             for i in range(INPUTS):
@@ -192,12 +192,29 @@ def _code_symbol(coder, buffer, slots, weights, plain, kind, rows, chosen, signs
             break
     else:
         magnitude = 3 + _code_larger(coder, buffer, slots, weights, plain, rows, larger, magnitude - 3)
-    if magnitude and code_mixed(
-        coder, buffer, slots, signs, SIGN_INPUTS, weights, _SIGN_ROWS + kind, _SIGN_ROWS + _KINDS + rows[2], SLOT_LIMIT,
-        WEIGHT_SPEED, 1 if value < 0 else 0,
-    ):  # fmt: skip
-        return -magnitude
     return magnitude
+
+
+@compiled
+def _code_sign(coder, buffer, slots, weights, transform, kind, k, q, said, beside, signs, negative):
+    """Write or read whether latent k of a square is negative. said: (384,) uint8 signs of its block as far as they are
+    known; q: its quarter, -1: the block, or unit, as a whole; beside: signs on the left and above; signs:
+    (SIGN_INPUTS,), room."""
+    place, component = kind * BANDS + band_of(transform, k), COMPONENT[transform, k]
+    at, lower = SAME[transform, k], np.int64(0)
+    same = np.int64(0) if at < 0 else np.int64(said[4 * at + q if q >= 0 else at])
+    for m in range(2):
+        at = NEAR[transform, k, m]
+        if at >= 0:
+            lower += np.int64(said[4 * at + q if q >= 0 else at]) * (3 if m else 1)
+    signs[0] = _SIGN_SAME + (place * 3 + component) * 3 + same
+    signs[1] = _SIGN_BESIDE + place * 9 + beside
+    signs[2] = _SIGN_LOWER + place * 9 + lower
+    signs[3] = _SIGN_CONSTANT
+    return code_mixed(
+        coder, buffer, slots, signs, SIGN_INPUTS, weights, _SIGN_ROWS + kind, _SIGN_ROWS + _KINDS + component,
+        SLOT_LIMIT, WEIGHT_SPEED, 1 if negative else 0,
+    )  # fmt: skip
 
 
 @compiled
@@ -223,14 +240,14 @@ def look_around(
     own, q, transform, kind, basis, e, k, level, left, past, around, near, there, one, two, activity, chosen
 ):
     """Find the contexts of "not zero" of latent k of a square; returns its band, its class of sums of latents of lower
-    frequency beside it, that of the same frequency of the component before, that latent, and the signs of those beside.
+    frequency beside it, and that of the same frequency of the component before.
 
     own: (384,) latents of the block; q: its quarter, -1: the block, or unit, as a whole; basis: class of it; e: energy;
     left: how many latents are to come, -1: not known; past, around: classes of the latent in the frame before and of
     its neighbours; near, there: of densities; one, two: magnitudes of the two latents before; activity: of all before;
     chosen: (INPUTS,) result.
     """
-    band, beside, lower_signs = band_of(transform, k), np.int64(0), np.int64(0)
+    band, beside = band_of(transform, k), np.int64(0)
     busy = 0 if activity < 8 else 1 if activity < 24 else 2 if activity < 56 else 3
     place = kind * BANDS + band
     for m in range(5):
@@ -238,8 +255,6 @@ def look_around(
         if at >= 0:
             lower = np.int64(own[4 * at + q if q >= 0 else at])
             beside += min(abs(lower), 15) * (2 if m < 2 else 1)
-            if m < 2:
-                lower_signs += _sign(lower) * (3 if m else 1)
     scale = SCALE[min(4 * min(one, 15) + 4 * min(two, 15) + 12 * beside, 1000)]
     beside = SUM[min(beside, LARGEST_SUM)]
     at = SAME[transform, k]
@@ -259,7 +274,7 @@ def look_around(
     chosen[9] = _PAST + (area + there) * DENSITIES + near
     chosen[10] = _SCALE + (place * SCALES + scale) * (DENSITIES >> 1) + (near >> 1)
     chosen[11] = _CONSTANT
-    return band, beside, other, same, lower_signs
+    return band, beside, other
 
 
 @compiled
@@ -274,7 +289,8 @@ def code_latents(
     coder, buffer, slots, weights, plain, level, pred, coded, fine, tiny, energy, large, modes, symbols, last_coded,
     last_fine, last_tiny, last_large, last_symbols, density, last_density, spent,
 ):  # fmt: skip
-    """Write or read the latents of all coded blocks of a frame.
+    """Write or read the latents of all coded blocks of a frame; returns how many hidden signs are wrong of those that
+    were written (none in what a decoder is to read).
 
     slots: (SLOTS, 2), weights: (WEIGHT_ROWS, POINTS + INPUTS), plain: (PLAIN_CONTEXTS, 2), all int32; level: 0..95;
     pred, coded, fine, energy, large: (R, C), tiny: (2R, 2C), modes: (4R, 4C) uint8; symbols: (R, C, 384) int16, zero to
@@ -283,7 +299,9 @@ def code_latents(
     or of no size.
     """
     chosen, signs = zeroed(INPUTS, np.int64), zeroed(SIGN_INPUTS, np.int64)
-    larger, rows = zeroed(MORE_INPUTS, np.int64), zeroed(4, np.int64)
+    larger, rows = zeroed(MORE_INPUTS, np.int64), zeroed(3, np.int64)
+    said, wrong = zeroed(SAMPLES, np.uint8), np.int64(0)  # signs of the block that are known
+    counts, sums, hidden = zeroed(GROUPS, np.int64), zeroed(GROUPS, np.int64), zeroed(GROUPS, np.int64)
     around_classes, past_classes = zeroed(BINS, np.int64), zeroed(BINS, np.int64)
     for number in range(pred.size):
         r, c = block_at(number, *pred.shape)
@@ -292,6 +310,8 @@ def code_latents(
             continue
         e = np.int64(energy[r, c])
         left, before_bits = -1, _written(coder)
+        for n in range(SAMPLES):
+            said[n] = 0
         if e < EXACT_CLASSES:
             count = np.int64(0)
             if not coder[5]:
@@ -331,6 +351,8 @@ def code_latents(
             if not (quarters == 4 and i):
                 north_alike, north_row, north_column = place_alike(coded, fine, whole, large, r - 1, c, quarters == 4)
                 north_on = 2 if quarters == 4 else 0
+            for group in range(GROUPS):
+                counts[group] = sums[group] = 0
             for k in range(96 if fine[r, c] else 384):
                 if left == 0:
                     break
@@ -342,16 +364,11 @@ def code_latents(
                 around = 8 if west < 0 and north < 0 else SIZE[min(max(west, 0) + max(north, 0), LARGEST_SUM)]
                 past = 5 if before < 0 else _few(abs(np.int64(last_symbols[r, c, n])))
                 near, there = around_classes[BIN[transform, k]], past_classes[BIN[transform, k]]
-                band, beside, other, same, lower_signs = look_around(
+                band, beside, other = look_around(
                     symbols[r, c], q if fine[r, c] else -1, transform, kind, basis, e, k, level, left, past, around,
                     near, there, one, two, activity, chosen,
                 )  # fmt: skip
                 place = kind * BANDS + band
-                rows[2] = COMPONENT[transform, k]
-                signs[0] = _SIGN_SAME + (place * 3 + rows[2]) * 3 + _sign(same)
-                signs[1] = _SIGN_BESIDE + place * 9 + beside_signs
-                signs[2] = _SIGN_LOWER + place * 9 + lower_signs
-                signs[3] = _SIGN_CONSTANT
                 rows[0] = kind * (RATE_CLASSES + BANDS) + e
                 rows[1] = kind * (RATE_CLASSES + BANDS) + RATE_CLASSES + band
                 intra_first = 1 if intra else 0
@@ -361,18 +378,41 @@ def code_latents(
                 larger[2] = _MORE_BEFORE + ((intra_first * 64 + sizes) * 6 + other) * PLACES
                 larger[3] = _MORE_LAST + ((intra_first * 6 + past) * SUMS + beside) * PLACES
                 larger[4] = _MORE_CONSTANT
-                rows[3] = beside
-                value = _code_symbol(
-                    coder, buffer, slots, weights, plain, kind, rows, chosen, signs, larger,
-                    np.int64(symbols[r, c, n]),
+                rows[2] = beside
+                two, one = one, min(
+                    _code_magnitude(
+                        coder, buffer, slots, weights, plain, rows, chosen, larger, abs(np.int64(symbols[r, c, n]))
+                    ),
+                    MAX_SYMBOL,
                 )  # fmt: skip
-                symbols[r, c, n] = min(max(value, -MAX_SYMBOL), MAX_SYMBOL)
-                two, one = one, abs(value)
                 activity = activity - (activity >> 3) + 16 * min(one, 3)
-                if value and left > 0:
+                if one == 0:
+                    continue
+                if left > 0:
                     left -= 1
+                negative, group = symbols[r, c, n] < 0, GROUP[transform, k]
+                counts[group] += 1
+                sums[group] += one
+                if counts[group] == HIDDEN:
+                    hidden[group] = n
+                else:
+                    negative = _code_sign(
+                        coder, buffer, slots, weights, transform, kind, k, q if fine[r, c] else -1, said, beside_signs,
+                        signs, negative,
+                    ) == 1  # fmt: skip
+                    said[n] = 2 if negative else 1
+                symbols[r, c, n] = -one if negative else one
+            for group in range(GROUPS):
+                if counts[group] < HIDDEN:
+                    continue
+                n, negative = hidden[group], sums[group] & 1 == 1
+                if coder[READING]:
+                    symbols[r, c, n] = -symbols[r, c, n] if negative else symbols[r, c, n]
+                elif negative != (symbols[r, c, n] < 0):
+                    wrong += 1
             add_density(density, transform, symbols, r, c, q)
             if spent.size:
                 bits = _written(coder)
                 spent[r, c, q] = bits - before_bits
                 before_bits = bits
+    return wrong

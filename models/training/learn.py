@@ -61,7 +61,9 @@ def code_sequence(
         known = Known(frame.number, frame.blocks(), symbols_of(frame), distances)
         coder = binary.start_writing(buffer)
         newest = done[max(frame.references)] if frame.references else last
-        first = code_frame(coder, buffer, learned, frame.level, known, last, newest, limit, spent[n] if spent else None)
+        first, _ = code_frame(
+            coder, buffer, learned, frame.level, known, last, newest, limit, spent[n] if spent else None
+        )
         decisions, latents = decisions + 8 * first, latents + 8 * (int(coder[binary.POSITION]) - first)
         last = known
         done.append(known)

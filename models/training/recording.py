@@ -8,17 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from nvcodec.models.conditional.frame_coder import Window
 from nvcodec.models.training.pieces import Piece, Pieces, decide
 from nvcodec.models.training.recipe import RecordCounts
 from nvcodec.models.training.records import (
     ARRAYS,
-    LARGEST,
     OF_UNITS,
     RecordedFrame,
     Sequence,
+    bounded,
     mark_complete,
     record_path,
     save_records,
@@ -44,7 +42,7 @@ def record_piece(piece: Piece, bases: BlockBases, pool: Executor) -> list[Sequen
             arrays = {name: getattr(blocks, name).astype(kind) for name, (_, kind) in ARRAYS.items()}
             for name in OF_UNITS:
                 arrays[name] = arrays[name].repeat(2, 0).repeat(2, 1)[: blocks.rows, : blocks.columns]
-            coded = symbols[blocks.coded > 0].clip(-LARGEST, LARGEST).astype(np.int8)
+            coded = bounded(symbols[blocks.coded > 0])
             sequences[-1].append(RecordedFrame(number, header.level, header.kept, references, arrays, coded))
     return sequences
 

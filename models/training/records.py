@@ -82,6 +82,13 @@ class RecordedFrame:
         return blocks
 
 
+def bounded(symbols: np.ndarray) -> np.ndarray:
+    """Symbols as int8: those beyond `LARGEST` as it, or one less, so that odd ones stay odd, as they say signs."""
+    sizes = np.abs(symbols.astype(np.int32))
+    sizes = np.where(sizes > LARGEST, LARGEST - (sizes + LARGEST) % 2, sizes)
+    return (np.sign(symbols) * sizes).astype(np.int8)
+
+
 Sequence = list[RecordedFrame]  # in coding order, beginning with a keyframe
 
 

@@ -16,7 +16,7 @@ from nvcodec.models import zoo
 if TYPE_CHECKING:
     from nvcodec.models.conditional.sequence import Tools, Unit
 
-SYNTAX_VERSION = 14
+SYNTAX_VERSION = 15
 DEFAULT_MODEL = "conditional-s"
 # what a decoder does with the weights: the least; restoration by filters, too; flow and the network for frames that
 # many are predicted from, too; the network for all

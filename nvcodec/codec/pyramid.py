@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nvcodec.models.implicit.pyramid.passes import CodedFrames, Pass, PassSettings
     from nvcodec.models.implicit.pyramid.wish import Wish
 
-SYNTAX_VERSION = 8  # those before were never released
+SYNTAX_VERSION = 9  # those before were never released
 MODEL = "conditional-s"
 PRESETS = ("fast", "medium", "slow")
 MAX_HELD_NBYTES = 4 << 30  # of frames, which are all held in memory

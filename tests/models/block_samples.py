@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,9 @@ from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import nothing_learned
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA
 from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_state
+from nvcodec.models.kernels.hiding import GROUP, GROUPS, HIDDEN
 from nvcodec.models.kernels.motion import MAX_VECTOR, MERGE, ONE_PART, PART_COUNT, PARTS, merge_candidates
+from nvcodec.models.kernels.residual import SAMPLES
 from nvcodec.models.kernels.syntax import SHARED, WHOLE, code_blocks
 
 MODES, ENERGIES = 35, 10
@@ -401,3 +404,38 @@ def check_parts(blocks: Blocks) -> None:
             same_of = [blocks.kinds[part], blocks.parts[part]]
             same_of += [blocks.vectors[ref][part][..., k] for ref in range(2) for k in range(2)]
             assert all(len(np.unique(values)) == 1 for values in same_of)
+
+
+# --- latents as an encoder may choose them
+
+
+def squares_of(blocks: Blocks) -> Iterator[tuple[int, int, int, slice]]:
+    """Row, column, transform and latents of each square that is coded."""
+    for r, c in np.argwhere(blocks.coded).tolist():
+        if blocks.large[r, c] == WHOLE:
+            if not (r % 2 or c % 2):
+                yield r, c, 3, slice(None)
+        elif not blocks.fine[r, c]:
+            yield r, c, 0, slice(None)
+        else:
+            for q in range(4):
+                yield r, c, 2 if blocks.tiny[2 * r + (q >> 1), 2 * c + (q & 1)] else 1, slice(q, None, 4)
+
+
+def hidden_signs(blocks: Blocks, symbols: np.ndarray) -> list[tuple[int, int, int, bool]]:
+    """Row, column and number of each latent whose sign is hidden, and whether it is to be negative."""
+    found = []
+    for r, c, transform, part in squares_of(blocks):
+        numbers = np.arange(SAMPLES)[part]
+        own = symbols[r, c, part].astype(int)
+        for group in range(GROUPS):
+            places = np.flatnonzero((GROUP[transform, : len(own)] == group) & (own != 0))
+            if len(places) >= HIDDEN:
+                found.append((r, c, int(numbers[places[HIDDEN - 1]]), bool(np.abs(own[places]).sum() % 2)))
+    return found
+
+
+def hide_signs(blocks: Blocks, symbols: np.ndarray) -> None:
+    """Turn hidden signs to what magnitudes say."""
+    for r, c, n, negative in hidden_signs(blocks, symbols):
+        symbols[r, c, n] = abs(int(symbols[r, c, n])) * (-1 if negative else 1)

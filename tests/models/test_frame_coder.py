@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from block_samples import hide_signs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def frame(header: FrameHeader, first: int, random: np.random.Generator | None = 
     if random is not None:
         symbols[..., :9] = random.integers(-1, 2, (ROWS, COLUMNS, 9)) * random.integers(0, 2, (ROWS, COLUMNS, 1))
         blocks.coded[:] = symbols.any(-1)
+        hide_signs(blocks, symbols)
     return header, first + header.place, blocks, symbols
 
 

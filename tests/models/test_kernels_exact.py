@@ -21,12 +21,14 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.density import COARSE, FINE, LARGE, TINY, add_density, no_densities
 from nvcodec.models.kernels.exact import Frame, count_bits, non_zero, square_cost
+from nvcodec.models.kernels.hiding import IMPOSSIBLE
 from nvcodec.models.kernels.residual import LUMA_SAMPLES, SAMPLES, reckoned_bits
 from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import LOWEST
 
 WIDTH, HEIGHT, CHROMA = 256, 192, 10
 NO_COEFFICIENTS = np.zeros(1, np.float32)
+NO_CHANGES = np.zeros((2, 1), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def bits_in_contexts(found: Keyframe, weights: Weights) -> tuple[np.ndarray, np.
         total, own = non_zero(found.symbols[r, c]), found.symbols[r, c].copy()
         before = sum(int(np.count_nonzero(own[n::4])) for n in range(q)) if kind in (FINE, TINY) else 0
         mode = int(found.blocks.modes[4 * r + (q & 2), 4 * c + 2 * (q & 1)])
-        rest = (own, r, c, q, kind, mode, total, before, NO_COEFFICIENTS, False, 1.0, 1e30)
+        rest = (own, r, c, q, kind, mode, total, before, NO_COEFFICIENTS, False, 1.0, 1e30, *NO_CHANGES)
         mine = square_cost(weights.bases.odds, frame, *rest) + (count_bits(total) if q == 0 else 0)
         assert np.array_equal(own, found.symbols[r, c])
         if kind == TINY:
@@ -146,19 +148,24 @@ def test_what_costs_more_than_the_limit_is_given_up(picture: Planes, weights: We
         if kind != COARSE:
             continue
         coefficients = (random.laplace(0, 1.0, SAMPLES) * np.exp(-np.arange(SAMPLES) / 100)).astype(np.float32)
-        rest = (r, c, q, kind, 1, 60, 0, coefficients, True, 0.08)
+        rest, changes = (r, c, q, kind, 1, 60, 0, coefficients, True, 0.08), np.zeros((4, SAMPLES), np.float32)
         own, again = np.zeros((2, SAMPLES), np.int16)
-        cost = square_cost(odds, frame, own, *rest, 1e30)
+        cost = square_cost(odds, frame, own, *rest, 1e30, *changes[:2])
         assert np.abs(np.abs(own) - np.abs(coefficients)).max() < 1.6
         assert not (np.sign(own) * coefficients < 0).any()
-        assert square_cost(odds, frame, again, *rest, float(cost) * 1.001) == cost
+        assert square_cost(odds, frame, again, *rest, float(cost) * 1.001, *changes[2:]) == cost
         assert np.array_equal(own, again)
-        given_up = square_cost(odds, frame, again, *rest, float(cost) / 2)
+        given_up = square_cost(odds, frame, again, *rest, float(cost) / 2, *changes[2:])
         assert float(cost) / 2 < given_up < cost
+        less, more = changes[:2]
+        assert min(less.min(), more.min()) >= 0  # or it would have been chosen
+        assert (less[own == 0] == IMPOSSIBLE).all()
+        assert (less[np.abs(own) == 1] < IMPOSSIBLE).all()
+        assert (more[(np.abs(coefficients) > np.abs(own) + 0.5)] < IMPOSSIBLE).all()
         # what is chosen is cheaper than all that is nearest
         nearest = np.round(coefficients).astype(np.int16)
         error = float(((np.abs(coefficients) - np.abs(nearest)) ** 2).sum())
-        bits = square_cost(odds, frame, nearest, *rest[:-3], coefficients, False, 0.08, 1e30)
+        bits = square_cost(odds, frame, nearest, *rest[:-3], coefficients, False, 0.08, 1e30, *changes[2:])
         assert cost < error + bits
         seen += 1
     assert seen > 5

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from block_samples import hidden_signs, hide_signs, squares_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ def code(
     symbols: np.ndarray,
     last: State,
     spent: np.ndarray = NOT_ASKED,
-) -> None:
+) -> int:
     """`code_latents`, arguments by name; it must note the densities of what it wrote or read."""
     density = no_densities(blocks.rows, blocks.columns)
     values = {"coder": state, "buffer": buffer, "level": level, "symbols": symbols, "last_symbols": last[1]}
@@ -49,23 +50,16 @@ def code(
     values |= {name: getattr(learned, name) for name in ("slots", "weights", "plain")}
     values |= {name: getattr(blocks, name) for name in FIELDS}
     values |= {f"last_{name}": getattr(last[0], name) for name in FIELDS}
-    code_latents(*(values[name] for name in inspect.signature(code_latents).parameters))
+    wrong = code_latents(*(values[name] for name in inspect.signature(code_latents).parameters))
     assert np.array_equal(density, density_of(blocks, symbols))
+    return wrong
 
 
 def density_of(blocks: Blocks, symbols: np.ndarray) -> np.ndarray:
     """Of a whole frame."""
     density = no_densities(blocks.rows, blocks.columns)
-    for r, c in np.argwhere(blocks.coded):
-        if blocks.large[r, c] == WHOLE:
-            if not (r % 2 or c % 2):
-                add_density(density, LARGE, symbols, r, c, 0)
-        elif not blocks.fine[r, c]:
-            add_density(density, COARSE, symbols, r, c, 0)
-        else:
-            for q in range(4):
-                tiny = blocks.tiny[2 * r + (q >> 1), 2 * c + (q & 1)]
-                add_density(density, TINY if tiny else FINE, symbols, r, c, q)
+    for r, c, transform, part in squares_of(blocks):
+        add_density(density, (COARSE, FINE, TINY, LARGE)[transform], symbols, r, c, part.start or 0)
     return density
 
 
@@ -74,7 +68,7 @@ def write(
 ) -> bytes:
     buffer = np.zeros(4096 + 2048 * blocks.pred.size, np.uint8)
     state = binary.start_writing(buffer)
-    code(state, buffer, learned, level, blocks, symbols, last, spent)
+    assert code(state, buffer, learned, level, blocks, symbols, last, spent) == 0
     payload = binary.finish_writing(state, buffer)
     assert state[binary.POSITION] < len(buffer)
     return payload
@@ -117,6 +111,7 @@ def random_state(random: np.random.Generator, rows: int, columns: int, size: int
         count = int(random.choice([1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 64, 65, 112, 113, 176, 177, SAMPLES]))
         places = random.permutation(SAMPLES)[:count]
         symbols[r, c, places] = random.choice([-1, 1], count) * random.integers(1, size + 1, count)
+    hide_signs(blocks, symbols)
     energies(blocks.coded, blocks.large, symbols, blocks.energy)
     return blocks, symbols
 
@@ -147,6 +142,7 @@ def test_the_largest_symbols_everywhere() -> None:
     symbols = np.full((2, 4, SAMPLES), MAX_SYMBOL, np.int16)
     symbols[..., ::2] = -MAX_SYMBOL
     symbols[:, 3], symbols[1, 2] = 0, 0
+    hide_signs(blocks, symbols)
     energies(blocks.coded, blocks.large, symbols, blocks.energy)
     last: State = Blocks(2, 4), np.zeros_like(symbols)
     payload = write(fresh(), LEVELS - 1, blocks, symbols, last)
@@ -163,6 +159,7 @@ def test_magnitudes_at_every_change_of_length() -> None:
     for c, sign in ((0, 1), (1, -1)):
         symbols[0, c, 3 : 3 + len(sizes)] = sizes * sign
         symbols[0, c, 200 : 200 + len(sizes)] = sizes[::-1] * -sign
+    hide_signs(blocks, symbols)
     energies(blocks.coded, blocks.large, symbols, blocks.energy)
     last: State = Blocks(1, 2), np.zeros_like(symbols)
     payload = write(fresh(), 50, blocks, symbols, last)
@@ -191,6 +188,24 @@ def test_any_bytes_give_symbols_in_bounds(payload: bytes, seed: int, level: int)
     assert 0 <= learned.slots[:, 0].min() <= learned.slots[:, 0].max() <= 65535
     assert 0 <= learned.slots[:, 1].min() <= learned.slots[:, 1].max() <= latents.SLOT_LIMIT
     assert 0 <= learned.plain.min() <= learned.plain.max() <= 65535
+
+
+def test_hidden_signs_are_not_written() -> None:
+    """Turning over the last one (no context looks at it) changes no byte, and is found; a reader takes what is odd."""
+    last: State = Blocks(2, 2), np.zeros((2, 2, SAMPLES), np.int16)
+    transforms = set()
+    for seed in range(40):
+        blocks, symbols = random_state(np.random.default_rng(seed), 2, 2, 3)
+        for r, c, n, _ in hidden_signs(blocks, symbols)[-1:]:
+            transforms |= {t for *place, t, part in squares_of(blocks) if place == [r, c] and n in range(384)[part]}
+            turned, buffer = symbols.copy(), np.zeros(1 << 16, np.uint8)
+            turned[r, c, n] *= -1
+            state = binary.start_writing(buffer)
+            assert code(state, buffer, fresh(), 40, blocks, turned, last) == 1
+            payload = binary.finish_writing(state, buffer)
+            assert payload == write(fresh(), 40, blocks, symbols, last)
+            assert np.array_equal(read(payload, fresh(), 40, blocks, last), symbols)
+    assert transforms == {0, 1, 2, 3}
 
 
 def test_bands_are_where_their_tables_have_room() -> None:
@@ -288,6 +303,7 @@ def test_bits_that_were_spent_add_up_to_the_payload() -> None:
     for size in (1, 3, 40, MAX_SYMBOL):
         blocks, symbols = random_state(random, 4, 4, size)
         blocks.coded[0, 0], blocks.large[:2, :2], symbols[0, 0, 5] = 1, 0, 1
+        hide_signs(blocks, symbols)
         energies(blocks.coded, blocks.large, symbols, blocks.energy)
         spent, other = np.full((4, 4, 4), -1, np.float32), learned.copy()
         payload = write(learned, 30, blocks, symbols, last, spent)
@@ -311,13 +327,14 @@ def test_bits_are_spent_where_the_latents_are() -> None:
     random = np.random.default_rng(0)
     for c, count in enumerate((6, 20, 60)):  # all in the third quarter
         symbols[0, c, 4 * random.permutation(96)[:count] + 2] = random.choice([-1, 1], count)
+    hide_signs(blocks, symbols)
     energies(blocks.coded, blocks.large, symbols, blocks.energy)
     spent = np.zeros((1, 3, 4), np.float32)
     write(fresh(), 30, blocks, symbols, last, spent)
     bits = spent[0]
     assert (np.diff(bits[:, 2]) > 0).all()
     assert (bits[:, 2] > bits[:, :2].max(1)).all()
-    assert (bits[:, 2] > [6, 20, 60]).all()  # the signs alone, which follow from nothing
+    assert (bits[:, 2] > [5, 17, 57]).all()  # the signs alone, which follow from nothing
     assert (bits[:2, 3] == 0).all()  # of blocks that tell how many latents there are nothing is left to say
     assert bits[2, 3] > 0
 
@@ -332,6 +349,7 @@ def test_what_is_learned_makes_the_next_frame_cheaper(weights: Weights) -> None:
         blocks = Blocks(6, 6)
         symbols = np.rint(random.laplace(size=(6, 6, SAMPLES)) * scale).astype(np.int16)
         blocks.coded[:] = (symbols != 0).any(-1)
+        hide_signs(blocks, symbols)
         energies(blocks.coded, blocks.large, symbols, blocks.energy)
         nbytes.append(len(write(learned, 40, blocks, symbols, nothing)))
         blank_nbytes.append(len(write(blank, 40, blocks, symbols, nothing)))
@@ -357,6 +375,7 @@ def test_contexts_are_used(what: str, large: int) -> None:
                 symbols[:: size // 4, :: size // 4] = random.random(shape) < 0.15
             blocks = Blocks(size, size)
             blocks.coded[:], blocks.large[:] = 1, large
+            hide_signs(blocks, symbols)
             energies(blocks.coded, blocks.large, symbols, blocks.energy)
             total += len(write(learned, 30, blocks, symbols, last))
             last = blocks, symbols
@@ -374,6 +393,7 @@ def coded_nbytes(make: Callable[[np.random.Generator], np.ndarray], large: int =
         blocks, symbols = Blocks(size, size), np.zeros((size, size, SAMPLES), np.int16)
         symbols[:: size // 4, :: size // 4] = make(random)
         blocks.coded[:], blocks.large[:] = 1, large
+        hide_signs(blocks, symbols)
         energies(blocks.coded, blocks.large, symbols, blocks.energy)
         total += len(write(learned, 50, blocks, symbols, nothing))
     return total
@@ -409,6 +429,7 @@ def test_densities_are_told_from_one_transform_to_another(where: str) -> None:
                 chosen = chosen if told else random.random((6, 6, BINS)) < 0.4
             for r, c in np.ndindex(6, 6):
                 symbols[r, c] = in_bins(chosen[r, c], FINE if blocks.fine[r, c] else COARSE, random)
+            hide_signs(blocks, symbols)
             energies(blocks.coded, blocks.large, symbols, blocks.energy)
             total += len(write(learned, 40, blocks, symbols, last))
             last = blocks, symbols

@@ -27,6 +27,7 @@ from nvcodec.models.training.records import (
     CLIPS,
     LARGEST,
     Sequence,
+    bounded,
     complete,
     load_records,
     recorded,
@@ -123,7 +124,9 @@ def test_blocks_come_back_as_they_were_decided(encoded: Path, pool: ThreadPoolEx
     for frame, (_, number, blocks, symbols) in zip(sequence, decided, strict=True):
         again = frame.blocks()
         assert frame.number == number
-        assert np.array_equal(frame.symbols, symbols[blocks.coded > 0].clip(-LARGEST, LARGEST))
+        coded = symbols[blocks.coded > 0]
+        assert np.array_equal(frame.symbols, np.where(np.abs(coded) <= LARGEST, coded, bounded(coded)))
+        assert np.array_equal(frame.symbols % 2, coded % 2)
         assert (again.rows, again.columns) == (7, 7)
         for field in fields(Blocks)[2:]:
             mine, theirs = getattr(again, field.name), getattr(blocks, field.name)
