@@ -26,6 +26,7 @@ from nvcodec.models.kernels import (
     inter,
     intra_search,
     network,
+    refine,
     residual,
     residual_planes,
     restore,
@@ -460,7 +461,7 @@ def choose(
             picture, level, chroma, references, midway, newest, scale, blocks, steps, bases, effort, inside, pool
         )
         _predict(blocks, references, midway, inside, pool)
-        _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, pool, residuals)
+        _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, level, pool, residuals)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)
     before = tuple(plane.copy() for plane in inside) if residuals is not None else None
     finalists = 0 if references or not len(bases.odds.stretched) else effort.finalists
@@ -649,21 +650,33 @@ def _settle_inter(
     bases: BlockBases,
     blocks: Blocks,
     symbols: np.ndarray,
+    level: int,
     pool: Executor,
     statistics: Statistics | None,
 ) -> None:
     costs = np.zeros((blocks.rows, blocks.columns), np.float32)
+    coefficients = np.empty(symbols.shape, np.float32)
     by_rows(
         pool,
         blocks.rows,
         lambda begin, end: inter.settle_inter(
             picture, predicted, steps, weight, bases.analysis, bases.summed_rates, price, blocks.pred, blocks.merged,
-            blocks.coded, blocks.fine, blocks.tiny, symbols, costs, begin, end,
+            blocks.coded, blocks.fine, blocks.tiny, symbols, coefficients, costs, begin, end,
         ),
     )  # fmt: skip
     inter.settle_units(
         picture, predicted, steps, weight, bases.analysis, bases.summed_rates, price, costs, blocks.large, blocks.pred,
-        blocks.coded, blocks.fine, blocks.tiny, symbols,
+        blocks.coded, blocks.fine, blocks.tiny, symbols, coefficients,
+    )  # fmt: skip
+    density = no_densities(blocks.rows, blocks.columns)
+    in_waves(
+        pool,
+        -(-blocks.rows // 4),
+        -(-blocks.columns // 4),
+        lambda row, begin, end: refine.refine_inter(
+            blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, symbols, coefficients,
+            bases.summed_rates, price, bases.odds, level, density, row, begin, end,
+        ),
     )  # fmt: skip
     if statistics is not None:
         _keep_residuals(picture, predicted, weight, blocks, statistics)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the latents of an intra square cost in the contexts that will code them, and their choice by that: encoder only.
+"""What the latents of a square cost in the contexts that will code them, and their choice by that: encoder only.
 
 The contexts are those of `nvcodec.models.kernels.latents`, the odds those that a video begins with. Of many
 alternatives that are nearly alike the one that seems best mostly is the one whose cost is reckoned too low; so the few
@@ -52,9 +52,9 @@ class Frame(NamedTuple):
 
 @compiled
 def square_cost(
-    odds, frame, own, r, c, q, transform, mode, total, before, coefficients, choose, price, limit, less, more
+    odds, frame, own, r, c, q, transform, inter, mode, total, before, coefficients, choose, price, limit, less, more
 ):  # fmt: skip
-    """Error and price of the bits of the latents of an intra square (squared steps).
+    """Error and price of the bits of the latents of a square (squared steps).
 
     own: (384,) those of its block, in which they are chosen from coefficients (n,), or, without ``choose``, stand
     already (their error is left out then); q: its quarter; total: how many latents of the block are not zero, roughly,
@@ -63,7 +63,8 @@ def square_cost(
     """
     chosen, inputs = scratch(INPUTS, np.int64), zeroed(MOST_INPUTS, np.float32)
     around_classes, quarter = zeroed(BINS, np.int64), transform == 1 or transform == 2
-    kind, basis, e = transform + _INTRA, class_of_mode(False, mode), np.int64(rate_class(total))
+    kind, e = transform if inter else transform + _INTRA, np.int64(rate_class(total))
+    basis = class_of_mode(inter, mode)
     i, j, part, whole = q >> 1, q & 1, q if quarter else -1, transform == 3
     left = total - before if e < EXACT_CLASSES else np.int64(-1)
     classes_around(frame.density, 2 * r + i, 2 * c + j, width_of(transform), around_classes)

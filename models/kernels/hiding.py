@@ -48,13 +48,22 @@ def hide(coefficients, rates, price, symbols):
     """Change symbols (n,) of a square, or of a part of one that is a group, so that hidden signs are right; returns
     what that costs, less what they save: error and price of bits, squared steps. coefficients, rates, price: as in
     `quantise`."""
+    less, more = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
+    reckon_changes(coefficients, rates, price, symbols, less, more)
+    return hide_by(coefficients, less, more, price, symbols)
+
+
+@compiled
+def reckon_changes(coefficients, rates, price, symbols, less, more):
+    """What each symbol costs, by rates, if its magnitude is one less or more than it is: (n,) float32, IMPOSSIBLE
+    where that is not to be done; nothing where too few are not zero for any sign to be hidden."""
     count = np.int64(0)
     for k in range(len(symbols)):
         if symbols[k]:
             count += 1
     if count < HIDDEN:
-        return np.float32(0)
-    which, less, more = rate_class(count), scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
+        return
+    which = rate_class(count)
     for k in range(len(symbols)):
         wanted, now = abs(coefficients[k]), abs(np.int64(symbols[k]))
         less[k] = more[k] = IMPOSSIBLE
@@ -66,12 +75,11 @@ def hide(coefficients, rates, price, symbols):
             less[k] = error + price * _bits(rates, which, k, now - 1) - start
         error = (wanted - now - 1) * (wanted - now - 1)
         more[k] = error + price * _bits(rates, which, k, now + 1) - start
-    return hide_by(coefficients, less, more, price, symbols)
 
 
 @compiled
 def hide_by(coefficients, less, more, price, symbols):
-    """The same, by what each symbol costs if its magnitude is one less or more than it is, (n,) float32."""
+    """The same, by what changes cost (see `reckon_changes`)."""
     cost = np.float32(0)
     for group in range(GROUPS):
         if BOUNDS[group] >= len(symbols):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The encoder's choice of transforms and symbols of inter blocks."""
+"""The encoder's choice of transforms and symbols of inter blocks, without hidden signs (see `refine`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
 from nvcodec.models.kernels.frame_intra import unit_cosines
-from nvcodec.models.kernels.hiding import hide
 from nvcodec.models.kernels.motion import fill
 from nvcodec.models.kernels.residual import analyse, any_symbol, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
@@ -22,6 +21,7 @@ from nvcodec.vectors import as_float32, as_int32, load, spread, store, sum_of
 # bits of what is said of a block, or unit, with latents (coded, which transform, energy), and of each quarter of a fine
 # one
 CODED_BITS, TINY_BITS = np.float32(3.5), np.float32(0.9)
+NOTHING_BITS, MERGED_NOTHING_BITS = np.float32(1), np.float32(0.5)  # of one without
 LEAST_BITS = np.float32(4)  # of a block with latents
 SURELY_NOTHING_BITS = np.float32(2)  # of a prediction whose error costs no more: none is tried
 ROUGHLY = np.float32(1.1)  # what is learned costs at least so much less than cosines
@@ -111,21 +111,23 @@ def _rough_tiny_cost(samples, luma, chroma, rates, price):
 
 
 @compiled
-def _settle_coarse(samples, error, analysis, rates, price, symbols):
+def _settle_coarse(samples, error, analysis, rates, price, symbols, coefficients):
     """Cost of a block with the coarse transform. symbols: (384,), by cosines; they say how many of the learned
-    coefficients are reckoned, and are overwritten."""
+    coefficients (384,) are reckoned, and are overwritten."""
     last = len(symbols)
     while last > 0 and symbols[last - 1] == 0:
         last -= 1
-    coefficients, count = zeroed(384, np.float32), min(last + (last >> 2) + 16, len(symbols))
+    count = min(last + (last >> 2) + 16, len(symbols))
+    for k in range(count, len(symbols)):
+        coefficients[k] = 0
     kept = analyse(analysis, samples, np.float32(1), count, coefficients)
-    cost = quantise(coefficients, rates, price, symbols) + hide(coefficients, rates, price, symbols)
-    return cost + max(error - kept, np.float32(0)) + price * CODED_BITS
+    return quantise(coefficients, rates, price, symbols) + max(error - kept, np.float32(0)) + price * CODED_BITS
 
 
 @compiled
-def _settle_fine(samples, analysis, rates, price, choice, symbols):
-    """Cost of a block with fine transforms, or tiny ones by choice (4,); symbols: (384,)."""
+def _settle_fine(samples, analysis, rates, price, choice, symbols, found):
+    """Cost of a block with fine transforms, or tiny ones by choice (4,); symbols, found: (384,) latents and what they
+    were chosen from."""
     some, coefficients, part = scratch(96, np.float32), scratch(96, np.float32), scratch(96, np.int16)
     cost = price * (CODED_BITS + 4 * TINY_BITS)
     for q in range(4):
@@ -134,44 +136,44 @@ def _settle_fine(samples, analysis, rates, price, choice, symbols):
                 some[k] = samples[QUARTERS[q, k]]
             analyse(analysis[1][0], some, np.float32(1), 96, coefficients)
             cost += quantise(coefficients, rates[1][0], price, part)
-            cost += hide(coefficients, rates[1][0], price, part)
             for k in range(96):
-                symbols[4 * k + q] = part[k]
+                symbols[4 * k + q], found[4 * k + q] = part[k], coefficients[k]
             continue
         for square in range(4):
             for k in range(16):
                 some[k] = samples[TINY[q, square, k]]
             analyse(analysis[2][0], some, np.float32(1), 16, coefficients)
             cost += quantise(coefficients[:16], rates[2][0], price, part)
-            cost += hide(coefficients[:16], rates[2][0], price, part[:16])
             for k in range(16):
-                symbols[4 * (6 * k + square) + q] = part[k]
+                at = 4 * (6 * k + square) + q
+                symbols[at], found[at] = part[k], coefficients[k]
         for k in range(32):
             some[k] = samples[TINY_CHROMA[q, k]]
         analyse(analysis[3][0], some, np.float32(1), 32, coefficients)
         cost += quantise(coefficients[:32], rates[3][0], price, part)
-        cost += hide(coefficients[:32], rates[3][0], price, part[:32])
         for k in range(32):
-            symbols[4 * (6 * (k >> 1) + 4 + (k & 1)) + q] = part[k]
+            at = 4 * (6 * (k >> 1) + 4 + (k & 1)) + q
+            symbols[at], found[at] = part[k], coefficients[k]
     return cost
 
 
 @compiled
 def _nothing_cost(error, price, merged):
     """Of a block whose prediction is left as it is; error: squared steps."""
-    return error + price * np.float32(0.5 if merged else 1.0)
+    return error + price * (MERGED_NOTHING_BITS if merged else NOTHING_BITS)
 
 
 @compiled
 def settle_inter(
-    picture, planes, steps, weight, analysis, rates, price, pred, merged, coded, fine, tiny, symbols, costs, begin, end
+    picture, planes, steps, weight, analysis, rates, price, pred, merged, coded, fine, tiny, symbols, coefficients,
+    costs, begin, end,
 ):  # fmt: skip
     """Choose transforms and symbols of the inter blocks of rows begin..end-1, or none where that is cheaper.
 
     picture, planes: (y, u, v) of the picture and of predictions; steps: (R, C) sixteenths; weight: of chroma; analysis,
     rates: see `BlockBases` (rates: `summed_rates`); price: squared steps of a bit; pred, merged: (R, C); coded, fine:
-    (R, C), tiny: (2R, 2C) uint8 results; symbols: (R, C, 384) int16; costs: (R, C) float32, error and price of bits.
-    All results are 0 to begin with.
+    (R, C), tiny: (2R, 2C) uint8 results; symbols: (R, C, 384) int16, and coefficients, float32, of coded blocks, in
+    steps; costs: (R, C) float32, error and price of bits. All results but coefficients are 0 to begin with.
     """
     samples, trial, choice = scratch(384, np.float32), scratch(384, np.int16), zeroed(4, np.uint8)
     for r in range(begin, end):
@@ -185,9 +187,11 @@ def settle_inter(
             cost, other = _rough_costs(samples, rates, price, True, trial, choice)
             is_fine = other < cost
             if is_fine:
-                cost = _settle_fine(samples, analysis, rates, price, choice, trial)
+                cost = _settle_fine(samples, analysis, rates, price, choice, trial, coefficients[r, c])
             else:
-                cost = _settle_coarse(samples, error, analysis[0][0], rates[0][0], price, trial)
+                cost = _settle_coarse(
+                    samples, error, analysis[0][0], rates[0][0], price, trial, coefficients[r, c]
+                )  # fmt: skip
             costs[r, c] = _nothing_cost(error, price, merged[r, c])
             if cost >= costs[r, c] or not any_symbol(trial):
                 continue
@@ -200,10 +204,10 @@ def settle_inter(
 
 @compiled
 def settle_units(
-    picture, planes, steps, weight, analysis, rates, price, costs, large, pred, coded, fine, tiny, symbols
+    picture, planes, steps, weight, analysis, rates, price, costs, large, pred, coded, fine, tiny, symbols, kept
 ):  # fmt: skip
     """Transform units with one motion as a whole where that is cheaper than what `settle_inter` found; large: (R, C);
-    the rest as there."""
+    kept: its coefficients; the rest as there."""
     cosines, coefficients, trial = scratch(384, np.float32), zeroed(384, np.float32), scratch(384, np.int16)
     for r in range(0, pred.shape[0] - 1, 2):
         for c in range(0, pred.shape[1] - 1, 2):
@@ -223,8 +227,7 @@ def settle_units(
             if quantise(coefficients, rates[4][0], price, trial) + lost >= separate * ROUGHLY:
                 continue
             analyse(analysis[4][0], cosines, inverse, 384, coefficients)
-            cost = quantise(coefficients, rates[4][0], price, trial) + hide(coefficients, rates[4][0], price, trial)
-            if cost + lost >= separate or not any_symbol(trial):
+            if quantise(coefficients, rates[4][0], price, trial) + lost >= separate or not any_symbol(trial):
                 continue
             fill(coded, r, c, 2, 2, 1)
             fill(fine, r, c, 2, 2, 0)
@@ -235,7 +238,7 @@ def settle_units(
                     for k in range(384):
                         symbols[i, j, k] = 0
             for k in range(384):
-                symbols[r, c, k] = trial[k]
+                symbols[r, c, k], kept[r, c, k] = trial[k], coefficients[k]
 
 
 @compiled

@@ -418,8 +418,8 @@ def _exact_cost(search, row, column, units, mode, coefficients, reckoned, limit,
     transform, price = 3 if units == 8 else 0, search.price
     less, more = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)
     cost = square_cost(
-        search.odds, search.frame, symbols, row >> 2, column >> 2, 0, transform, mode, count, 0, coefficients, True,
-        price, limit, less, more,
+        search.odds, search.frame, symbols, row >> 2, column >> 2, 0, transform, False, mode, count, 0, coefficients,
+        True, price, limit, less, more,
     )  # fmt: skip
     if cost > limit:  # not all are chosen
         return np.float64(cost) + HIDDEN_SIGNS * price
@@ -439,7 +439,7 @@ def _exact_quarter(search, row, column, transform, mode, coefficients, limit, ow
     for k in range(FINE_SAMPLES):
         found[4 * k + q] = symbols[k]
     cost = square_cost(
-        search.odds, search.frame, found, row >> 2, column >> 2, q, transform, mode, total, before, coefficients,
+        search.odds, search.frame, found, row >> 2, column >> 2, q, transform, False, mode, total, before, coefficients,
         transform == FINE, search.price, limit, less, more,
     )  # fmt: skip
     for k in range(FINE_SAMPLES):

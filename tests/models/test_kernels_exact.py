@@ -96,7 +96,7 @@ def bits_in_contexts(found: Keyframe, weights: Weights) -> tuple[np.ndarray, np.
         total, own = non_zero(found.symbols[r, c]), found.symbols[r, c].copy()
         before = sum(int(np.count_nonzero(own[n::4])) for n in range(q)) if kind in (FINE, TINY) else 0
         mode = int(found.blocks.modes[4 * r + (q & 2), 4 * c + 2 * (q & 1)])
-        rest = (own, r, c, q, kind, mode, total, before, NO_COEFFICIENTS, False, 1.0, 1e30, *NO_CHANGES)
+        rest = (own, r, c, q, kind, False, mode, total, before, NO_COEFFICIENTS, False, 1.0, 1e30, *NO_CHANGES)
         mine = square_cost(weights.bases.odds, frame, *rest) + (count_bits(total) if q == 0 else 0)
         assert np.array_equal(own, found.symbols[r, c])
         if kind == TINY:
@@ -125,7 +125,7 @@ def test_costs_are_near_what_is_written(picture: Planes, weights: Weights, quali
 
 @pytest.mark.parametrize("quality", [16, 32, 56])
 def test_finalists_make_keyframes_cheaper(picture: Planes, weights: Weights, quality: int) -> None:
-    """Squared errors and bits at their price."""
+    """Squared errors and bits at their price; one of them, which only chooses latents, at least not much dearer."""
     level = LOWEST + quality + 12
     costs = []
     for finalists in (0, 1, 4):
@@ -136,9 +136,9 @@ def test_finalists_make_keyframes_cheaper(picture: Planes, weights: Weights, qua
             error += ((a.astype(float) - b[pad:-pad, pad:-pad]) ** 2).sum()
         costs.append((found.nbytes, error))
     (nbytes, error), *others = costs
-    for other_nbytes, other_error in others:
+    for (other_nbytes, other_error), most in zip(others, (0.003, -0.003), strict=True):
         # of a keyframe a tenth more bits is about a fifth less squared error
-        assert 0.5 * np.log(other_error / error) + np.log(other_nbytes / nbytes) < -0.001
+        assert 0.5 * np.log(other_error / error) + np.log(other_nbytes / nbytes) < most
 
 
 def test_what_costs_more_than_the_limit_is_given_up(picture: Planes, weights: Weights) -> None:
@@ -148,7 +148,7 @@ def test_what_costs_more_than_the_limit_is_given_up(picture: Planes, weights: We
         if kind != COARSE:
             continue
         coefficients = (random.laplace(0, 1.0, SAMPLES) * np.exp(-np.arange(SAMPLES) / 100)).astype(np.float32)
-        rest, changes = (r, c, q, kind, 1, 60, 0, coefficients, True, 0.08), np.zeros((4, SAMPLES), np.float32)
+        rest, changes = (r, c, q, kind, False, 1, 60, 0, coefficients, True, 0.08), np.zeros((4, SAMPLES), np.float32)
         own, again = np.zeros((2, SAMPLES), np.int16)
         cost = square_cost(odds, frame, own, *rest, 1e30, *changes[:2])
         assert np.abs(np.abs(own) - np.abs(coefficients)).max() < 1.6

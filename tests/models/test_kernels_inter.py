@@ -109,13 +109,15 @@ def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
     random, rates = np.random.default_rng(seed), random_rates(np.random.default_rng(seed + 50))
     of, blocks = random_scene(seed), Blocks(ROWS, COLUMNS)
     symbols, costs = np.zeros((ROWS, COLUMNS, SAMPLES), np.int16), np.zeros((ROWS, COLUMNS), np.float32)
+    coefficients = np.full(symbols.shape, np.nan, np.float32)
     blocks.pred[:] = random.random((ROWS, COLUMNS)) < 0.9
     blocks.pred[0, 0] = 1
     blocks.merged[:], kinds = random.integers(0, 2, blocks.merged.shape), set()
     for begin, end in ((0, 2), (2, ROWS)):
         settle_inter(
             of.picture, of.predicted, np.full((ROWS, COLUMNS), STEP, np.int32), of.weight, COSINES, rates, PRICE,
-            blocks.pred, blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols, costs, begin, end,
+            blocks.pred, blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols, coefficients, costs, begin,
+            end,
         )  # fmt: skip
     places = np.argwhere(blocks.pred > 0)
     for (r, c), samples in zip(places, of.samples(places).astype(float), strict=True):
@@ -137,6 +139,9 @@ def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
         assert costs[r, c] == pytest.approx(min(coarse, fine) if is_coded else least, rel=1e-3, abs=1e-4)
         kinds.add((is_coded, bool(is_coded and is_fine), any(map(any, tiny))))
     assert len(kinds) > 2
+    found = coefficients[blocks.coded > 0]
+    assert np.abs(np.abs(found) - np.abs(symbols[blocks.coded > 0])).max() < 1.6
+    assert not (np.sign(found) * symbols[blocks.coded > 0] < 0).any()
     others = blocks.pred == 0
     assert not blocks.coded[others].any()
     assert not symbols[others].any()
@@ -156,6 +161,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
     blocks.fine[:] = random.integers(0, 2, blocks.fine.shape) * blocks.coded
     blocks.tiny[:] = random.integers(0, 2, blocks.tiny.shape) * blocks.fine.repeat(2, 0).repeat(2, 1)
     symbols, costs = np.full((ROWS, COLUMNS, SAMPLES), 7, np.int16), np.zeros((ROWS, COLUMNS), np.float32)
+    coefficients = np.full(symbols.shape, np.nan, np.float32)
     cosines, wanted = np.empty((len(units), SAMPLES), np.float32), {}
     all_unit_cosines(of.picture, of.predicted, units, of.weight, cosines)
     for n, (r, c) in enumerate(units):
@@ -170,7 +176,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
     before = {name: getattr(blocks, name).copy() for name in ("pred", "merged", "large", "coded", "fine", "tiny")}
     settle_units(
         of.picture, of.predicted, np.full((ROWS, COLUMNS), STEP, np.int32), of.weight, COSINES, rates, PRICE, costs,
-        blocks.large, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, symbols,
+        blocks.large, blocks.pred, blocks.coded, blocks.fine, blocks.tiny, symbols, coefficients,
     )  # fmt: skip
     whole = np.zeros((ROWS, COLUMNS), bool)
     for n, (r, c) in enumerate(units):
@@ -180,6 +186,9 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
             assert np.array_equal(symbols[r, c], wanted[r, c])
             assert not symbols[unit].reshape(4, SAMPLES)[1:].any()
     assert whole.any()
+    first = whole & ~(np.indices(whole.shape) % 2).any(0)
+    assert np.abs(np.abs(coefficients[first]) - np.abs(symbols[first])).max() < 1.6
+    assert np.isnan(coefficients[~first]).all()
     assert (symbols[~whole] == 7).all()
     assert np.array_equal(blocks.large, np.where(whole, WHOLE, before["large"]))
     assert np.array_equal(blocks.coded, np.where(whole, 1, before["coded"]))
@@ -217,10 +226,11 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
     # with tiny transforms, which trials leave out, too dear to be chosen
     rates = tuple(r + np.float32(1000) * (n == 2) for n, r in enumerate(weights.bases.summed_rates))
     symbols, costs = np.zeros((ROWS, COLUMNS, SAMPLES), np.int16), np.zeros((ROWS, COLUMNS), np.float32)
+    coefficients = np.full(symbols.shape, np.nan, np.float32)
     blocks.pred[:] = kinds[::2, ::2]
     settle_inter(
         of.picture, predicted, np.full((ROWS, COLUMNS), STEP, np.int32), of.weight, COSINES, rates, PRICE, blocks.pred,
-        blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols, costs, 0, ROWS,
+        blocks.merged, blocks.coded, blocks.fine, blocks.tiny, symbols, coefficients, costs, 0, ROWS,
     )  # fmt: skip
     for r, c in np.ndindex(costs.shape):
         error, coded_cost = exact_cost(
