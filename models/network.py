@@ -74,17 +74,12 @@ def _in_order(weights: np.ndarray, put_together: Callable[[np.ndarray], np.ndarr
     numbers = put_together(weights.swapaxes(0, 1)).reshape(-1, len(weights) // OUTPUTS_TOGETHER, OUTPUTS_TOGETHER, TAPS)
     numbers = numbers.transpose(1, 0, 3, 2).reshape(numbers.shape[1], -1, OUTPUTS_TOGETHER)
     if weights.dtype == np.int8:
-        groups = [_share_out(group) for group in _of_one_sign(weights)]
+        order = _share_out(_of_one_sign(weights))
     else:
-        groups = [_share_out(np.zeros((numbers.shape[1], 1)))] * len(numbers)
-    count = max(map(len, groups))
-    ordered, taps = (
-        np.zeros((len(numbers), count, OUTPUTS_TOGETHER), np.int32),
-        np.zeros((len(numbers), count), np.int32),
-    )
-    for n, group in enumerate(groups):
-        found = np.flatnonzero(group >= 0)
-        ordered[n, found], taps[n, found] = numbers[n, group[found]], group[found]
+        order = _share_out(np.zeros((*numbers.shape[:2], 1)))
+    there = order >= 0
+    ordered, taps = np.zeros((*order.shape, OUTPUTS_TOGETHER), np.int32), np.where(there, order, 0)
+    ordered[there] = np.take_along_axis(numbers, taps[..., None], 1)[there]
     by_output = ordered.reshape(len(numbers), -1, TOGETHER, OUTPUTS_TOGETHER).swapaxes(2, 3)
     places = np.stack([taps // TAPS, taps % TAPS // 3, taps % 3], -1).astype(np.int32)
     return np.ascontiguousarray(by_output.reshape(len(numbers), -1, TOGETHER * OUTPUTS_TOGETHER)), places
@@ -99,20 +94,22 @@ def _of_one_sign(weights: np.ndarray) -> np.ndarray:
 
 
 def _share_out(sizes: np.ndarray) -> np.ndarray:
-    """An order of taps, of sizes (N, K) each, in which any TOGETHER that begin at a multiple of it have sizes of
-    `LARGEST_PAIR` at most, summed up; -1 where none is. The largest first, to where they fit."""
-    bins: list[list[int]] = []
-    filled = np.zeros((0, sizes.shape[1]))
-    for tap in np.argsort(-sizes.max(1), kind="stable").tolist():
-        fits = (filled + sizes[tap] <= LARGEST_PAIR).all(1) & (np.array([len(b) for b in bins]) < TOGETHER)
-        if fits.any():
-            which = int(fits.argmax())
-            bins[which].append(tap)
-            filled[which] += sizes[tap]
-        else:
-            bins.append([tap])
-            filled = np.concatenate([filled, sizes[tap : tap + 1]])
-    return np.array([(*b, *[-1] * (TOGETHER - len(b))) for b in bins]).ravel()
+    """Of each group an order of taps, (groups, M), of sizes (groups, N, K), in which any TOGETHER that begin at a
+    multiple of it have sizes of `LARGEST_PAIR` at most, summed up; -1 where none is. The largest first, to where they
+    fit."""
+    sizes = sizes.astype(np.int16)
+    groups, count, _ = sizes.shape
+    each = np.arange(groups)
+    filled, members = np.zeros_like(sizes), np.zeros((groups, count), np.int64)
+    order = np.full((groups, count, TOGETHER), -1)
+    for taps in np.argsort(-sizes.max(2), axis=1, kind="stable").T:
+        added, some = sizes[each, taps], np.s_[:, : members.any(0).sum() + 1]  # those begun, and one more
+        fits = (filled[some] + added[:, None] <= LARGEST_PAIR).all(2) & (members[some] < TOGETHER)
+        which = fits.argmax(1)
+        order[each, which, members[each, which]] = taps
+        filled[each, which] += added
+        members[each, which] += 1
+    return order[:, : members.any(0).sum()].reshape(groups, -1)
 
 
 def no_network() -> Network:
