@@ -71,7 +71,7 @@ NETWORK_EVERY = 8  # frames in low delay, one of which counts as the end of a gr
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
-    "fast": Effort(1, 0, 40.0, 0, 2, others=2, deepest=0),
+    "fast": Effort(1, 0, 40.0, 0, 2, others=2, deepest=2),
     "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1, modes_to=1.5),
     "slow": Effort(5, 0, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
     "placebo": Effort(5, 0, 20.0, 1.25, 6),
