@@ -17,7 +17,7 @@ from nvcodec.compiled import compiled, scratch
 from nvcodec.models.kernels.residual import MORE_BITS, SAMPLES, rate_class
 
 HIDDEN = 5  # which of a group's latents that are not zero has no sign of its own: negative if the sum is odd
-GROUPS = 5  # of a square
+GROUPS = 5  # of a square, at most
 BOUNDS = np.array([0, 32, 64, 128, 256, 384], np.int64)  # where they begin in the order of a square's latents
 IMPOSSIBLE = np.float32(1e30)
 LEAST = np.float32(0.3)  # coefficients that are smaller stay zero

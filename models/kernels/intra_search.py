@@ -31,7 +31,7 @@ from nvcodec.models.kernels.frame_intra import (
     unit_cosines,
     weighted_difference,
 )
-from nvcodec.models.kernels.hiding import hide, hide_by
+from nvcodec.models.kernels.hiding import GROUPS, hide, hide_by
 from nvcodec.models.kernels.intra import MODES, border, predict_luma_from, smooth
 from nvcodec.models.kernels.residual import (
     FINE_SAMPLES,
@@ -60,7 +60,6 @@ FIRST_MODE_BITS, LIKELY_MODE_BITS, MODE_BITS = np.float32(1.2), np.float32(3.2),
 BLOCK_BITS, FINE_BITS, QUARTER_BITS = np.float32(3.3), np.float32(4.5), np.float32(1.2)
 FOUR_BITS = np.float32(1)  # more of a quarter in four 4x4 squares
 LINK_BITS = np.float32(1.5)  # how many more it costs that chroma is predicted from luma than that it is not
-HIDDEN_SIGNS = 5  # of a square, at most
 FINAL_SHARE = 1.08  # times the least cost by rates, up to which modes are looked at once more by exact costs
 UNLINKED_SHARE = 1.1  # times the least cost so far: what costs more is not tried with chroma from luma
 LINKED_SHARE = 1.02  # times the cost by rates without that, up to which it is looked at once more with it
@@ -421,8 +420,8 @@ def _exact_cost(search, row, column, units, mode, coefficients, reckoned, limit,
         search.odds, search.frame, symbols, row >> 2, column >> 2, 0, transform, False, mode, count, 0, coefficients,
         True, price, limit, less, more,
     )  # fmt: skip
-    if cost > limit:  # not all are chosen
-        return np.float64(cost) + HIDDEN_SIGNS * price
+    if cost > limit:  # not all are chosen, and no signs hidden
+        return np.float64(cost) + GROUPS * price
     cost += hide_by(coefficients, less, more, price, symbols)
     return np.float64(cost) + price * count_bits(count)
 
@@ -446,7 +445,7 @@ def _exact_quarter(search, row, column, transform, mode, coefficients, limit, ow
         symbols[k] = found[4 * k + q]
     if transform == FINE:
         if cost > limit:
-            return np.float64(cost) + HIDDEN_SIGNS * search.price
+            return np.float64(cost) + GROUPS * search.price
         cost += hide_by(coefficients, less, more, search.price, symbols)
     return np.float64(cost) + search.price * count_bits(total) * np.float32(0.25)
 
