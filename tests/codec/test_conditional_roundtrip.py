@@ -357,7 +357,7 @@ def test_what_decoders_of_each_size_do() -> None:
         Tools(flow=True, filters=True, network=ALL_DEPTHS),
     ]
     assert tools_of(DEFAULT_SIZE) == Tools()
-    for options, config in (({}, "0e02"), *(({"model": size}, f"0e0{n}") for n, size in enumerate(SIZES))):
+    for options, config in (({}, "0f02"), *(({"model": size}, f"0f0{n}") for n, size in enumerate(SIZES))):
         settings = EncodeSettings(threads=1, options=options)
         assert CODEC.encoder(pattern_format(16, 16), settings).config.hex() == config
         assert CODEC.model_identity(settings) == CODEC.model_identity(EncodeSettings())
