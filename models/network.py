@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +16,19 @@ from nvcodec.models.kernels.network import (
     LARGEST_VALUE,
     MAX_CHANNELS,
     OUTPUTS_TOGETHER,
+    QUAD,
     SEEN,
     TAPS,
+    convolve,
+    convolve_first,
     packed,
     paired,
 )
 from nvcodec.models.quality import LEVELS
 from nvcodec.vectors import TOGETHER
+
+if TYPE_CHECKING:
+    from nvcodec.models.device_layers import DeviceLayers
 
 MAX_LAYERS, MAX_PART = 12, 24
 LARGEST_PAIR = 128  # times 255 is what 16 bits hold
@@ -46,13 +53,14 @@ class Layer:
 class Network:
     """All layers, as compiled code takes them, int32: weights (outputs / 4, N / 4, 16), four in each (of the first
     layer two), and taps (outputs / 4, N, 3), which ones they are (see `convolve_arrays`); bias (KINDS, LEVELS,
-    outputs) and parts (outputs,)."""
+    outputs) and parts (outputs,). device: what computes them in place of compiled code, if anything does."""
 
     layers: tuple[Layer, ...]
     weights: tuple[np.ndarray, ...]
     taps: tuple[np.ndarray, ...]
     bias: tuple[np.ndarray, ...]
     parts: tuple[np.ndarray, ...]
+    device: DeviceLayers | None = None
 
     @property
     def halo(self) -> int:
@@ -173,6 +181,22 @@ def bounds_of(network: Network, layer: int) -> tuple[np.int32, np.int32]:
     if layer == len(network.layers) - 1:
         return np.int32(-LARGEST_OUTPUT), np.int32(LARGEST_OUTPUT)
     return np.int32(0), np.int32(LARGEST_VALUE)
+
+
+def apply_layers(network: Network, x: np.ndarray, kind: int, level: int) -> np.ndarray:
+    """What all layers make of x (SEEN / 2, rows, columns) int32, which `fill_inputs` filled: (OUTPUTS, rows - 2 halo,
+    columns - 2 halo) int32. kind, level: of the frame, which say which biases are added."""
+    if network.device is not None:
+        return network.device(x, kind, level)
+    for n in range(network.halo):
+        parts, convolve_n = network.parts[n], convolve if n else convolve_first
+        channels = len(parts) if n == network.halo - 1 else len(parts) // QUAD
+        out = np.empty((channels, x.shape[1] - 2, x.shape[2] - 2), np.int32)
+        convolve_n(
+            x, network.weights[n], network.taps[n], network.bias[n][kind, level], parts, *bounds_of(network, n), out
+        )
+        x = out
+    return x
 
 
 _PARTS = ("weights", "bias", "parts")

@@ -37,7 +37,7 @@ from nvcodec.models.kernels import (
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.density import no_densities
 from nvcodec.models.kernels.syntax import WHOLE
-from nvcodec.models.network import Network, bounds_of
+from nvcodec.models.network import Network, apply_layers
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, QUALITIES, STEPS, bit_price, deblocking_qp, quality_of
 from nvcodec.models.transform import CLASSES, BlockBases, chroma_weight
 
@@ -277,18 +277,11 @@ def apply_network(
         x = np.empty((network.SEEN // network.PAIR, end - begin + 2 * halo, right - left + 2 * halo), np.int32)
         sums = np.empty((3, x.shape[2] + 2 * network.AROUND), np.int32)
         network.fill_inputs(*planes, *coded.planes, coded.finer, coded.pred, step, begin, end, left, halo, sums, x)
-        for n in range(halo):
-            channels = len(weights.parts[n]) if n == halo - 1 else len(weights.parts[n]) // network.QUAD
-            out = np.empty((channels, x.shape[1] - 2, x.shape[2] - 2), np.int32)
-            convolve = network.convolve if n else network.convolve_first
-            layer = weights.weights[n], weights.taps[n], weights.bias[n][kind, level], weights.parts[n]
-            convolve(x, *layer, *bounds_of(weights, n), out)
-            x = out
-        network.add_outputs(x, step, begin, left, *made)
+        network.add_outputs(apply_layers(weights, x, kind, level), step, begin, left, *made)
 
     jobs = [
         pool.submit(piece, top * unit, min(bottom * unit, rows), left * unit, min(right * unit, columns))
-        for top, bottom, left, right in _pieces(asked)
+        for top, bottom, left, right in (_pieces(asked) if weights.device is None else _bands(asked))
     ]
     for job in jobs:
         job.result()
@@ -309,6 +302,16 @@ def _pieces(asked: np.ndarray) -> list[tuple[int, int, int, int]]:
         left_over[top:bottom, left:right] = False
         pieces.append((top, bottom, left, right))
     return pieces
+
+
+def _bands(asked: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """The same for a device that does best with much at once: units that are not asked for, too."""
+    places = np.argwhere(asked)
+    if not len(places):
+        return []
+    (top, left), (bottom, right) = places.min(0).tolist(), (places.max(0) + 1).tolist()
+    size = max(1, DEVICE_UNITS // (right - left))
+    return [(row, min(row + size, bottom), left, right) for row in range(top, bottom, size)]
 
 
 def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
@@ -424,6 +427,7 @@ CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and 
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
 NETWORK_UNITS = 2  # rows of units that the network works on at a time, at most
+DEVICE_UNITS = 1024  # that a device works on at a time: 64 MiB for all numbers of a layer
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 

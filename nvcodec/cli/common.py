@@ -176,7 +176,11 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="CPU threads of the networks; 0 = all (default)",
     )
-    group.add_argument("--device", default="cpu", help="where the networks run: cpu (default), cuda, cuda:1, mps")
+    group.add_argument(
+        "--device",
+        default="cpu",
+        help="where networks run: cpu (default), cuda, cuda:1, mps; pixels of exact codecs do not depend on it",
+    )
 
 
 def add_progress_arguments(parser: argparse.ArgumentParser) -> None:

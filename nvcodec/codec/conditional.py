@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nvcodec.codec.checksum import planes_crc32
@@ -15,6 +16,7 @@ from nvcodec.models import zoo
 
 if TYPE_CHECKING:
     from nvcodec.models.conditional.sequence import Tools, Unit
+    from nvcodec.models.conditional.weights import Weights
 
 SYNTAX_VERSION = 15
 DEFAULT_MODEL = "conditional-s"
@@ -76,7 +78,7 @@ class ConditionalCodec:
             )
         if model is None:
             raise DamagedStreamError("a conditional stream names no model")
-        return ConditionalDecoder(video, model, SIZES[config[1]], threads)
+        return ConditionalDecoder(video, model, SIZES[config[1]], threads, device)
 
 
 class ConditionalEncoder:
@@ -91,7 +93,7 @@ class ConditionalEncoder:
         self.config = bytes([SYNTAX_VERSION, SIZES.index(size)])
         encoder = TrialEncoder if settings.preset in TRIALS else VideoEncoder
         self._encoder = encoder(
-            zoo.load(model.name, model.sha256),
+            _weights(model, settings.device),
             video.height,
             video.width,
             settings.quality,
@@ -112,6 +114,16 @@ class ConditionalEncoder:
         return [_coded(unit) for unit in self._encoder.flush()]
 
 
+def _weights(model: ModelIdentity, device: str) -> Weights:
+    """A model; on any device but "cpu" PyTorch computes its network there. UnsupportedError for what is not here."""
+    weights = zoo.load(model.name, model.sha256)
+    if device == "cpu":
+        return weights
+    from nvcodec.models.device_layers import on_device
+
+    return replace(weights, bases=replace(weights.bases, network=on_device(weights.bases.network, device)))
+
+
 def tools_of(size: str) -> Tools:
     """What a decoder of a size does."""
     from nvcodec.models.conditional.sequence import ALL_DEPTHS, Tools
@@ -127,12 +139,12 @@ def _coded(unit: Unit) -> CodedUnit:
 class ConditionalDecoder:
     """Units to frames; see `SequenceDecoder` and `AheadDecoder`. ``timings`` holds seconds by stage."""
 
-    def __init__(self, video: VideoFormat, model: ModelIdentity, size: str, threads: int):
+    def __init__(self, video: VideoFormat, model: ModelIdentity, size: str, threads: int, device: str):
         from nvcodec.compiled import announce
         from nvcodec.models.conditional.sequence import VideoDecoder
 
         announce()
-        weights = zoo.load(model.name, model.sha256)
+        weights = _weights(model, device)
         self._decoder = VideoDecoder(weights, video.height, video.width, tools=tools_of(size), threads=threads)
         self.timings = self._decoder.timings
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numba
+import torch
 
 import nvcodec
 from nvcodec.codec.conditional import SIZES, tools_of
@@ -39,9 +40,9 @@ def unit_by_unit(path: Path, weights: Weights, threads: int) -> str:
     return digest.hexdigest()
 
 
-def reading_ahead(path: Path, threads: int) -> str:
+def reading_ahead(path: Path, threads: int, device: str = "cpu") -> str:
     """The same through the public interface, which reads entropy-coded parts in a thread of its own."""
-    decoder = nvcodec.Decoder(threads=threads)
+    decoder = nvcodec.Decoder(threads=threads, device=device)
     frames = decoder.decode(path.read_bytes())
     decoder.finish()
     return hashlib.sha256(b"".join(plane.tobytes() for frame in frames for plane in frame.planes)).hexdigest()
@@ -54,6 +55,9 @@ def main(paths: list[Path]) -> dict[str, object]:
     for threads in (1, 2, 8):
         results[f"{threads} threads"] = {path.name: unit_by_unit(path, weights, threads) for path in paths}
         results[f"{threads} threads, ahead"] = {path.name: reading_ahead(path, threads) for path in paths}
+    torch.set_num_threads(1)
+    for device in ("cpu:0", "cuda") if torch.cuda.is_available() else ("cpu:0",):
+        results[f"network on {device} by PyTorch"] = {path.name: reading_ahead(path, 2, device) for path in paths}
     return {"cpu": numba.config.CPU_NAME, "boundscheck": bool(numba.config.BOUNDSCHECK), "results": results}
 
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import conditional_clips as clips
 import pytest
+import torch
 
+import nvcodec
 from nvcodec.codec.conditional import DEFAULT_SIZE, SIZES, SYNTAX_VERSION
 from nvcodec.media.sink import open_sink
 from nvcodec.media.test_pattern import pattern_format
@@ -94,16 +96,34 @@ def test_golden_streams_are_the_committed_ones(name: str) -> None:
 
 @pytest.mark.parametrize("kernels", ["as installed", "careful"])
 def test_the_same_pixels_everywhere(streams: dict[Path, str], kernels: str, request: pytest.FixtureRequest) -> None:
-    """1, 2 and 8 threads, reading ahead or not, for this processor and for any: see decode_variants.py."""
+    """1, 2 and 8 threads, reading ahead or not, the network by PyTorch, on a GPU if there is one, too; for this
+    processor and for any: see decode_variants.py."""
     environment = request.getfixturevalue("careful") if kernels == "careful" else {}
     done = run(HERE / "decode_variants.py", *streams, environment=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["cpu"] == "generic", found["boundscheck"]) == (kernels == "careful",) * 2
     expected = {path.name: sha256 for path, sha256 in streams.items()}
-    assert len(found["results"]) == 6
+    assert len(found["results"]) == 7 + torch.cuda.is_available()
     for variant, sha256s in found["results"].items():
         assert sha256s == expected, variant
+
+
+def test_an_encoder_with_its_network_elsewhere_writes_the_same_stream(real_frames: list[Frame], tmp_path: Path) -> None:
+    height, width = real_frames[0].y.shape
+    streams = []
+    for device in ("cpu", "cpu:0"):
+        encoder = nvcodec.Encoder(pattern_format(width, height), quality=44, device=device)
+        streams.append(b"".join([encoder.encode(*frame.planes) for frame in real_frames]) + encoder.finish())
+    assert streams[0] == streams[1]
+
+
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    done = run("-m", "nvcodec", "decode", GOLDEN / "low.nvc", "-o", tmp_path / "out.y4m", "--device", "cuda:77")
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert "device 'cuda:77': " in done.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_command_line(real_frames: list[Frame], tmp_path: Path) -> None:
