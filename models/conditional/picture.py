@@ -102,6 +102,11 @@ class Blocks:
         self.modes = np.full((4 * self.rows, 4 * self.columns), 1, np.uint8)
         self.vectors = np.zeros((2, 2 * self.rows, 2 * self.columns, 2), np.int32)
 
+    @property
+    def quads(self) -> tuple[int, int]:
+        """How many quads, of 4 x 4 blocks, there are down and across."""
+        return -(-self.rows // 4), -(-self.columns // 4)
+
 
 def rebuild(
     blocks: Blocks,
@@ -516,7 +521,7 @@ def _choose_intra(
     density = no_densities(blocks.rows, blocks.columns)
     prices = rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
     some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 4)) > 0
-    columns = -(-blocks.columns // 4)
+    quads = blocks.quads
 
     def work(row: int, begin: int, end: int) -> None:
         if some[row]:
@@ -528,9 +533,9 @@ def _choose_intra(
             )  # fmt: skip
 
     if rows == slice(None):
-        in_waves(pool, len(some), columns, work)
+        in_waves(pool, *quads, work)
         return
-    for job in [pool.submit(work, row, 0, columns) for row in range(len(some))[rows]]:
+    for job in [pool.submit(work, row, 0, quads[1]) for row in range(quads[0])[rows]]:
         job.result()
 
 
@@ -545,7 +550,7 @@ def sample_keyframe(
     planes = without_borders(empty_planes(blocks.rows, blocks.columns))  # laid out as those of `choose`
     rows = slice(0, None, 3)
     _choose_intra(picture, level, chroma, planes, blocks, symbols, _steps(level, blocks), bases, 1, 1.0, 0, pool, rows)
-    done = np.zeros(-(-blocks.rows // 4), bool)
+    done = np.zeros(blocks.quads[0], bool)
     done[rows] = True
     return planes, done.repeat(64)[: picture[0].shape[0]]
 
@@ -567,7 +572,7 @@ def _choose_motion(
 ) -> None:
     """Search and choose; trial: planes that are overwritten."""
     y = picture[0]
-    rows, columns, quads = blocks.rows, blocks.columns, (-(-blocks.rows // 4), -(-blocks.columns // 4))
+    rows, columns = blocks.rows, blocks.columns
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
     prices = rough_cost.price_curve(step, price, *CODED_BITS)
     small = search.quarter_size(y, 0)
@@ -585,7 +590,7 @@ def _choose_motion(
     ready = np.ones_like(blocks.modes)
     in_waves(
         pool,
-        *quads,
+        *blocks.quads,
         lambda row, begin, end: choice.choose_blocks(
             picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters,
             effort.parts_from, effort.together_to, effort.exact, effort.rounds, price, prices, steps,
@@ -675,8 +680,7 @@ def _settle_inter(
     density = no_densities(blocks.rows, blocks.columns)
     in_waves(
         pool,
-        -(-blocks.rows // 4),
-        -(-blocks.columns // 4),
+        *blocks.quads,
         lambda row, begin, end: refine.refine_inter(
             blocks.pred, blocks.coded, blocks.fine, blocks.tiny, blocks.large, symbols, coefficients,
             bases.summed_rates, price, bases.odds, level, density, row, begin, end,

@@ -71,13 +71,13 @@ NETWORK_EVERY = 8  # frames in low delay, one of which counts as the end of a gr
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
-    "fast": Effort(1, 0, 40.0, 0, 2, others=2, deepest=2),
+    "fast": Effort(1, 0, 40.0, 0, 1, rounds=1, others=2, deepest=0),
     "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1, modes_to=1.5),
     "slow": Effort(5, 0, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
     "placebo": Effort(5, 0, 20.0, 1.25, 6),
 }
 KEYFRAME_EFFORTS = {  # few frames, which many depend on
-    "fast": Effort(1, 1),
+    "fast": Effort(5, 2, modes_to=1.5),
     "medium": Effort(16, 3, modes_to=1.5),
     "slow": Effort(16, 5, modes_to=2.0),
     "placebo": Effort(35, 8),

@@ -155,13 +155,3 @@ def _more_bits(odds, chosen, inputs, rows, first, second, magnitude):
 def count_bits(total):
     """Of how many latents are not zero, beyond their class."""
     return _COUNT_BITS[rate_class(total)]
-
-
-@compiled
-def non_zero(symbols):
-    """How many are not zero."""
-    count = np.int64(0)
-    for k in range(len(symbols)):
-        if symbols[k]:
-            count += 1
-    return count

@@ -4,6 +4,9 @@ that leaves of a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch, zeroed
@@ -24,14 +27,34 @@ from nvcodec.models.kernels.residual import (
 )
 from nvcodec.models.kernels.syntax import WHOLE, block_at
 from nvcodec.models.transform import CLASSES
+from nvcodec.vectors import as_float32, as_int32, as_uint16, load, store
+
+
+def _writing(size: int) -> Callable[..., Any]:
+    """`write_square` of one size."""
+
+    @compiled
+    def write(plane, top, left, block):  # type: ignore[no-untyped-def]
+        for i in range(size):
+            store(plane, (top + i, left), as_uint16(load(block, (i, 0), size)))
+
+    return write
+
+
+_write_4, _write_8, _write_16, _write_32 = (_writing(size) for size in (4, 8, 16, 32))
 
 
 @compiled
-def paste(plane, top, left, size, block):
-    """Copy a square block into a plane. (Loops compile many times faster than slices, here and below.)"""
-    for i in range(size):
-        for j in range(size):
-            plane[place(top + i), place(left + j)] = block[i, j]
+def write_square(plane, top, left, size, block):
+    """Copy a square block of int32 into a plane of uint16; size: 4, 8, 16 or 32."""
+    if size == 4:
+        _write_4(plane, top, left, block)
+    elif size == 8:
+        _write_8(plane, top, left, block)
+    elif size == 16:
+        _write_16(plane, top, left, block)
+    else:
+        _write_32(plane, top, left, block)
 
 
 @compiled
@@ -57,16 +80,16 @@ def predict_luma(y, ready, row, column, units, mode):
     if wants_smooth(mode, size):
         smooth(borders[0], size, borders[1])
     predict_luma_from(borders, size, mode, out)
-    paste(y, 4 * row, 4 * column, size, out)
+    write_square(y, 4 * row, 4 * column, size, out)
 
 
 @compiled
 def predict_chroma(plane, ready, row, column, units, mode):
-    """Write the prediction of the chroma of a square of 4x4 luma units into a chroma plane."""
+    """Write the prediction of the chroma of a square of 2 x 2 or more 4x4 luma units into a chroma plane."""
     size, samples, out = 2 * units, scratch(65, np.int32), scratch((32, 32), np.int32)
     border(plane, ready, 2, row, column, units, samples)
     predict(samples, size, mode, True, out)
-    paste(plane, 2 * row, 2 * column, size, out)
+    write_square(plane, 2 * row, 2 * column, size, out)
 
 
 @compiled
@@ -173,14 +196,32 @@ def rebuild_unit(y, u, v, ready, r, c, modes, linked, coded, residual):
     mark(ready, 4 * r, 4 * c, 8, 1)
 
 
+def _weighing(size: int) -> Callable[..., Any]:
+    """`weighted_difference` of one size."""
+
+    @compiled
+    def weigh(source, plane, top, left, weight, out):  # type: ignore[no-untyped-def]
+        for i in range(size):
+            row, other = load(source, (top + i, left), size), load(plane, (top + i, left), size)
+            store(out, size * i, as_float32(as_int32(row) - as_int32(other)) * weight)
+
+    return weigh
+
+
+_weigh_4, _weigh_8, _weigh_16, _weigh_32 = (_weighing(size) for size in (4, 8, 16, 32))
+
+
 @compiled
 def weighted_difference(source, plane, top, left, size, weight, out):
-    """Weighted differences of source and plane in a square, row by row (size * size,)."""
-    for a in range(size):
-        for b in range(size):
-            row, column = place(top + a), place(left + b)
-            d = np.int32(np.int32(source[row, column]) - np.int32(plane[row, column]))
-            out[place(a * size + b)] = weight * np.float32(d)
+    """Weighted differences of source and plane in a square, row by row (size * size,); size: 4, 8, 16 or 32."""
+    if size == 4:
+        _weigh_4(source, plane, top, left, weight, out)
+    elif size == 8:
+        _weigh_8(source, plane, top, left, weight, out)
+    elif size == 16:
+        _weigh_16(source, plane, top, left, weight, out)
+    else:
+        _weigh_32(source, plane, top, left, weight, out)
 
 
 @compiled

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, scratch
-from nvcodec.models.kernels.residual import MORE_BITS, SAMPLES, rate_class
+from nvcodec.models.kernels.residual import MORE_BITS, SAMPLES, non_zero, rate_class
 
 HIDDEN = 5  # which of a group's latents that are not zero has no sign of its own: negative if the sum is odd
 GROUPS = 5  # of a square, at most
@@ -57,10 +57,7 @@ def hide(coefficients, rates, price, symbols):
 def reckon_changes(coefficients, rates, price, symbols, less, more):
     """What each symbol costs, by rates, if its magnitude is one less or more than it is: (n,) float32, IMPOSSIBLE
     where that is not to be done; nothing where too few are not zero for any sign to be hidden."""
-    count = np.int64(0)
-    for k in range(len(symbols)):
-        if symbols[k]:
-            count += 1
+    count = non_zero(symbols)
     if count < HIDDEN:
         return
     which = rate_class(count)

@@ -7,10 +7,14 @@ Chroma always follows luma.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from nvcodec.compiled import compiled, place, scratch
+from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST, MIDDLE
+from nvcodec.vectors import join, least, load, most, shuffle, spread, store
 
 PLANAR, MEAN, HORIZONTAL, VERTICAL = 0, 1, 10, 26
 MODES = 35
@@ -146,102 +150,149 @@ def predict_luma_from(borders, size, mode, out):
 
 @compiled
 def predict(samples, size, mode, sharp, out):
-    """A block (size, size) of out (int32) from its border, in one of the 35 modes.
+    """A block (size, size) of out (int32) from its border, in one of the 35 modes; size: 4, 8, 16 or 32.
 
     sharp: angles between samples are interpolated by a cubic filter, otherwise by a smoothing one (ITU-T H.266,
     8.4.5.2.13); what is far from one side is drawn towards the samples of the other near them (8.4.5.2.15).
     """
-    n = 2 * size
-    log2 = _log2(size)
-    if mode == PLANAR:
-        right, bottom = samples[1 + size], samples[1 + n + size]
-        for y in range(size):
-            for x in range(size):
-                out[y, x] = (
-                    (size - 1 - x) * samples[1 + n + y]
-                    + (x + 1) * right
-                    + (size - 1 - y) * samples[1 + x]
-                    + (y + 1) * bottom
-                    + size
-                ) >> (log2 + 1)
-    elif mode == MEAN:
-        total = size
+    if size == 4:
+        _predict_4(samples, mode, sharp, out)
+    elif size == 8:
+        _predict_8(samples, mode, sharp, out)
+    elif size == 16:
+        _predict_16(samples, mode, sharp, out)
+    else:
+        _predict_32(samples, mode, sharp, out)
+
+
+_NUMBERS = np.arange(32, dtype=np.int32)
+_FADING = np.array([[32 >> ((2 * k) >> s) for k in range(32)] for s in range(3)], np.int32)  # weights of what is near
+
+
+def _transposition(size: int) -> Callable[..., Any]:
+    """Rows (in one line) as columns of out: by squares of eight, whose rows are interleaved three times; or of four."""
+    low_8, high_8 = (join(*(k // 2 + 8 * (k % 2) + first for k in range(8))) for first in (0, 4))
+    row_0, row_1, row_2, row_3 = (shuffle(*range(k, 16, 4)) for k in range(4))
+
+    @compiled
+    def square(rows, i, j, out):  # type: ignore[no-untyped-def]
+        first = size * i + j
+        a0, a1 = load(rows, first, 8), load(rows, first + size, 8)
+        a2, a3 = load(rows, first + 2 * size, 8), load(rows, first + 3 * size, 8)
+        a4, a5 = load(rows, first + 4 * size, 8), load(rows, first + 5 * size, 8)
+        a6, a7 = load(rows, first + 6 * size, 8), load(rows, first + 7 * size, 8)
+        b0, b1, b2, b3 = low_8(a0, a4), high_8(a0, a4), low_8(a1, a5), high_8(a1, a5)
+        b4, b5, b6, b7 = low_8(a2, a6), high_8(a2, a6), low_8(a3, a7), high_8(a3, a7)
+        a0, a1, a2, a3 = low_8(b0, b4), high_8(b0, b4), low_8(b1, b5), high_8(b1, b5)
+        a4, a5, a6, a7 = low_8(b2, b6), high_8(b2, b6), low_8(b3, b7), high_8(b3, b7)
+        store(out, (j, i), low_8(a0, a4))
+        store(out, (j + 1, i), high_8(a0, a4))
+        store(out, (j + 2, i), low_8(a1, a5))
+        store(out, (j + 3, i), high_8(a1, a5))
+        store(out, (j + 4, i), low_8(a2, a6))
+        store(out, (j + 5, i), high_8(a2, a6))
+        store(out, (j + 6, i), low_8(a3, a7))
+        store(out, (j + 7, i), high_8(a3, a7))
+
+    @compiled
+    def transpose(rows, out):  # type: ignore[no-untyped-def]
+        if size == 4:
+            every = load(rows, 0, 16)
+            store(out, (0, 0), row_0(every))
+            store(out, (1, 0), row_1(every))
+            store(out, (2, 0), row_2(every))
+            store(out, (3, 0), row_3(every))
+        else:
+            for i in range(0, size, 8):
+                for j in range(0, size, 8):
+                    square(rows, i, j, out)
+
+    return transpose
+
+
+def _prediction(size: int) -> Callable[..., Any]:
+    """`predict` of one size."""
+    n, area, log2, transpose = 2 * size, size * size, size.bit_length() - 1, _transposition(size)
+    scale = (2 * log2 - 2) >> 2
+
+    @compiled
+    def smooth_planes(samples, mode, out):  # type: ignore[no-untyped-def]
+        """The two modes without an angle."""
+        numbers, across, above = load(_NUMBERS, 0, size), load(_FADING, (scale, 0), size), load(samples, 1, size)
+        right, bottom, total = samples[1 + size], samples[1 + n + size], size
         for i in range(size):
             total += samples[1 + i] + samples[1 + n + i]
+        rising, mean = (numbers + 1) * right + size, spread(np.int32(total >> (log2 + 1)), size)
         for y in range(size):
-            for x in range(size):
-                out[y, x] = total >> (log2 + 1)
-    else:
-        _predict_angle(samples, size, log2, mode, sharp, out)
-        return
-    if size > 2:
-        scale = (2 * log2 - 2) >> 2
-        for y in range(size):
-            down = 32 >> ((2 * y) >> scale)
-            for x in range(size):
-                across = 32 >> ((2 * x) >> scale)
-                mixed = across * samples[1 + n + y] + down * samples[1 + x] + (64 - across - down) * out[y, x]
-                out[y, x] = (mixed + 32) >> 6
+            left, down, row = samples[1 + n + y], _FADING[scale, y], mean
+            if mode == PLANAR:
+                row = rising + (size - 1 - numbers) * left + above * (size - 1 - y) + (y + 1) * bottom
+                row = row >> (log2 + 1)
+            store(out, (y, 0), (across * left + above * down + (64 - down - across) * row + 32) >> 6)
 
-
-@compiled
-def _predict_angle(samples, size, log2, mode, sharp, out):
-    n = 2 * size
-    angle, upright = _ANGLES[mode], mode >= 18
-    main, side = (0, n) if upright else (n, 0)
-    line = scratch(98, np.int32)  # line[size + i]: sample i of the main side, 0 the corner
-    line[size] = samples[0]
-    for i in range(1, n + 1):
-        line[size + i] = samples[main + i]
-    line[size + n + 1] = line[size + n]
-    if angle < 0:
-        last = (size * angle) >> 5
-        inverse = _INVERSE[mode]
-        for i in range(-1, last - 1, -1):
-            at = min((i * inverse + 128) >> 8, size)
-            line[size + i] = samples[0] if at == 0 else samples[side + at]
-    turned = scratch((32, 32), np.int32)
-    rows = out if upright else turned
-    low, high = np.int32(0), np.int32(LARGEST)
-    for k in range(size):
-        offset = (k + 1) * angle
-        first, part = size + (offset >> 5), offset & 31
-        t0, t1, t2, t3 = CUBIC[part] if sharp else SMOOTHING[part]
-        if part == 0:
-            for i in range(size):
-                rows[k, i] = line[place(first + 1 + i)]
-            continue
-        for i in range(size):
-            total = np.int32(t0 * line[place(first + i)] + t1 * line[place(first + 1 + i)])
-            total += np.int32(t2 * line[place(first + 2 + i)] + t3 * line[place(first + 3 + i)] + 32)
-            rows[k, i] = min(max(np.int32(total >> 6), low), high)
-    if angle >= 0 and size > 2:
-        _draw_to_side(samples, size, log2, angle, main, side, rows)
-    if not upright:
-        for i in range(size):
-            for k in range(size):
-                out[i, k] = rows[k, i]
-
-
-@compiled
-def _draw_to_side(samples, size, log2, angle, main, side, rows):
-    """Mix what is predicted from one side with the samples of the other near them; main, side: where the sides begin;
-    rows: from the main side away."""
-    inverse, scale = 0, (2 * log2 - 2) >> 2
-    if angle:
-        inverse = (16384 + (angle >> 1)) // angle
-        scale = min(2, log2 - _log2(3 * inverse - 2) + 8)
-        if scale < 0:
-            return
-    for i in range(min(3 << scale, size)):
-        weight = 32 >> ((2 * i) >> scale)
-        reach = ((i + 1) * inverse + 256) >> 9
+    @compiled
+    def angle_of(samples, mode, sharp, out):  # type: ignore[no-untyped-def]
+        angle, upright = _ANGLES[mode], mode >= 18
+        main, side = (0, n) if upright else (n, 0)
+        line = scratch(98, np.int32)  # line[size + i]: sample i of the main side, 0 the corner
+        line[size] = samples[0]
+        store(line, size + 1, load(samples, main + 1, size))
+        store(line, 2 * size + 1, load(samples, main + size + 1, size))
+        line[size + n + 1] = line[size + n]
+        if angle < 0:
+            last, inverse = (size * angle) >> 5, _INVERSE[mode]
+            for i in range(-1, last - 1, -1):
+                at = min((i * inverse + 128) >> 8, size)
+                line[size + i] = samples[0] if at == 0 else samples[side + at]
+        rows = scratch(area, np.int32)
+        low, high = spread(np.int32(0), size), spread(np.int32(LARGEST), size)
         for k in range(size):
-            if angle:
-                towards = samples[side + 1 + k + reach]
+            offset = (k + 1) * angle
+            first, part = size + (offset >> 5), offset & 31
+            row = load(line, first + 1, size)
+            if part:
+                t0, t1, t2, t3 = CUBIC[part] if sharp else SMOOTHING[part]
+                row = load(line, first, size) * t0 + row * t1
+                row = row + load(line, first + 2, size) * t2 + load(line, first + 3, size) * t3 + 32
+                row = least(most(row >> 6, low), high)
+            if upright:
+                store(out, (k, 0), row)
             else:
-                towards = samples[side + 1 + k] - samples[0] + samples[main + 1 + i]
-            rows[k, i] = min(max((weight * towards + (64 - weight) * rows[k, i] + 32) >> 6, 0), LARGEST)
+                store(rows, size * k, row)
+        if not upright:
+            transpose(rows, out)
+        if angle < 0:
+            return
+        inverse, reaches = 0, scale
+        if angle:
+            inverse = (16384 + (angle >> 1)) // angle
+            reaches = min(2, log2 - _log2(3 * inverse - 2) + 8)
+        if reaches < 0:
+            return
+        for i in range(min(3 << reaches, size)):
+            weight = _FADING[reaches, i]
+            reach = ((i + 1) * inverse + 256) >> 9
+            other = samples[main + 1 + i] - samples[0] if angle == 0 else np.int32(0)
+            if upright:
+                for k in range(size):
+                    mixed = weight * (samples[side + 1 + k + reach] + other) + (64 - weight) * out[k, i]
+                    out[k, i] = min(max((mixed + 32) >> 6, 0), LARGEST)
+            else:
+                towards = load(samples, side + 1 + reach, size) + other
+                mixed = towards * weight + load(out, (i, 0), size) * (64 - weight) + 32
+                store(out, (i, 0), least(most(mixed >> 6, low), high))
+
+    @compiled
+    def predict_one(samples, mode, sharp, out):  # type: ignore[no-untyped-def]
+        if mode <= MEAN:
+            smooth_planes(samples, mode, out)
+        else:
+            angle_of(samples, mode, sharp, out)
+
+    return predict_one
+
+
+_predict_4, _predict_8, _predict_16, _predict_32 = (_prediction(size) for size in (4, 8, 16, 32))
 
 
 @compiled

@@ -15,7 +15,7 @@ from nvcodec.models.kernels.cosines import ORDERS, block_cosines, in_order, quar
 from nvcodec.models.kernels.cross_component import predict_from_luma
 from nvcodec.models.kernels.density import COARSE, FINE, LARGE, add_density
 from nvcodec.models.kernels.density import TINY as TINY_SQUARES
-from nvcodec.models.kernels.exact import Frame, count_bits, non_zero, square_cost
+from nvcodec.models.kernels.exact import Frame, count_bits, square_cost
 from nvcodec.models.kernels.frame_intra import (
     add_luma,
     all_differences,
@@ -42,6 +42,7 @@ from nvcodec.models.kernels.residual import (
     add_square,
     analyse,
     any_symbol,
+    non_zero,
     quantise,
     reckoned_bits,
     squares,
@@ -285,10 +286,13 @@ def _try_square(search, row, column, units, step, inverse, own, guess, symbols):
     likely_modes(search.modes, search.pred, row, column, likely)
     luma = search.planes[0]
     _rank_modes(search.source[0], luma, search.ready, row, column, units, likely, price, search.prices, best, costs)
-    for k in range(len(best)):
-        if costs[k] > search.share * costs[0]:
-            break
-        reckoned = _reckoned_cost(search, row, column, units, inverse, best[k], trial)
+    promising = 1
+    while promising < len(best) and costs[promising] <= search.share * costs[0]:
+        promising += 1
+    for k in range(promising):
+        reckoned = np.float64(0)  # nothing to compare one with
+        if promising > 1:
+            reckoned = _reckoned_cost(search, row, column, units, inverse, best[k], trial)
         _keep_finalist(finalists, final_costs, best[k], reckoned + price * mode_bits(best[k], likely))
     cost = least = np.float64(1e30)
     mode, link = np.int64(0), 0

@@ -26,7 +26,7 @@ from nvcodec.models.kernels.density import (
     width_of,
 )
 from nvcodec.models.kernels.hiding import GROUP, GROUPS, HIDDEN
-from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, transform_class
+from nvcodec.models.kernels.residual import RATE_CLASSES, SAMPLES, non_zero, transform_class
 from nvcodec.models.kernels.syntax import WHOLE, block_at
 from nvcodec.models.transform import ANGLES, LEARNED_CLASSES, frequency_order
 
@@ -196,11 +196,11 @@ def _code_magnitude(coder, buffer, slots, weights, plain, rows, chosen, larger, 
 
 
 @compiled
-def _code_sign(coder, buffer, slots, weights, transform, kind, k, q, said, beside, signs, negative):
-    """Write or read whether latent k of a square is negative. said: (384,) uint8 signs of its block as far as they are
-    known; q: its quarter, -1: the block, or unit, as a whole; beside: signs on the left and above; signs:
-    (SIGN_INPUTS,), room."""
-    place, component = kind * BANDS + band_of(transform, k), COMPONENT[transform, k]
+def _code_sign(coder, buffer, slots, weights, transform, kind, place, k, q, said, beside, signs, negative):
+    """Write or read whether latent k of a square is negative. place: of its band among those of all kinds; said:
+    (384,) uint8 signs of its block as far as they are known; q: its quarter, -1: the block, or unit, as a whole;
+    beside: signs on the left and above; signs: (SIGN_INPUTS,), room."""
+    component = COMPONENT[transform, k]
     at, lower = SAME[transform, k], np.int64(0)
     same = np.int64(0) if at < 0 else np.int64(said[4 * at + q if q >= 0 else at])
     for m in range(2):
@@ -315,10 +315,7 @@ def code_latents(
         if e < EXACT_CLASSES:
             count = np.int64(0)
             if not coder[5]:
-                for k in range(384):
-                    if symbols[r, c, k]:
-                        count += 1
-                count -= _FIRST_COUNT[e]
+                count = non_zero(symbols[r, c]) - _FIRST_COUNT[e]
             node = np.int64(1)
             for place in range(_COUNT_BITS[e] - 1, -1, -1):
                 node = 2 * node + code_bit(coder, buffer, plain, COUNT + 32 * e + node, (count >> place) & 1)
@@ -397,8 +394,8 @@ def code_latents(
                     hidden[group] = n
                 else:
                     negative = _code_sign(
-                        coder, buffer, slots, weights, transform, kind, k, q if fine[r, c] else -1, said, beside_signs,
-                        signs, negative,
+                        coder, buffer, slots, weights, transform, kind, place, k, q if fine[r, c] else -1, said,
+                        beside_signs, signs, negative,
                     ) == 1  # fmt: skip
                     said[n] = 2 if negative else 1
                 symbols[r, c, n] = -one if negative else one

@@ -12,12 +12,12 @@ import numpy as np
 
 from nvcodec.compiled import compiled, scratch
 from nvcodec.models.kernels.density import COARSE, FINE, LARGE, TINY, add_density
-from nvcodec.models.kernels.exact import Frame, count_bits, non_zero, square_cost
+from nvcodec.models.kernels.exact import Frame, count_bits, square_cost
 from nvcodec.models.kernels.frame_intra import copy
 from nvcodec.models.kernels.hiding import GROUPS, hide_by, reckon_changes
 from nvcodec.models.kernels.inter import CODED_BITS, NOTHING_BITS, TINY_BITS
 from nvcodec.models.kernels.motion import fill
-from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, squares
+from nvcodec.models.kernels.residual import FINE_SAMPLES, SAMPLES, non_zero, squares
 from nvcodec.models.kernels.residual import TINY as TINY_SAMPLES
 from nvcodec.models.kernels.residual import TINY_CHROMA as TINY_CHROMA_SAMPLES
 from nvcodec.models.kernels.syntax import SHARED, WHOLE, block_of_row

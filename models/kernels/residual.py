@@ -316,13 +316,19 @@ def quantise(coefficients, rates, price, symbols):
 
 
 @compiled
-def reckoned_bits(symbols, rates):
-    """Bits of the symbols of one block by rates as in `quantise`."""
+def non_zero(symbols):
+    """How many are not zero."""
     count = np.int64(0)
     for k in range(len(symbols)):
         if symbols[k]:
             count += 1
-    which = rate_class(count)
+    return count
+
+
+@compiled
+def reckoned_bits(symbols, rates):
+    """Bits of the symbols of one block by rates as in `quantise`."""
+    which = rate_class(non_zero(symbols))
     bits = rates[which, len(symbols), 0]
     for k in range(len(symbols)):
         q = abs(np.int64(symbols[k]))
@@ -349,10 +355,6 @@ def energies(coded, large, symbols, out):
         for c in range(coded.shape[1]):
             out[r, c] = 0
             if coded[r, c]:
-                count = 0
-                for k in range(SAMPLES):
-                    if symbols[r, c, k]:
-                        count += 1
-                out[r, c] = rate_class(count)
+                out[r, c] = rate_class(non_zero(symbols[r, c]))
                 if large[r, c] == WHOLE:
                     out[r, c] = out[r & ~1, c & ~1]

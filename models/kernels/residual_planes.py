@@ -6,9 +6,16 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
-from nvcodec.models.kernels.frame_intra import paste
 from nvcodec.models.kernels.residual import LUMA_SAMPLES, SAMPLES, synthesise, synthesise_large
 from nvcodec.models.kernels.syntax import WHOLE
+
+
+@compiled
+def _paste(plane, top, left, size, block):
+    """Copy a square block into a plane."""
+    for i in range(size):
+        for j in range(size):
+            plane[place(top + i), place(left + j)] = block[i, j]
 
 
 @compiled
@@ -33,9 +40,9 @@ def fill_residuals(y, u, v, pred, coded, fine, tiny, large, modes, symbols, step
                     synthesise_large(
                         symbols[r, c], steps[r, c], scale, pred[r, c] > 0, modes[4 * r, 4 * c], bases, unit
                     )
-                    paste(y, 16 * r, 16 * c, 32, unit[0])
-                    paste(u, 8 * r, 8 * c, 16, unit[1])
-                    paste(v, 8 * r, 8 * c, 16, unit[2])
+                    _paste(y, 16 * r, 16 * c, 32, unit[0])
+                    _paste(u, 8 * r, 8 * c, 16, unit[1])
+                    _paste(v, 8 * r, 8 * c, 16, unit[2])
                 continue
             quarters, squares = tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2], modes[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
             synthesise(

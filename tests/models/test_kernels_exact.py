@@ -20,9 +20,9 @@ from nvcodec.models.conditional.sequence import KEYFRAME_EFFORTS
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.density import COARSE, FINE, LARGE, TINY, add_density, no_densities
-from nvcodec.models.kernels.exact import Frame, count_bits, non_zero, square_cost
+from nvcodec.models.kernels.exact import Frame, count_bits, square_cost
 from nvcodec.models.kernels.hiding import IMPOSSIBLE
-from nvcodec.models.kernels.residual import LUMA_SAMPLES, SAMPLES, reckoned_bits
+from nvcodec.models.kernels.residual import LUMA_SAMPLES, SAMPLES, non_zero, reckoned_bits
 from nvcodec.models.kernels.syntax import WHOLE
 from nvcodec.models.quality import LOWEST
 

@@ -23,7 +23,7 @@ from nvcodec.models.kernels.intra import (
 )
 
 Samples = dict[tuple[int, int], int]
-SIZES = (2, 4, 8, 16, 32)
+SIZES = (4, 8, 16, 32)
 ROOM = 129  # samples around the largest block
 # table 8-5 of H.265: intraPredAngle of modes 2 to 34
 ANGLES = (
@@ -298,11 +298,11 @@ def test_the_first_block_is_predicted_grey() -> None:
 
 @pytest.mark.parametrize("units", [1, 2, 4, 8])
 def test_squares_of_planes_are_predicted_from_what_is_around_them(units: int) -> None:
-    """Luma smoothed as its size wants it, chroma, of half the size, never."""
+    """Luma smoothed as its size wants it, chroma, of half the size (4 at least), never."""
     random = np.random.default_rng(2)
     plane, ready = random.integers(0, 1024, (96, 96)).astype(np.uint16), np.ones((24, 24), np.uint8)
     for mode in range(MODES):
-        for luma in (True, False):
+        for luma in (True, False)[: min(units, 2)]:
             unit, write = (4, predict_luma) if luma else (2, predict_chroma)
             size, at, found = unit * units, unit * 8, plane.copy()
             seen = plane if luma else plane[:48, :48]
