@@ -310,13 +310,19 @@ def _pieces(asked: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 
 def _bands(asked: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """The same for a device that does best with much at once: units that are not asked for, too."""
-    places = np.argwhere(asked)
-    if not len(places):
+    """The same for a device that does best with much at once: units that are not asked for, too, but few pieces."""
+    rows = np.flatnonzero(asked.any(1))
+    if not len(rows):
         return []
-    (top, left), (bottom, right) = places.min(0).tolist(), (places.max(0) + 1).tolist()
-    size = max(1, DEVICE_UNITS // (right - left))
-    return [(row, min(row + size, bottom), left, right) for row in range(top, bottom, size)]
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    height = max(1, min(-(-(last - first) // DEVICE_BANDS), DEVICE_UNITS // asked.shape[1]))
+    bands = []
+    for begin in range(first, last, height):
+        places = np.argwhere(asked[begin : begin + height])
+        if len(places):
+            (top, left), (bottom, right) = places.min(0).tolist(), (places.max(0) + 1).tolist()
+            bands.append((begin + top, begin + bottom, left, right))
+    return bands
 
 
 def _filters(bases: BlockBases, level: int) -> tuple[tuple[np.ndarray, np.ndarray], int]:
@@ -432,7 +438,8 @@ CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and 
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 BANK_BITS = 2.0  # more of a unit that is filtered
 NETWORK_UNITS = 2  # rows of units that the network works on at a time, at most
-DEVICE_UNITS = 1024  # that a device works on at a time: 64 MiB for all numbers of a layer
+DEVICE_UNITS = 1024  # that a device works on at a time, at most: 64 MiB for all numbers of a layer
+DEVICE_BANDS = 4  # of a frame, at least: what they see is put together by several threads
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
