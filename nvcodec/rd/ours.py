@@ -126,10 +126,8 @@ def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
             new = set(accumulate(name.split("."), lambda package, part: f"{package}.{part}")) - seen
             seen |= new
             waiting += [p for module in new if module.startswith(CODING_PACKAGES) for p in _sources(module)]
-    total = hashlib.sha256()
-    for path in sorted(paths, key=lambda p: (p.name, str(p))):
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+    contents = sorted(hashlib.sha256(path.read_bytes()).digest() for path in paths)  # in no order of folders
+    return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
 def _sources(name: str, *, whole: bool = False) -> list[Path]:

@@ -95,3 +95,17 @@ def test_the_digest_follows_the_sources(tmp_path):
     assert first == code_digest(["nvcodec.stream"], [file])
     file.write_text("x = 2\n")
     assert first != code_digest(["nvcodec.stream"], [file])
+
+
+def test_the_digest_does_not_follow_the_folders(tmp_path):
+    """Files of one name are in another order where their folders are called otherwise."""
+    found = set()
+    for one, other in (("a", "b"), ("b", "a")):
+        files = []
+        for name, text in ((one, "x = 1\n"), (other, "x = 2\n")):
+            folder = tmp_path / f"{one}{other}" / name
+            folder.mkdir(parents=True)
+            files.append(folder / "same.py")
+            files[-1].write_text(text)
+        found.add(code_digest([], files))
+    assert len(found) == 1
