@@ -15,9 +15,3 @@ STEP_SCALE = 1 << STEP_BITS
 def widen(plane: np.ndarray) -> np.ndarray:
     """A plane inside, uint16, of one outside, uint8."""
     return plane.astype(np.uint16) << EXTRA_BITS
-
-
-def narrow(plane: np.ndarray) -> np.ndarray:
-    """A plane outside, uint8, of one inside, rounded."""
-    rounded = (plane + np.uint16(1 << (EXTRA_BITS - 1))) >> EXTRA_BITS
-    return np.minimum(rounded, 255).astype(np.uint8)

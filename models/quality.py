@@ -40,12 +40,6 @@ def bit_price(level: int) -> float:
     return PRICE_AT_0 + (PRICE_AT_63 - PRICE_AT_0) * quality_of(level) / (QUALITIES - 1)
 
 
-def mean_squared_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two planes."""
-    difference = a.astype(np.int32) - b
-    return float(np.mean(difference * difference))
-
-
 def deblocking_qp(level: int) -> int:
     """QP at which H.265 quantises with a level's step: 43 for quality 0, 16 for 63, 51 at most."""
     return min(51, (43 * (QUALITIES - 1) - 27 * (level - LOWEST) + QUALITIES // 2) // (QUALITIES - 1))

@@ -45,9 +45,10 @@ from nvcodec.models.conditional.picture import (
 from nvcodec.models.conditional.temporal_filter import filtered
 from nvcodec.models.conditional.threads import INLINE, MOST_THREADS, done, new_pool
 from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.depth import EXTRA_BITS, narrow
+from nvcodec.models.depth import EXTRA_BITS
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
-from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES, mean_squared_error
+from nvcodec.models.kernels.samples import mean_squared_error, narrow
+from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES
 from nvcodec.models.transform import BlockBases, chroma_weight
 
 LOW_DELAY, RANDOM_ACCESS = "ld", "ra"

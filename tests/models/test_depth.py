@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.depth import EXTRA_BITS, LARGEST, MIDDLE, STEP_BITS, STEP_SCALE, narrow, widen
+from nvcodec.models.depth import EXTRA_BITS, LARGEST, MIDDLE, STEP_BITS, STEP_SCALE, widen
+from nvcodec.models.kernels.samples import narrow
 from nvcodec.models.quality import LOWEST, QUALITIES, STEPS, quantisation_step
 
 
@@ -35,13 +36,13 @@ def test_all_samples_come_back() -> None:
 
 def test_samples_are_rounded_and_clipped() -> None:
     """Halves go up; what would be 256 is 255."""
-    inside = np.arange(1024, dtype=np.uint16)
+    inside = np.arange(1024, dtype=np.uint16).reshape(2, 512)
     found = narrow(inside)
     assert found.dtype == np.uint8
-    assert found.tolist() == [min((n + 2) // 4, 255) for n in range(1024)]
+    assert found.ravel().tolist() == [min((n + 2) // 4, 255) for n in range(1024)]
     few = np.array([[0, 1, 2, 3], [1021, 1022, 1023, 4]], np.uint16)
     assert narrow(few).tolist() == [[0, 0, 1, 1], [255, 255, 255, 1]]
-    assert np.abs(4 * found.astype(int) - inside)[:1022].max() == 2
+    assert np.abs(4 * found.astype(int) - inside).ravel()[:1022].max() == 2
 
 
 def test_planes_stay_as_they_are_and_may_be_parts_of_others() -> None:

@@ -30,9 +30,10 @@ from nvcodec.models.conditional.sequence import (
     VideoAnalyser,
 )
 from nvcodec.models.conditional.weights import Weights
-from nvcodec.models.depth import STEP_SCALE, narrow
+from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import PAD, padded
 from nvcodec.models.kernels.rough_cost import price_curve
+from nvcodec.models.kernels.samples import narrow
 from nvcodec.models.kernels.search import costs_alone
 from nvcodec.models.quality import LOWEST, QUALITIES, STEPS, bit_price
 
