@@ -123,7 +123,7 @@ def draw_speed(
     """
     figure = _figure()
     axes = figure.add_subplot()
-    speeds: list[float] = []
+    points: list[tuple[str, float, float]] = []
     for codec in report.codecs:
         fps = codec.fps(clips.clips, direction) if given is None else given.get(codec.label)
         value: float | None = 0.0
@@ -132,17 +132,37 @@ def draw_speed(
         if fps is None or value is None:
             continue
         axes.plot([fps], [value], "o", color=codec.colour)
-        axes.annotate(codec.label, (fps, value), textcoords="offset points", xytext=(6, 4), fontsize=8)
-        speeds.append(fps)
-    if not speeds:
+        points.append((codec.label, fps, value))
+    if not points:
         return []
+    speeds = [fps for _, fps, _ in points]
     axes.set_xlim(min(speeds) / 2, max(speeds) * 4)  # room for the names to the right
     _log_axis(axes)
+    _name(axes, points)
     axes.set_xlabel(f"frames per second, {direction}, " + ("whole command" if given is None else "as given"))
     axes.set_ylabel(f"BD-rate against {report.anchor} (%), {metric.label}")
     axes.set_title(f"{clips.title}, mean of the clips' BD-rates")
     axes.grid(alpha=0.3, which="both")
     return save(figure, stem)
+
+
+_NAME_PLACES = ((6, 4), (6, -10), (6, 14), (6, -20))  # beside a point, the first of which is free
+
+
+def _name(axes: Any, points: list[tuple[str, float, float]]) -> None:
+    """Write the names of points (name, x, y) beside them, none over another where there is room."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer, taken = FigureCanvasAgg(axes.figure).get_renderer(), []
+    for name, x, y in points:
+        for place in _NAME_PLACES:
+            note = axes.annotate(name, (x, y), textcoords="offset points", xytext=place, fontsize=8)
+            box = note.get_window_extent(renderer)
+            if not any(box.overlaps(other) for other in taken):
+                break
+            if place != _NAME_PLACES[-1]:
+                note.remove()
+        taken.append(box)
 
 
 def _log_axis(axes: Any) -> None:
