@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from nvcodec.rd.report import plots
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("ours:conditional:ra", "ours:conditional@s:ra", "ours:conditional@xs:ra")
@@ -55,3 +60,16 @@ def test_speeds_that_are_none(tmp_path: Path, speed: str) -> None:
     assert done.returncode == 2
     assert f"--fps {speed}" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_names_of_points_that_are_near_do_not_lie_over_each_other() -> None:
+    figure = Figure(figsize=(7.2, 4.8), dpi=150)
+    axes = figure.add_subplot()
+    points = [("ours:conditional:ra", 100.0, -30.0), ("ours:conditional@l:ra", 101.0, -30.0), ("another", 99.0, -30.1)]
+    axes.set_xlim(0, 300)
+    axes.set_ylim(-40, 0)
+    plots._name(axes, points)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == [name for name, *_ in points]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))

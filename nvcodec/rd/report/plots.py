@@ -153,7 +153,8 @@ def _name(axes: Any, points: list[tuple[str, float, float]]) -> None:
     """Write the names of points (name, x, y) beside them, none over another where there is room."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    renderer, taken = FigureCanvasAgg(axes.figure).get_renderer(), []
+    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    taken: list[Any] = []
     for name, x, y in points:
         for place in _NAME_PLACES:
             note = axes.annotate(name, (x, y), textcoords="offset points", xytext=place, fontsize=8)
