@@ -46,8 +46,15 @@ class DeviceLayers:
         return weights, bias, parts
 
     def _is_exact(self, network: Network) -> bool:
-        """Whether inputs near zero and up to their bounds become what compiled loops make of them."""
+        """Whether numbers that need all of their bits are multiplied right, and inputs near zero and up to their bounds
+        become what compiled loops make of them."""
         random, side = np.random.default_rng(1), 2 * network.halo + _SIDE
+        odd = 2 * random.integers(-(1 << 11), 1 << 11, (64, 4)) + 1  # of 12 bits: any shorter mantissa rounds them
+        largest = random.choice([-LARGEST_INPUT, LARGEST_INPUT], (4, 64))
+        factors = (torch.from_numpy(array.astype(np.float32)).to(self._device) for array in (odd, largest))
+        sums = torch.zeros(64, 64, device=self._device).addmm_(*factors)
+        if (sums.cpu().numpy() != odd @ largest).any():
+            return False
         for kind, most in itertools.product(range(KINDS), (LARGEST_INPUT >> 4, LARGEST_INPUT)):
             x = paired(random.integers(-most, most, (SEEN, side, side), np.int32, endpoint=True))
             if (self(x, kind, LEVELS // 2) != apply_layers(network, x, kind, LEVELS // 2)).any():

@@ -103,3 +103,17 @@ def test_a_device_that_rounds_is_refused(kind: torch.dtype, monkeypatch: pytest.
     monkeypatch.setattr(torch.Tensor, "addmm_", rounded)
     with pytest.raises(UnsupportedError, match="device 'cpu': it rounds products"):
         on_device(shipped(), "cpu")
+
+
+@pytest.mark.parametrize("bits", [13, 16])
+def test_a_device_with_shorter_mantissas_is_refused(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Factors lose so many of 23 bits, as TF32's lose 13; sums are right."""
+
+    def shorter(x: torch.Tensor) -> torch.Tensor:
+        whole = x.contiguous().view(torch.int32)
+        return ((whole + (1 << (bits - 1))) & -(1 << bits)).view(torch.float32)
+
+    exact = torch.Tensor.addmm_
+    monkeypatch.setattr(torch.Tensor, "addmm_", lambda self, a, b: exact(self, shorter(a), shorter(b)))
+    with pytest.raises(UnsupportedError, match="device 'cpu': it rounds products"):
+        on_device(no_network(), "cpu")
