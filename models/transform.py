@@ -10,6 +10,7 @@ import numpy as np
 
 from nvcodec.entropy.odds import Odds, no_odds
 from nvcodec.models.kernels import restore
+from nvcodec.models.kernels.analysis import arranged
 from nvcodec.models.network import Network, no_network
 from nvcodec.models.quality import CHROMA_SCALES
 
@@ -62,10 +63,10 @@ class BlockBases:
     tiny transform, the tiny one of chroma, and the large one (sizes n = 384, 96, 16, 32, 384), whose "samples" are the
     lowest cosines of a unit (see `residual.LARGE_COSINES`). And the filters and the network of restoration.
 
-    pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: (CLASSES, n, n) float32,
-    coefficients = analysis @ weighted samples; odds: of latents when a video begins (none while a model is trained);
-    rates: (2, RATE_CLASSES, n, 3) float32, bits of
-    symbols in inter and intra blocks (`quantise`).
+    pictures: (CLASSES, n, n) int16, [class, coefficient, sample] in units of 2^-14; analysis: by class what makes
+    coefficients of weighted samples, in the same units, as `analysis.arranged` lays it out; odds: of latents when a
+    video begins (none while a model is trained);
+    rates: (2, RATE_CLASSES, n, 3) float32, bits of symbols in inter and intra blocks (`quantise`).
     """
 
     pictures: tuple[np.ndarray, ...]
@@ -150,7 +151,5 @@ def bases_of(
         np.ascontiguousarray(np.concatenate([p, p[LEARNED_CLASSES - ANGLES :, :, turned(kind)]]))
         for kind, p in enumerate(learned)
     )
-    analysis = tuple(
-        np.ascontiguousarray(p * (sample_weights(kind) / (1 << 14)), np.float32) for kind, p in enumerate(pictures)
-    )
+    analysis = tuple(arranged(np.rint(p * sample_weights(kind))) for kind, p in enumerate(pictures))
     return BlockBases(pictures, analysis, rates, filters or no_filters(), network or no_network())

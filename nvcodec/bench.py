@@ -2,9 +2,9 @@
 """Where the time goes: analysis, entropy coding, synthesis and input/output, each on its own.
 
 A codec's encoder and decoder may carry ``timings: dict[str, float]``, seconds spent so far by stage name (such as
-"analysis", "entropy", "synthesis"); those stages are listed beside what is measured from outside. Stages run one after
-the other here, so that they can be told apart; the pipeline overlaps them, which is why its own frame rate is measured
-as well.
+"analysis", "entropy", "synthesis"); those stages are listed beside what is measured from outside, which runs one after
+the other here, so that it can be told apart. What a codec does in threads of its own overlaps, and the pipeline
+overlaps everything, which is why its own frame rate is measured as well.
 """
 
 from __future__ import annotations

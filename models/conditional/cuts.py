@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
-
 import numpy as np
 
 from nvcodec.models.conditional.picture import Planes
-from nvcodec.models.conditional.threads import INLINE, by_rows
 from nvcodec.models.depth import EXTRA_BITS, widen
 from nvcodec.models.kernels.search import coarse_search, quarter_size, window_sums
 
@@ -16,34 +13,28 @@ CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predi
 
 
 class Cuts:
-    """Looks at the pictures of one video in display order.
+    """Looks at the pictures of one video in display order."""
 
-    ``differences``: in time and space, summed up over the frames since `restart`, a cut among them.
-    """
-
-    def __init__(self, intra_period: int, pool: Executor):
+    def __init__(self, intra_period: int):
         """intra_period: frames after which one begins anew in any case; 0: never."""
-        self.differences = 0.0, 0.0
-        self._intra_period, self._pool = intra_period, pool
+        self._intra_period = intra_period
         self._small: np.ndarray | None = None  # luma of the frame before, at a quarter of its size
         self._since = 0
+        self._sums = 0.0, 0.0
 
-    def begins_anew(self, picture: Planes) -> bool:
+    def look(self, picture: Planes) -> tuple[bool, tuple[float, float]]:
         """Whether the next picture, as `padded_picture` makes it, becomes a keyframe: the first, after a period, or a
-        cut."""
+        cut; and the differences in time and in space, summed up over the frames since the last keyframe, this one among
+        them (a cut's count for what comes before it)."""
         small = quarter_size(picture[0], 0)
         before, self._small = self._small, small
-        anew = before is None or (self._intra_period > 0 and self._since >= self._intra_period)
+        anew, sums = before is None or (self._intra_period > 0 and self._since >= self._intra_period), self._sums
         if before is not None and not anew:
-            in_time, in_space = differences(small, before, self._pool)
-            self.differences = self.differences[0] + in_time, self.differences[1] + in_space
+            in_time, in_space = differences(small, before)
+            sums = sums[0] + in_time, sums[1] + in_space
             anew = in_time > CUT_SHARE * in_space + CUT_LEAST
-        self._since = 1 if anew else self._since + 1
-        return anew
-
-    def restart(self) -> None:
-        """After what came before a picture that begins anew was coded."""
-        self.differences = 0.0, 0.0
+        self._since, self._sums = (1, (0.0, 0.0)) if anew else (self._since + 1, sums)
+        return anew, sums
 
 
 def padded_picture(planes: Planes) -> Planes:
@@ -56,17 +47,13 @@ def padded_picture(planes: Planes) -> Planes:
     return y, u, v
 
 
-def differences(small: np.ndarray, before: np.ndarray, pool: Executor = INLINE) -> tuple[float, float]:
+def differences(small: np.ndarray, before: np.ndarray) -> tuple[float, float]:
     """Mean absolute differences of a frame: to the frame before it, moved (of every other row of blocks), and to each
     block's own mean; both at a quarter of their size."""
     rows, columns = small.shape[0] // 4, small.shape[1] // 4
     vectors, some = np.zeros((rows, columns, 2), np.int32), (rows + 1) // 2
-    sums, parts = window_sums(before), []
-
-    def work(begin: int, end: int) -> None:
-        parts.extend(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors, sums) for n in range(begin, end))
-
-    by_rows(pool, some, work)
-    in_time = sum(parts) / (64 * some * columns)
+    sums = window_sums(before)
+    apart = sum(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors, sums) for n in range(some))
+    in_time = apart / (64 * some * columns)
     tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
     return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())

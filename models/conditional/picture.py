@@ -349,10 +349,11 @@ def _choose_banks(
     intra: bool,
     bases: BlockBases,
     coded: Coded | None,
+    network_from: float,
     pool: Executor,
 ) -> tuple[Planes | None, np.ndarray]:
     """For each unit the bank, or the network if what it sees of the frame is given, after which error and price of bits
-    are least. Returns what the network makes of the frame, and the classes of squares."""
+    are least; network_from: see `Effort`. Returns what the network makes of the frame, and the classes of squares."""
     step = float(STEPS[level]) / STEP_SCALE
     costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS + int(coded is not None)))
     taps, clip = _filters(bases, level)
@@ -371,8 +372,9 @@ def _choose_banks(
         ),
         1,
     )
-    made = None
+    made, bit = None, bit_price(level) * step * step
     if coded is not None:
+        asked &= costs[:, :, : 1 + restore.BANKS].min(2) > network_from * bit
         made = apply_network(planes, coded, level, intra, asked, bases.network, pool)
         by_rows(
             pool,
@@ -380,7 +382,8 @@ def _choose_banks(
             lambda begin, end: restore.errors_left(*picture, *made, weight, asked, begin, end, restore.NETWORK, costs),
             1,
         )
-    costs[:, :, 1:] += bit_price(level) * step * step * BANK_BITS
+        costs[~asked, -1] = np.inf
+    costs[:, :, 1:] += bit * BANK_BITS
     blocks.banks[:] = costs.argmin(2)
     return made, classes
 
@@ -400,9 +403,11 @@ class Effort:
     rounds: int = compensation.FLOW_ROUNDS  # in which two predictions are moved before that
     others: int = 4  # frames on each side that a picture is filtered with
     filters: bool = True  # of restoration
+    filters_last: bool = True  # in frames that no other is predicted from, too
     network: bool = False  # in restoration
     modes_to: float = math.inf  # times the rough cost of the best intra mode, up to which others are tried in full
     deepest: int = ALL_DEPTHS  # of a group's frames that it is tried in, where a decoder has it for few
+    network_from: float = 50.0  # bits that a unit's error is worth at least for the network to be tried
 
 
 class KeptFrame(NamedTuple):
@@ -503,7 +508,9 @@ def choose(
     if not effort.filters:
         return blocks, symbols, planes
     coded = what_was_coded(blocks, symbols, steps, chroma, bases, pool) if effort.network else None
-    made, classes = _choose_banks(picture, planes, blocks, level, chroma, not references, bases, coded, pool)
+    made, classes = _choose_banks(
+        picture, planes, blocks, level, chroma, not references, bases, coded, effort.network_from, pool
+    )
     return blocks, symbols, _restore(planes, blocks, level, bases, pool, made, classes)
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,7 +44,7 @@ from nvcodec.models.conditional.picture import (
     share_unlike,
 )
 from nvcodec.models.conditional.temporal_filter import filtered
-from nvcodec.models.conditional.threads import INLINE, MOST_THREADS, done, new_pool
+from nvcodec.models.conditional.threads import new_pool, when_ready
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import EXTRA_BITS
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
@@ -55,6 +56,7 @@ LOW_DELAY, RANDOM_ACCESS = "ld", "ra"
 PROFILES = (RANDOM_ACCESS, LOW_DELAY)
 GROUP, SHORT_GROUP = 16, 8
 AHEAD = 4  # frames beyond a group that are looked at
+BACKLOG = 8  # frames that an encoder looks at before it has decided on those before them
 # levels by which frames differ from the quality asked for (a level is 0.42 of H.264's QP): keyframes, which all later
 # frames profit from, are finer, less so where the scale begins and ends
 INTRA_OFFSET, INTRA_OFFSET_AT_0 = 14, 10
@@ -72,7 +74,7 @@ NETWORK_EVERY = 8  # frames in low delay, one of which counts as the end of a gr
 LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
 MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
 EFFORTS = {
-    "fast": Effort(1, 0, 40.0, 0, 1, rounds=1, others=2, deepest=0),
+    "fast": Effort(1, 0, 100.0, 0, 1, rounds=1, others=2, filters_last=False, deepest=0, network_from=100.0),
     "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1, modes_to=1.5),
     "slow": Effort(5, 0, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
     "placebo": Effort(5, 0, 20.0, 1.25, 6),
@@ -190,9 +192,20 @@ class Chosen:
 
     plan: Plan
     reference: Reference
+    shown: Planes  # as every decoder will see it
     symbols: np.ndarray
     chroma: int
     wanted: int  # how much chroma should count in the frames after it
+
+
+class Seen(NamedTuple):
+    """A picture that was looked at: whether a video begins anew with it, the differences of `Cuts` so far, and the
+    quality that was asked for."""
+
+    picture: Planes
+    begins_anew: bool
+    differences: tuple[float, float]
+    quality: int
 
 
 @dataclass
@@ -218,9 +231,10 @@ class DecidedUnit:
 class VideoAnalyser:
     """Decides how the frames of one video are coded: everything of an encoder but the bytes.
 
-    `push` and `flush` return units as they are decided. pool: threads for pictures; timings: seconds by stage are added
-    there; finer_keyframes: levels by which keyframes are finer than they would be; statistics: of residuals, for
-    training.
+    `push` and `flush` return units as they are decided; `push` is `look` and then `decide`, of which the first may run
+    ahead in another thread. quality: of frames that are looked at from now on; pool: threads for pictures; timings:
+    seconds by stage are added there; finer_keyframes: levels by which keyframes are finer than they would be;
+    statistics: of residuals, for training.
     """
 
     def __init__(
@@ -247,7 +261,9 @@ class VideoAnalyser:
         self.bases, self.statistics = bases, statistics
         self.height, self.width = height, width
         self.timings = defaultdict(float) if timings is None else timings
-        self._pool, self._cuts = pool, Cuts(intra_period, pool)
+        self._pool, self._cuts = pool, Cuts(intra_period)
+        self._decided_at = quality  # quality of the frame that is being decided on
+        self._differences = 0.0, 0.0  # of `Cuts`, since the keyframe
         self._window = Window()
         self._known: dict[int, Reference] = {}  # frames that others may be predicted from, by number
         self._order: dict[int, int] = {}  # of frames that were planned since the keyframe, in coding order
@@ -262,13 +278,22 @@ class VideoAnalyser:
 
     def push(self, planes: Planes) -> list[DecidedUnit]:
         """One frame in display order."""
-        picture = padded_picture(planes)
-        units: list[DecidedUnit] = []
+        return self.decide(self.look(planes))
+
+    def look(self, planes: Planes) -> Seen:
+        """What is to be known of the next frame before any is coded."""
         with timed(self.timings, "motion search"):
-            begins_anew = self._cuts.begins_anew(picture)
-        if begins_anew:
+            picture = padded_picture(planes)
+            begins_anew, differences = self._cuts.look(picture)
+        return Seen(picture, begins_anew, differences, self.quality)
+
+    def decide(self, seen: Seen) -> list[DecidedUnit]:
+        """The next frame that was looked at."""
+        picture, self._decided_at, units = seen.picture, seen.quality, []
+        self._differences = seen.differences
+        if seen.begins_anew:
             units += self.flush()
-            self._cuts.restart()
+            self._differences = 0.0, 0.0
             self._keyframe, self._number, self._end = picture, 0, picture
             self._known, self._order, self._begin, self._kept = {}, {0: 0}, None, [0]
         else:
@@ -294,7 +319,7 @@ class VideoAnalyser:
         """The keyframe that waits, if one does."""
         if self._keyframe is None:
             return []
-        level = keyframe_level(self.quality, self._worth())
+        level = keyframe_level(self._decided_at, self._worth())
         with timed(self.timings, "analysis"):
             picture, finer = self._filtered(self._keyframe, [], self._waiting, level, self._pool)
             plan, source, chroma = Plan(0, level, (), True), self._keyframe, CHROMA_AT_FIRST
@@ -316,11 +341,10 @@ class VideoAnalyser:
         group, self._group = self._group or self._collect(), None
         if group is None:
             return []
-        if last or self._is_complete():
-            self._group = self._collect()
         with timed(self.timings, "analysis"):
             end = group.end or self._choose_end(group, self._pool)
-            return [self._unit([end, *self._choose_rest(group, end)])]
+            more = bool(self._waiting) and (last or self._is_complete())
+            return [self._unit([end, *self._choose_rest(group, end, more)])]
 
     def _is_complete(self) -> bool:
         """Whether a whole group waits, and what is looked at beyond it."""
@@ -332,7 +356,7 @@ class VideoAnalyser:
         self._order[self._number] = self._number
         with timed(self.timings, "analysis"):
             picture = self._waiting.pop()
-            plan = self._with_second(plan_low_delay(self._number, self.quality), picture, self._pool)
+            plan = self._with_second(plan_low_delay(self._number, self._decided_at), picture, self._pool)
             chosen = self._choose(plan, picture, picture, None, self._chroma, self._pool)
             self._chroma = chosen.wanted
         return self._unit([chosen])
@@ -346,7 +370,7 @@ class VideoAnalyser:
         self._end = pictures[-1]
         begin, end = self._number, self._number + len(pictures)
         seconds = [self._begin] if self._begin in self._kept else []
-        waves = plan_group(begin, end, tuple(dict.fromkeys([*seconds, 0] if begin else [])), self.quality)
+        waves = plan_group(begin, end, tuple(dict.fromkeys([*seconds, 0] if begin else [])), self._decided_at)
         self._begin, self._number = begin, end
         for plan in (plan for wave in waves for plan in wave):
             self._order[plan.number] = len(self._order)
@@ -360,10 +384,9 @@ class VideoAnalyser:
         size = min(GROUP, len(self._waiting))
         if size <= SHORT_GROUP:
             return size
-        level = _level(self.quality, GROUP_OFFSETS[0])
+        level = _level(self._decided_at, GROUP_OFFSETS[0])
         assert self._end is not None
-        with timed(self.timings, "motion search"):
-            share = share_unlike(self._waiting[size - 1][0], self._end[0], level)
+        share = share_unlike(self._waiting[size - 1][0], self._end[0], level)
         return size if share < MOST_UNLIKE else SHORT_GROUP
 
     def _choose_end(self, group: _Group, pool: Executor) -> Chosen:
@@ -373,43 +396,37 @@ class VideoAnalyser:
         plan = self._with_second(plan, picture, pool)
         return self._choose(plan, picture, pictures[-1], finer, self._chroma, pool)
 
-    def _choose_rest(self, group: _Group, end: Chosen) -> list[Chosen]:
+    def _begin_group(self, pool: Executor) -> None:
+        """Collect the next group, and decide on its end."""
+        self._group = self._collect()
+        assert self._group is not None
+        self._group.end = self._choose_end(self._group, pool)
+
+    def _choose_rest(self, group: _Group, end: Chosen, more: bool) -> list[Chosen]:
         """The other frames of a group, each as soon as those are there that it is predicted from, and beside them the
-        end of the next one."""
+        beginning of the next one; more: whether there will be one."""
         self._known[end.plan.number] = end.reference
         self._chroma = end.wanted
-        following, in_order = self._group, self.statistics is not None
-        plans = [plan for wave in group.waves[1:] for plan in wave]
-        left, chosen = plans[:], {}
-        jobs: dict[Future[Chosen], Plan | None] = {}
-        if following is not None and not in_order:
-            jobs[self._pool.submit(self._choose_end, following, INLINE)] = None
-        while left or jobs:
-            ready = [plan for plan in left if all(number in self._known for number in plan.references)]
-            if not jobs and (in_order or len(ready) == 1):  # all threads for one frame
-                plan = ready[0]
-                jobs[done(self._choose_middle(plan, group, end, self._pool))] = plan
-                left.remove(plan)
-                ready = []
-            for plan in ready[: MOST_THREADS - len(jobs)]:
-                jobs[self._pool.submit(self._choose_middle, plan, group, end, INLINE)] = plan
-                left.remove(plan)
-            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-                of, one = jobs.pop(job), job.result()
-                if of is None:
-                    assert following is not None
-                    following.end = one
-                else:
-                    chosen[of.number], self._known[of.number] = one, one.reference
-        if following is not None and following.end is None:
-            following.end = self._choose_end(following, self._pool)
+        in_order = self.statistics is not None
+        plans, chosen = [plan for wave in group.waves[1:] for plan in wave], {}
+
+        def ready(plan: Plan) -> bool:
+            return all(number in self._known for number in plan.references)
+
+        def work(plan: Plan, pool: Executor) -> Chosen:
+            picture = group.pictures[plan.number - group.begin - 1]
+            return self._choose(plan, picture, picture, None, end.wanted, pool)
+
+        def note(plan: Plan, one: Chosen) -> None:
+            chosen[plan.number], self._known[plan.number] = one, one.reference
+
+        beside = self._begin_group if more and not in_order else None
+        when_ready(self._pool, plans, ready, work, note, beside, in_order)
+        if more and in_order:
+            self._begin_group(self._pool)
         for number in [number for number in self._known if 0 < number < group.begin]:
             del self._known[number]
         return [chosen[plan.number] for plan in plans]
-
-    def _choose_middle(self, plan: Plan, group: _Group, end: Chosen, pool: Executor) -> Chosen:
-        picture = group.pictures[plan.number - group.begin - 1]
-        return self._choose(plan, picture, picture, None, end.wanted, pool)
 
     def _filtered(
         self, picture: Planes, past: list[Planes], future: list[Planes], level: int, pool: Executor
@@ -431,7 +448,7 @@ class VideoAnalyser:
             self._window.add(reference, plan.kept)
             self._known[plan.number] = reference
             frames.append((header, plan.number, reference.blocks, one.symbols))
-            planes[plan.number] = cut(reference.picture(), self.height, self.width)
+            planes[plan.number] = one.shown
         if self.profile == LOW_DELAY:
             kept = {0} | {entry.number for entry in self._window.kept}
             self._known = {number: entry for number, entry in self._known.items() if number in kept}
@@ -456,7 +473,7 @@ class VideoAnalyser:
 
     def _worth(self) -> int:
         """Levels by which the keyframe that waits is finer than usual: fewer where the next frames are unlike it."""
-        in_time, in_space = self._cuts.differences
+        in_time, in_space = self._differences
         if not in_space:
             return self._finer_keyframes
         worth = KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02))
@@ -487,13 +504,18 @@ class VideoAnalyser:
             newest,
             scale,
             self.bases,
-            replace(effort, network=plan.depth <= self._deepest(effort)),
+            replace(
+                effort,
+                filters=effort.filters and (plan.kept or effort.filters_last),
+                network=plan.depth <= self._deepest(effort),
+            ),
             pool,
             self.statistics,
             finer,
         )
         reference = Reference(planes, blocks, plan.level, plan.number, distances)
-        return Chosen(plan, reference, symbols, chroma, wanted_chroma(source, reference.picture()))
+        shown = cut(reference.picture(), self.height, self.width)
+        return Chosen(plan, reference, shown, symbols, chroma, wanted_chroma(source, reference.picture()))
 
     def _deepest(self, effort: Effort) -> int:
         """The deepest of a group's frames that are restored by the network, too."""
@@ -501,9 +523,10 @@ class VideoAnalyser:
 
 
 class VideoEncoder:
-    """Encodes the frames of one video. Decisions are made in the calling thread and a pool, bytes in a thread behind.
+    """Encodes the frames of one video. They are looked at in the calling thread, decided on in a thread behind it and
+    in a pool, written in a thread behind that.
 
-    `push` and `flush` return units as they are ready. ``timings`` holds seconds by stage.
+    `push` and `flush` return units as they are ready. ``timings`` holds seconds by stage, some of which overlap.
     """
 
     def __init__(
@@ -527,28 +550,48 @@ class VideoEncoder:
             weights.bases, height, width, quality, self._pool, profile=profile, intra_period=intra_period,
             preset=preset, tools=tools, finer_keyframes=finer_keyframes, timings=self.timings,
         )  # fmt: skip
-        self._writer = ThreadPoolExecutor(1, "entropy")
-        self._pending: deque[Future[Unit]] = deque()
+        self._decider, self._writer = ThreadPoolExecutor(1, "decisions"), ThreadPoolExecutor(1, "entropy")
+        self._backlog = 1 if profile == LOW_DELAY else BACKLOG
+        self._undecided: deque[Future[None]] = deque()
+        self._pending: deque[Future[Unit]] = deque()  # in order; only the thread that decides adds to them
 
     def push(self, planes: Planes) -> list[Unit]:
         """One frame in display order."""
-        self._leave_to_writer(self._analyser.push(planes))
+        self._undecided.append(self._decider.submit(self._decide, self._analyser.look(planes)))
+        self._wait_for_decisions(self._backlog)
         return self._ready(1)
 
     def wait(self) -> list[Unit]:
-        """Those that were decided on and have not been returned."""
+        """Those that can be decided on by now and have not been returned."""
+        self._wait_for_decisions(0)
         return self._ready(0)
 
     def flush(self) -> list[Unit]:
         """What is left."""
-        self._leave_to_writer(self._analyser.flush())
-        units = self._ready(0)
-        self._pool.shutdown()
-        self._writer.shutdown()
+        self._undecided.append(self._decider.submit(self._decide_rest))
+        units = self.wait()
+        for executor in (self._decider, self._pool, self._writer):
+            executor.shutdown()
         return units
+
+    def abandon(self) -> None:
+        """Give up without waiting."""
+        for executor in (self._decider, self._pool, self._writer):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def _decide(self, seen: Seen) -> None:
+        self._leave_to_writer(self._analyser.decide(seen))
+
+    def _decide_rest(self) -> None:
+        self._leave_to_writer(self._analyser.flush())
 
     def _leave_to_writer(self, decided: list[DecidedUnit]) -> None:
         self._pending.extend(self._writer.submit(self._write, unit) for unit in decided)
+
+    def _wait_for_decisions(self, left: int) -> None:
+        """Until no more than so many frames have not been decided on."""
+        while self._undecided and (len(self._undecided) > left or self._undecided[0].done()):
+            self._undecided.popleft().result()
 
     def _write(self, decided: DecidedUnit) -> Unit:
         return Unit(self._coder.encode(decided.frames), decided.frames[0][0].intra, decided.planes)
@@ -559,6 +602,18 @@ class VideoEncoder:
         while self._pending and (len(self._pending) > left or self._pending[0].done()):
             units.append(self._pending.popleft().result())
         return units
+
+
+NOT_YET: Planes = (np.empty((0, 0), np.uint16),) * 3  # of a frame that waits for others
+
+
+class _Due(NamedTuple):
+    """A frame that is to be rebuilt from others."""
+
+    header: FrameHeader
+    symbols: np.ndarray
+    references: list[Reference]
+    frame: Reference
 
 
 class VideoDecoder:
@@ -597,19 +652,33 @@ class VideoDecoder:
     def rebuild(self, frames: list[DecidedFrame]) -> list[Planes]:
         """Planes of the frames of a unit, in display order."""
         out: dict[int, Planes] = {}
+        due: list[_Due] = []
+        for header, number, blocks, symbols in frames:
+            if header.intra:
+                self._window.clear()
+            references = [self._window.at(slot) for slot in header.references]
+            frame = Reference(NOT_YET, blocks, header.level, number)
+            due.append(_Due(header, symbols, references, frame))
+            self._window.add(frame, header.kept)
+
+        def ready(one: _Due) -> bool:
+            return all(entry.planes is not NOT_YET for entry in one.references)
+
+        def note(one: _Due, shown: Planes) -> None:
+            out[one.header.place] = shown
+
         with timed(self.timings, "synthesis"):
-            for header, number, blocks, symbols in frames:
-                if header.intra:
-                    self._window.clear()
-                references = [self._window.at(slot) for slot in header.references]
-                midway = self._tools.flow and is_midway(tuple(number - entry.number for entry in references))
-                planes = rebuild(
-                    blocks, symbols, header.level, header.chroma, references, midway, self._weights.bases, self._pool
-                )
-                reference = Reference(planes, blocks, header.level, number)
-                self._window.add(reference, header.kept)
-                out[header.place] = cut(reference.picture(), self.height, self.width)
+            when_ready(self._pool, due, ready, self._rebuild, note)
         return [out[place] for place in sorted(out)]
+
+    def _rebuild(self, one: _Due, pool: Executor) -> Planes:
+        """Fill in a frame's planes; returns those that are shown."""
+        header, frame, references = one.header, one.frame, one.references
+        midway = self._tools.flow and is_midway(tuple(frame.number - entry.number for entry in references))
+        frame.planes = rebuild(
+            frame.blocks, one.symbols, header.level, header.chroma, references, midway, self._weights.bases, pool
+        )
+        return cut(frame.picture(), self.height, self.width)
 
     def decode(self, payload: bytes, keyframe: bool) -> list[Planes]:
         """The frames of a unit, in display order."""

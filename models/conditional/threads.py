@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on one frame by several threads at once, with the same result as by one."""
+"""Work on frames by several threads at once, with the same result as by one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from nvcodec.models.memory import keep_freed_memory
 
-PIECES = 6  # of a row in `in_waves`
-MOST_THREADS = 2  # of a pool for pictures
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+PIECES = 3  # of a row in `in_waves`, for each thread
+MOST_THREADS = 8  # of a pool for pictures
 
 
 def new_pool(threads: int) -> ThreadPoolExecutor:
@@ -20,11 +24,40 @@ def new_pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, min(MOST_THREADS, threads or os.cpu_count() or 1)), "pictures")
 
 
-def done(result: Any) -> Future:
-    """What a thread would have returned."""
-    future: Future = Future()
-    future.set_result(result)
-    return future
+def when_ready(
+    pool: Executor,
+    items: Iterable[_T],
+    ready: Callable[[_T], bool],
+    work: Callable[[_T, Executor], _R],
+    done: Callable[[_T, _R], None],
+    beside: Callable[[Executor], None] | None = None,
+    one_by_one: bool = False,
+) -> None:
+    """Call work(item, threads) for all items, each once it is ready, and done(item, result) in the calling thread,
+    after which others may be ready. Several are worked on at once, by a thread each; by all threads where there is but
+    one.
+
+    beside: is called with a thread as soon as there is one; one_by_one: items in their order, each with all threads.
+    Raises RuntimeError if some will never be ready, and what ``work`` raises.
+    """
+    left, jobs = list(items), {}
+    if beside is not None:
+        jobs[pool.submit(beside, INLINE)] = None
+    while left or jobs:
+        now = [item for item in left if ready(item)]
+        if not jobs and not now:
+            raise RuntimeError(f"{len(left)} frames wait for others that are not there")
+        if not jobs and (one_by_one or len(now) == 1):
+            left.remove(now[0])
+            done(now[0], work(now[0], pool))
+            continue
+        for item in now[: max(0, _workers(pool) - len(jobs))]:
+            left.remove(item)
+            jobs[pool.submit(work, item, INLINE)] = (item,)
+        for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+            of, result = jobs.pop(job), job.result()
+            if of is not None:
+                done(of[0], result)
 
 
 class _Inline(Executor):
@@ -32,28 +65,35 @@ class _Inline(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """The result, ready."""
-        return done(work(*args, **kwargs))
+        future: Future = Future()
+        future.set_result(work(*args, **kwargs))
+        return future
 
 
 INLINE = _Inline()
 
 
 def by_rows(pool: Executor, rows: int, work: Callable[[int, int], None], unit: int = 2) -> None:
-    """Do independent work on both halves of a frame's rows at once; ``unit`` rows stay together."""
-    half = rows // (2 * unit) * unit
-    jobs = [pool.submit(work, begin, end) for begin, end in ((0, half), (half, rows))]
+    """Do independent work on parts of a frame's rows at once; ``unit`` rows stay together."""
+    parts = min(_workers(pool), max(1, rows // unit))
+    ends = [rows * n // (parts * unit) * unit for n in range(parts)] + [rows]
+    jobs = [pool.submit(work, begin, end) for begin, end in pairwise(ends)]
     for job in jobs:
         job.result()
+
+
+def _workers(pool: Executor) -> int:
+    return pool._max_workers if isinstance(pool, ThreadPoolExecutor) else 1
 
 
 def in_waves(pool: Executor, rows: int, columns: int, work: Callable[[int, int, int], None]) -> None:
     """Call work(row, begin, end) for all columns of all rows, each after its neighbours on the left, above, and on
     the right of that: rows overlap like waves."""
-    if not isinstance(pool, ThreadPoolExecutor) or pool._max_workers < 2:
+    if _workers(pool) < 2:
         for row in range(rows):
             work(row, 0, columns)
         return
-    size = max(2, -(-columns // PIECES))
+    size = max(2, -(-columns // (PIECES * _workers(pool))))
     done = [0] * rows  # columns
     running: dict[Future, int] = {}
     while True:

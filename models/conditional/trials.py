@@ -12,7 +12,6 @@ import numpy as np
 from nvcodec.models.conditional.cuts import Cuts, padded_picture
 from nvcodec.models.conditional.picture import Planes
 from nvcodec.models.conditional.sequence import Unit, VideoEncoder
-from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.quality import LOWEST, STEPS
 
@@ -31,7 +30,7 @@ class TrialEncoder:
         self._arguments, self._settings = (weights, height, width, quality), {"preset": preset, **settings}
         self._finer = TRIALS[preset]
         self.timings: defaultdict[str, float] = defaultdict(float)
-        self._cuts = Cuts(settings.get("intra_period", 0), INLINE)
+        self._cuts = Cuts(settings.get("intra_period", 0))
         self._price = PRICE * (float(STEPS[LOWEST + quality]) / STEP_PARTS) ** 2
         self._trials: list[VideoEncoder] = []
         self._made: list[list[Unit]] = []  # by trial, as long as there are several
@@ -40,9 +39,9 @@ class TrialEncoder:
     def push(self, planes: Planes) -> list[Unit]:
         """One frame in display order."""
         units: list[Unit] = []
-        if self._cuts.begins_anew(padded_picture(planes)):
+        begins_anew, _ = self._cuts.look(padded_picture(planes))
+        if begins_anew:
             units += self.flush()
-            self._cuts.restart()
             self._trials = [VideoEncoder(*self._arguments, finer_keyframes=n, **self._settings) for n in self._finer]
             self._made, self._frames = [[] for _ in self._finer], []
         if len(self._trials) == 1:
@@ -57,7 +56,7 @@ class TrialEncoder:
             units += self._made[best]
             for n, trial in enumerate(self._trials):
                 if n != best:
-                    trial.flush()
+                    trial.abandon()
                     self._add_timings(trial)
             self._trials, self._made, self._frames = [self._trials[best]], [], []
         return units
@@ -76,6 +75,11 @@ class TrialEncoder:
             units = self._made[self._best()]
         self._trials, self._made, self._frames = [], [], []
         return units
+
+    def abandon(self) -> None:
+        """Give up without waiting."""
+        for trial in self._trials:
+            trial.abandon()
 
     def _best(self) -> int:
         """The trial whose units cost least, error and bits."""

@@ -10,11 +10,12 @@ import numpy as np
 
 from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.models.depth import STEP_SCALE
+from nvcodec.models.kernels.analysis import GROUP, analyse
 from nvcodec.models.kernels.compensation import predict_block
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, cosines_4, in_order, quarter_cosines
 from nvcodec.models.kernels.frame_intra import unit_cosines
 from nvcodec.models.kernels.motion import fill
-from nvcodec.models.kernels.residual import analyse, any_symbol, quantise, squares
+from nvcodec.models.kernels.residual import any_symbol, quantise, squares
 from nvcodec.models.kernels.syntax import SHARED, WHOLE
 from nvcodec.vectors import as_float32, as_int32, load, spread, store, sum_of
 
@@ -117,7 +118,7 @@ def _settle_coarse(samples, error, analysis, rates, price, symbols, coefficients
     last = len(symbols)
     while last > 0 and symbols[last - 1] == 0:
         last -= 1
-    count = min(last + (last >> 2) + 16, len(symbols))
+    count = min(last + (last >> 2) + 16, len(symbols)) // GROUP * GROUP
     for k in range(count, len(symbols)):
         coefficients[k] = 0
     kept = analyse(analysis, samples, np.float32(1), count, coefficients)
@@ -142,14 +143,14 @@ def _settle_fine(samples, analysis, rates, price, choice, symbols, found):
         for square in range(4):
             for k in range(16):
                 some[k] = samples[TINY[q, square, k]]
-            analyse(analysis[2][0], some, np.float32(1), 16, coefficients)
+            analyse(analysis[2][0], some[:16], np.float32(1), 16, coefficients)
             cost += quantise(coefficients[:16], rates[2][0], price, part)
             for k in range(16):
                 at = 4 * (6 * k + square) + q
                 symbols[at], found[at] = part[k], coefficients[k]
         for k in range(32):
             some[k] = samples[TINY_CHROMA[q, k]]
-        analyse(analysis[3][0], some, np.float32(1), 32, coefficients)
+        analyse(analysis[3][0], some[:32], np.float32(1), 32, coefficients)
         cost += quantise(coefficients[:32], rates[3][0], price, part)
         for k in range(32):
             at = 4 * (6 * (k >> 1) + 4 + (k & 1)) + q

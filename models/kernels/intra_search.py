@@ -11,6 +11,7 @@ import numpy as np
 from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.entropy.odds import Odds
 from nvcodec.models.depth import STEP_SCALE
+from nvcodec.models.kernels.analysis import analyse, analyse_again, analyse_first
 from nvcodec.models.kernels.cosines import ORDERS, block_cosines, in_order, quarter_cosines
 from nvcodec.models.kernels.cross_component import predict_from_luma
 from nvcodec.models.kernels.density import COARSE, FINE, LARGE, add_density
@@ -40,7 +41,6 @@ from nvcodec.models.kernels.residual import (
     TINY,
     TINY_CHROMA,
     add_square,
-    analyse,
     any_symbol,
     non_zero,
     quantise,
@@ -357,13 +357,15 @@ def _finish_square(search, row, column, units, step, inverse, mode, limit, own, 
     samples, coefficients = scratch(SAMPLES, np.float32), scratch(SAMPLES, np.float32)[: len(symbols)]
     trial, residual = scratch(SAMPLES, np.int16)[: len(symbols)], scratch((3, 32, 32), np.int32)
     analysis, rates, lost = search.analysis[transform][which], search.rates[transform][1], np.float64(0)
+    sums, luma = scratch(SAMPLES, np.int32)[: len(symbols)], len(symbols) // 3 * 2
     predict_all(y, u, v, search.ready, row, column, units, mode)
     if units == 8:
         total = unit_cosines(search.source, search.planes, row >> 2, column >> 2, search.weight, samples)
         lost = np.float64(max(total - squares(samples), np.float32(0)) * inverse * inverse)
     else:
         all_differences(search.source, search.planes, row, column, units, search.weight, samples)
-    analyse(analysis, samples, inverse, len(coefficients), coefficients)
+    samples = samples[: len(symbols)]
+    kept = analyse_first(analysis, samples, luma, inverse, sums, coefficients)
     reckoned = cost = np.float64(quantise(coefficients, rates, price, symbols)) + lost
     if search.finalists:
         most = UNLINKED_SHARE * limit
@@ -386,9 +388,8 @@ def _finish_square(search, row, column, units, step, inverse, mode, limit, own, 
     else:
         _add_coded_luma(search, row, column, units, 0, step, symbols)
         predict_from_luma(y, u, v, search.ready, row, column, units)
-        first = 16 * units * units
-        chroma_differences(search.source, search.planes, row, column, units, search.weight, samples[first:])
-    analyse(analysis, samples, inverse, len(coefficients), coefficients)
+        chroma_differences(search.source, search.planes, row, column, units, search.weight, samples[luma:])
+    analyse_again(analysis, samples, luma, inverse, kept, sums, coefficients)
     lost += price * LINK_BITS
     other = np.float64(quantise(coefficients, rates, price, trial)) + lost
     if search.finalists and other > LINKED_SHARE * reckoned:

@@ -248,22 +248,8 @@ def rate_class(count):
 
 
 @compiled(fastmath=True)
-def analyse(matrix, samples, scale, count, out):
-    """The first ``count`` coefficients of samples, scaled, as a product with a matrix (n, n) float32, and their squares
-    summed up; encoder only: their last bits may differ from processor to processor."""
-    squares = np.float32(0)
-    for k in range(count):
-        product = np.float32(0)
-        for i in range(matrix.shape[1]):
-            product += matrix[k, i] * samples[i]
-        out[k] = product * scale
-        squares += out[k] * out[k]
-    return squares
-
-
-@compiled(fastmath=True)
 def squares(coefficients):
-    """Summed up."""
+    """Summed up; encoder only: the last bits may differ from processor to processor."""
     summed = np.float32(0)
     for k in range(len(coefficients)):
         summed += coefficients[k] * coefficients[k]

@@ -82,7 +82,7 @@ class ConditionalCodec:
 
 
 class ConditionalEncoder:
-    """Frames to units, a unit behind; see `SequenceEncoder`. ``timings`` holds seconds by stage."""
+    """Frames to units, which come later than they could; see `ThreadedEncoder`. ``timings`` holds seconds by stage."""
 
     def __init__(self, video: VideoFormat, settings: EncodeSettings, profile: str, model: ModelIdentity, size: str):
         from nvcodec.compiled import announce
@@ -112,6 +112,10 @@ class ConditionalEncoder:
     def flush(self) -> list[CodedUnit]:
         """The units that are left."""
         return [_coded(unit) for unit in self._encoder.flush()]
+
+    def abandon(self) -> None:
+        """Begin nothing new in the threads behind."""
+        self._encoder.abandon()
 
 
 def _weights(model: ModelIdentity, device: str) -> Weights:

@@ -67,6 +67,13 @@ class SequenceEncoder(Protocol):
     def flush(self) -> list[CodedUnit]: ...
 
 
+class ThreadedEncoder(SequenceEncoder, Protocol):
+    """An encoder that works in threads of its own. ``abandon()``: no more is wanted of it, it need not wait for
+    them."""
+
+    def abandon(self) -> None: ...
+
+
 class StoppableEncoder(SequenceEncoder, Protocol):
     """An encoder whose work may be cut short by Ctrl-C without being lost.
 

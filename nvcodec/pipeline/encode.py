@@ -86,6 +86,12 @@ class StreamEncoder:
         """What the codec measured of its own pictures, if it did."""
         return getattr(self._encoder, "psnr_db", None)
 
+    def abandon(self) -> None:
+        """No more is wanted of the codec: it need not finish what it works on."""
+        abandon = getattr(self._encoder, "abandon", None)
+        if abandon is not None:
+            abandon()
+
     def finish(self) -> bytes:
         """What the codec held back and the footer; NvcError when there was no frame."""
         if not self.frames:
@@ -145,7 +151,7 @@ def encode_stream(
     UnsupportedError (picture too large).
     """
     output, name = open_output(out, overwrite), target_name(out)
-    stages = Stages()
+    stages, encoder = Stages(), None
     try:
         with stages:
             meter = Meter(progress, source.frame_count)
@@ -170,6 +176,8 @@ def encode_stream(
         with reported(name, "cannot be written"):
             output.commit()
     except BaseException:
+        if encoder is not None:
+            encoder.abandon()
         discard(output, stages.writer_idle)
         raise
     finally:

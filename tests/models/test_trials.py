@@ -11,7 +11,6 @@ from nvcodec.models.conditional import trials
 from nvcodec.models.conditional.cuts import Cuts, padded_picture
 from nvcodec.models.conditional.picture import Planes
 from nvcodec.models.conditional.sequence import PROFILES, Unit, VideoDecoder, VideoEncoder
-from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.trials import TRIALS, TrialEncoder
 from nvcodec.models.conditional.weights import Weights
 
@@ -58,17 +57,16 @@ def cost(units: list[Unit], frames: list[Planes]) -> float:
 def test_a_video_begins_anew_at_its_start_at_cuts_and_after_a_period() -> None:
     frames = [*scene(1, 4), *scene(2, 9)]
     for period, wanted in ((0, [0, 4]), (3, [0, 3, 4, 7, 10]), (1, list(range(13)))):
-        cuts, found, before = Cuts(period, INLINE), [], (0.0, 0.0)
+        cuts, found, before = Cuts(period), [], (0.0, 0.0)
         for number, planes in enumerate(frames):
-            anew = cuts.begins_anew(padded_picture(planes))
-            if not anew or (number == 4 and period == 0):  # the difference at a cut counts for what comes before it
-                assert cuts.differences > before
-            before = cuts.differences
+            anew, differences = cuts.look(padded_picture(planes))
+            if not anew or (number == 4 and period != 1):  # the difference at a cut counts for what comes before it
+                assert differences > before
+            else:
+                assert differences == before
+            before = (0.0, 0.0) if anew else differences
             if anew:
                 found.append(number)
-                cuts.restart()
-                assert cuts.differences == (0.0, 0.0)
-                before = cuts.differences
         assert found == wanted
 
 

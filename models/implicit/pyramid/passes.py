@@ -123,13 +123,8 @@ class _Encoder(VideoEncoder):
             self._analyser.statistics = Statistics(keep_residuals=False, keep_frames=True, frames=sums)  # type: ignore[arg-type]
 
     def ask(self, quality: int) -> None:
-        """The quality of frames that are planned from now on."""
+        """The quality of frames that are looked at from now on."""
         self._analyser.quality = quality
-
-    def abandon(self) -> None:
-        """Give up without waiting."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._writer.shutdown(wait=False, cancel_futures=True)
 
 
 def run_pass(
