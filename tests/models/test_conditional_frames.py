@@ -773,15 +773,11 @@ def test_after_damage_nothing_is_decoded_before_a_keyframe(weights: Weights) -> 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
 def test_differences_look_at_every_other_row_of_blocks(rows: int) -> None:
-    """In time; and are the same with any number of threads."""
+    """In time."""
     random = np.random.default_rng(rows)
     small = random.integers(0, 1024, (4 * rows + 4, 24)).astype(np.int32)
     assert differences(small, small)[0] == 0
-    other = small + 1000
-    with ThreadPoolExecutor(2) as pool:
-        found = differences(small, other, pool)
-    assert found == differences(small, other)
-    assert found[0] == pytest.approx(1000, abs=400)
+    assert differences(small, small + 1000)[0] == pytest.approx(1000, abs=400)
     changed = small.copy()
     changed[: 4 * rows + 2] += 5
     assert 0 < differences(small, changed)[0] <= 5

@@ -10,6 +10,7 @@ import pytest
 
 from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Weights
+from nvcodec.models.kernels.analysis import UNIT_BITS, arranged
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, compensate, padded
 from nvcodec.models.kernels.frame_intra import all_unit_cosines
 from nvcodec.models.kernels.inter import (
@@ -34,7 +35,7 @@ ROWS, COLUMNS = 4, 6
 SIZES = (384, 96, 16, 32, 384)
 PRICE = bit_price(LOWEST + 16)  # of a bit, squared steps
 STEP = 208  # sixteenths; one by which no coefficient is exactly 0.6, where `quantise` begins to count
-COSINES = tuple(np.ascontiguousarray(dct_columns(t).T[None], np.float32) for t in range(5))  # as if they were learned
+COSINES = tuple(arranged(np.rint(dct_columns(t).T[None] * (1 << UNIT_BITS))) for t in range(5))  # as if learned
 
 
 def random_rates(random: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -92,6 +93,12 @@ def chosen(values: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
     return float(quantise(values.astype(np.float32), rates, PRICE, symbols)), symbols
 
 
+def nearly_the_same(symbols: np.ndarray, wanted: np.ndarray) -> bool:
+    """But for a few that are as good either way: the encoder's coefficients are products of rounded numbers."""
+    apart = np.abs(symbols.astype(int) - wanted)
+    return bool((apart > 0).sum() <= 0.02 * len(apart) and apart.max() <= 1)
+
+
 def quarter_choice(samples: np.ndarray, rates: tuple[np.ndarray, ...], q: int) -> tuple[float, int, np.ndarray]:
     """Cost, whether it is tiny, and symbols (96,) of a quarter of a block's samples."""
     whole, symbols = chosen(samples[QUARTERS[q]] @ dct_columns(1), rates[1][0])
@@ -134,7 +141,7 @@ def test_blocks_take_the_cheapest_transform_or_none(seed: int) -> None:
         assert blocks.coded[r, c] == is_coded
         assert blocks.fine[r, c] == (is_coded and is_fine)
         assert blocks.tiny[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].tolist() == tiny
-        assert np.array_equal(symbols[r, c], wanted if is_coded else 0 * wanted)
+        assert nearly_the_same(symbols[r, c], wanted if is_coded else 0 * wanted)
         least = error if error <= LEAST_BITS * PRICE else nothing
         assert costs[r, c] == pytest.approx(min(coarse, fine) if is_coded else least, rel=1e-3, abs=1e-4)
         kinds.add((is_coded, bool(is_coded and is_fine), any(map(any, tiny))))
@@ -183,7 +190,7 @@ def test_units_are_transformed_as_a_whole_where_that_is_cheaper(seed: int) -> No
         unit = np.s_[r : r + 2, c : c + 2]
         if n % 2 == 0 and before["large"][r, c] == SHARED and wanted[r, c].any():
             whole[unit] = True
-            assert np.array_equal(symbols[r, c], wanted[r, c])
+            assert nearly_the_same(symbols[r, c], wanted[r, c])
             assert not symbols[unit].reshape(4, SAMPLES)[1:].any()
     assert whole.any()
     first = whole & ~(np.indices(whole.shape) % 2).any(0)
@@ -237,9 +244,9 @@ def test_the_exact_cost_of_a_prediction_is_what_its_block_costs_in_cosines(
             of.picture, first, second, kinds, vectors, midway, r, c, STEP, of.weight, rates, PRICE, trial
         )
         if costs[r, c] > LEAST_BITS * PRICE:
-            assert cheaper(error, coded_cost, PRICE, False) == pytest.approx(costs[r, c], rel=1e-3)
+            assert cheaper(error, coded_cost, PRICE, False) == pytest.approx(costs[r, c], rel=4e-3)
         else:
-            assert error == pytest.approx(costs[r, c], rel=1e-3)
+            assert error == pytest.approx(costs[r, c], rel=4e-3)
     assert all(np.array_equal(a, b) for a, b in zip(trial, predicted, strict=True))
     assert blocks.coded.any()
     assert not blocks.coded[0, 0]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -461,7 +462,7 @@ def test_the_bank_of_each_unit_is_the_cheapest(
     filters = smoothing(1 if by_network else BANKS)
     bases = replace(weights.bases, filters=filters, network=towards_means())
     picture = waves(seed) if by_network else texture(seed, 0.2 + seed)
-    effort = replace(EFFORTS["fast"], network=by_network)
+    effort = replace(EFFORTS["fast"], network=by_network, network_from=0.0)
     arguments = (level, chroma, [], False, None, np.zeros(2, np.int64), bases, effort, pool)
     blocks, symbols, planes = choose(picture, *arguments)
     shape = blocks.banks.shape
@@ -478,6 +479,31 @@ def test_the_bank_of_each_unit_is_the_cheapest(
     blocks.banks[:] = chosen
     again = rebuild(blocks, symbols, level, chroma, [], False, bases, pool)
     assert all(np.array_equal(a, b) for a, b in zip(again, planes, strict=True))
+
+
+def test_the_network_is_asked_where_the_error_of_a_unit_is_worth_some_bits(
+    weights: Weights, pool: ThreadPoolExecutor
+) -> None:
+    """In no more units the more bits it has to be worth, of those that ask for it where it need be worth none."""
+    level, chroma = LOWEST, CHROMA
+    bases = replace(weights.bases, filters=smoothing(1), network=towards_means())
+    price = bit_price(level) * (float(STEPS[level]) / STEP_SCALE) ** 2
+    found = []
+    for least in (0.0, 100.0, 200.0, 400.0, 1e9):
+        effort = replace(EFFORTS["fast"], network=True, network_from=least)
+        arguments = (level, chroma, [], False, None, np.zeros(2, np.int64), bases, effort, pool)
+        blocks, symbols, _ = choose(waves(3), *arguments)
+        found.append(blocks.banks == NETWORK)
+        asked = blocks.banks.copy()
+        for bank in range(2):  # what is left without the network, of the units that ask for it
+            blocks.banks[:] = bank
+            tried = rebuild(blocks, symbols, level, chroma, [], False, bases, pool)
+            for r, c in np.argwhere(asked == NETWORK):
+                assert weighted_error(waves(3), tried, chroma, r, c) > 0.9 * least * price  # of half of its lines there
+    counts = [int(units.sum()) for units in found]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1] == 0
+    assert all((less <= more).all() for more, less in itertools.pairwise(found))
 
 
 def test_what_is_only_predicted_is_not_filtered_again(weights: Weights, pool: ThreadPoolExecutor) -> None:
