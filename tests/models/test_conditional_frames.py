@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +54,7 @@ from nvcodec.models.conditional.sequence import (
     plan_low_delay,
     wanted_chroma,
 )
+from nvcodec.models.conditional.trials import TrialEncoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.network import CHANNELS, TAPS
@@ -413,6 +417,43 @@ def test_both_sides_know_the_same_after_every_unit(weights: Weights, profile: st
         assert np.array_equal(a.symbols, b.symbols)
         for name, array in vars(a.blocks).items():
             assert np.array_equal(array, getattr(b.blocks, name)), name
+
+
+def working() -> list[threading.Thread]:
+    """Threads of encoders."""
+    return [t for t in threading.enumerate() if t.name.startswith(("decisions", "pictures", "entropy"))]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("make", [VideoEncoder, partial(TrialEncoder, preset="slow")])
+def test_an_encoder_that_is_abandoned_ends_soon(weights: Weights, profile: str, make: Any) -> None:
+    """With what it is at: frames that wait are not decided on."""
+    before, decided_on = set(working()), []
+    encoder = make(weights, 96, 64, 30, profile=profile)
+    for frame in moving_pattern(64, 96, GROUP + AHEAD + 4):
+        encoder.push(frame.planes)
+    for one in getattr(encoder, "_trials", [encoder]):
+        one._decide = decided_on.append
+        one._undecided.append(one._decider.submit(time.sleep, 0.5))
+        one._undecided += [one._decider.submit(one._decide, n) for n in range(3)]
+    encoder.abandon()
+    for thread in set(working()) - before:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert decided_on == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_decoders_make_the_same_of_units_in_any_number_of_threads(weights: Weights, profile: str, threads: int) -> None:
+    """Frames that do not need each other side by side; after a jump to a later keyframe, too."""
+    encoder = VideoEncoder(weights, 96, 64, 36, profile=profile, intra_period=GROUP + 3, threads=threads)
+    units = coded(encoder, [frame.planes for frame in moving_pattern(64, 96, 2 * GROUP + 9)])
+    second = [n for n, unit in enumerate(units) if unit.keyframe][1]
+    decoder = VideoDecoder(weights, 96, 64, threads=threads)
+    for unit in [*units, *units[second:], *units[:1]]:
+        for found, wanted in zip(decoder.decode(unit.payload, unit.keyframe), unit.planes, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize(("back", "slot"), [(8, 7), (20, KEYFRAME_SLOT)])

@@ -262,6 +262,23 @@ def test_failures_leave_no_file_and_no_thread(toy: Codec, tmp_path: Path, monkey
     attempt(Boom, Source(noise(5)))
 
 
+def test_a_codec_with_threads_is_told_that_no_more_is_wanted(toy: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When anything goes wrong, and only then."""
+    make, told = toy.encoder, []
+
+    def with_threads(video: VideoFormat, settings: EncodeSettings) -> object:
+        encoder = make(video, settings)
+        encoder.abandon = lambda: told.append(encoder)  # type: ignore[attr-defined]
+        return encoder
+
+    monkeypatch.setattr(toy, "encoder", with_threads)
+    encode_stream(Source(noise(5)), io.BytesIO(), toy, LOSSLESS)
+    assert not told
+    with pytest.raises(NvcError):
+        encode_stream(Source(failing_source()), io.BytesIO(), toy, LOSSLESS)
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("unit", [(2, True), (0, True), (1, False), (-1, True)])
 def test_codec_that_miscounts(toy: Codec, monkeypatch: pytest.MonkeyPatch, unit: tuple[int, bool]) -> None:
     class Miscounting:
