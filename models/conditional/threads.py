@@ -14,7 +14,7 @@ from nvcodec.models.memory import keep_freed_memory
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-PIECES = 3  # of a row in `in_waves`, for each thread
+PIECES = 4  # of a row in `in_waves`, for each thread
 MOST_THREADS = 8  # of a pool for pictures
 
 

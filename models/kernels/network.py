@@ -145,8 +145,7 @@ def _bounded(value):
     return np.int32(min(max(value, np.int32(-LARGEST_INPUT)), np.int32(LARGEST_INPUT)))
 
 
-LANES = native_lanes()
-ROUND = 2 * LANES  # columns that are reckoned at once: with four channels, about what registers hold
+LANES = native_lanes()  # columns that are reckoned at once: two such pieces, of four channels, are what registers hold
 
 
 @compiled
@@ -196,19 +195,21 @@ def _convolution(add: Callable[..., Any], of_one: Callable[..., Any]) -> Callabl
     """`convolve_arrays` of channels that lie together in one number, and how they are multiplied."""
 
     @compiled
-    def two(x, at, weights, places, bias, parts, low, high, row, j, out):  # type: ignore[no-untyped-def]
-        """ROUND columns, from j on, of a row of all channels; x in one row, ``at``: where they begin in it."""
+    def two(x, at, weights, places, bias, parts, low, high, row, j, next_row, k, out):  # type: ignore[no-untyped-def]
+        """LANES columns of all channels, from (row, j) on, and as many from (next_row, k) on; x in one row, ``at``:
+        where rows and columns begin in it."""
+        apart = at[1] - at[0]
         for group in range(len(weights)):
             first = OUTPUTS_TOGETHER * group
             a0, b0 = spread(bias[first], LANES), spread(bias[first + 1], LANES)
             c0, d0 = spread(bias[first + 2], LANES), spread(bias[first + 3], LANES)
             a1, b1, c1, d1 = a0, b0, c0, d0
             for n in range(weights.shape[1]):
-                p, q, r, s = _places(places, at, group, n)
-                p0, p1 = load(x, p, LANES), load(x, p + LANES, LANES)
-                q0, q1 = load(x, q, LANES), load(x, q + LANES, LANES)
-                r0, r1 = load(x, r, LANES), load(x, r + LANES, LANES)
-                s0, s1 = load(x, s, LANES), load(x, s + LANES, LANES)
+                p, q, r, s = _places(places, at[0], group, n)
+                p0, p1 = load(x, p, LANES), load(x, p + apart, LANES)
+                q0, q1 = load(x, q, LANES), load(x, q + apart, LANES)
+                r0, r1 = load(x, r, LANES), load(x, r + apart, LANES)
+                s0, s1 = load(x, s, LANES), load(x, s + apart, LANES)
                 e, f, g, h = _spread_taps(weights, group, n, 0)
                 a0, a1 = add(a0, p0, q0, r0, s0, e, f, g, h), add(a1, p1, q1, r1, s1, e, f, g, h)
                 e, f, g, h = _spread_taps(weights, group, n, 1)
@@ -218,11 +219,11 @@ def _convolution(add: Callable[..., Any], of_one: Callable[..., Any]) -> Callabl
                 e, f, g, h = _spread_taps(weights, group, n, 3)
                 d0, d1 = add(d0, p0, q0, r0, s0, e, f, g, h), add(d1, p1, q1, r1, s1, e, f, g, h)
             _put(a0, b0, c0, d0, parts, low, high, len(weights), group, row, j, out)
-            _put(a1, b1, c1, d1, parts, low, high, len(weights), group, row, j + LANES, out)
+            _put(a1, b1, c1, d1, parts, low, high, len(weights), group, next_row, k, out)
 
     @compiled
     def once(x, at, weights, places, bias, parts, low, high, row, j, out):  # type: ignore[no-untyped-def]
-        """The same of LANES columns, where fewer than ROUND are left."""
+        """The same of LANES columns, where no others are left."""
         for group in range(len(weights)):
             first = OUTPUTS_TOGETHER * group
             a, b = spread(bias[first], LANES), spread(bias[first + 1], LANES)
@@ -256,23 +257,27 @@ def _convolution(add: Callable[..., Any], of_one: Callable[..., Any]) -> Callabl
                 row = taps[g, m, 0] * (out.shape[1] + 2) + taps[g, m, 1]
                 places[g, m] = np.int32(row * across + taps[g, m, 2])
         flat = x.reshape(x.size)
+        if columns >= LANES:  # two pieces of rows at a time, be they of one row or of two
+            of_row = (columns + LANES - 1) // LANES
+            count = out.shape[1] * of_row
+            for n in range(0, count - 1, 2):
+                row, j = n // of_row, min(LANES * (n % of_row), columns - LANES)
+                next_row, k = (n + 1) // of_row, min(LANES * ((n + 1) % of_row), columns - LANES)
+                at = (row * across + j, next_row * across + k)
+                two(flat, at, weights, places, bias, parts, low, high, row, j, next_row, k, out)
+            if count % 2:
+                row, j = out.shape[1] - 1, columns - LANES
+                once(flat, row * across + j, weights, places, bias, parts, low, high, row, j, out)
+            return
         for row in range(out.shape[1]):
-            if columns >= LANES:
-                whole_rounds = columns // ROUND * ROUND
-                for j in range(0, whole_rounds, ROUND):
-                    two(flat, row * across + j, weights, places, bias, parts, low, high, row, j, out)
-                for first in range(whole_rounds, columns, LANES):
-                    j = min(first, columns - LANES)
-                    once(flat, row * across + j, weights, places, bias, parts, low, high, row, j, out)
-            else:
-                for k in range(OUTPUTS_TOGETHER * len(weights)):
-                    for j in range(columns):
-                        value = one(flat, row * across + j, weights, places, bias[k], parts[k], low, high, k)
-                        if whole:
-                            out[k, row, j] = value
-                        else:
-                            others = out[k // QUAD, row, j] if k % QUAD else np.int32(0)
-                            out[k // QUAD, row, j] = others + (value << 8 * (k % QUAD))
+            for k in range(OUTPUTS_TOGETHER * len(weights)):
+                for j in range(columns):
+                    value = one(flat, row * across + j, weights, places, bias[k], parts[k], low, high, k)
+                    if whole:
+                        out[k, row, j] = value
+                    else:
+                        others = out[k // QUAD, row, j] if k % QUAD else np.int32(0)
+                        out[k // QUAD, row, j] = others + (value << 8 * (k % QUAD))
 
     return convolve
 
