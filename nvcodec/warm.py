@@ -19,9 +19,10 @@ def main() -> None:
     from nvcodec.codec.conditional import DEFAULT_MODEL
     from nvcodec.media.test_pattern import moving_pattern
     from nvcodec.models import zoo
+    from nvcodec.models.conditional.efforts import EFFORTS
+    from nvcodec.models.conditional.frame import Blocks, Reference
     from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
-    from nvcodec.models.conditional.picture import Blocks, Reference, choose, rebuild
-    from nvcodec.models.conditional.sequence import EFFORTS
+    from nvcodec.models.conditional.picture import choose, rebuild
     from nvcodec.models.conditional.threads import INLINE
     from nvcodec.models.depth import widen
     from nvcodec.models.kernels.compensation import PAD, padded

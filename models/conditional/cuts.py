@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import Planes
+from nvcodec.models.conditional.frame import Planes
 from nvcodec.models.depth import EXTRA_BITS, widen
 from nvcodec.models.kernels.search import coarse_search, quarter_size, window_sums
 

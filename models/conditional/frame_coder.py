@@ -20,7 +20,7 @@ import numpy as np
 
 from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights
 from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_state
 from nvcodec.models.kernels.density import no_densities

@@ -9,7 +9,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import Planes, empty_planes, search_motion, without_borders
+from nvcodec.models.conditional.frame import Planes, empty_planes, without_borders
+from nvcodec.models.conditional.motion_search import search_motion
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import compensation, search, temporal
 from nvcodec.models.kernels.compensation import FIRST, PAD

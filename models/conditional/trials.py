@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nvcodec.models.conditional.cuts import Cuts, padded_picture
-from nvcodec.models.conditional.picture import Planes
+from nvcodec.models.conditional.frame import Planes
 from nvcodec.models.conditional.sequence import Unit, VideoEncoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.quality import LOWEST, STEPS

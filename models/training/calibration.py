@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.weights import Learned
 from nvcodec.models.kernels.residual import FINE_SAMPLES, RATE_CLASSES, rate_class
 from nvcodec.models.kernels.residual import TINY as TINY_SAMPLES

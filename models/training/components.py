@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from nvcodec.models.conditional.picture import Blocks, Statistics
+from nvcodec.models.conditional.frame import Blocks
+from nvcodec.models.conditional.picture import Statistics
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.residual import RATE_CLASSES
 from nvcodec.models.kernels.syntax import WHOLE

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from nvcodec.entropy import binary
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import MAX_NBYTES_PER_BLOCK, Known, code_frame
-from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import START_COUNT, Learned, nothing_learned
 from nvcodec.models.kernels.decisions import DECISION_LIMIT
 from nvcodec.models.kernels.residual import SAMPLES

@@ -15,8 +15,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Coded, Planes, Statistics, without_borders
-from nvcodec.models.conditional.sequence import GROUP_OFFSETS, RANDOM_ACCESS
+from nvcodec.models.conditional.frame import Planes, without_borders
+from nvcodec.models.conditional.picture import Statistics
+from nvcodec.models.conditional.plans import GROUP_OFFSETS, RANDOM_ACCESS
+from nvcodec.models.conditional.restoration import Coded
 from nvcodec.models.depth import EXTRA_BITS
 from nvcodec.models.kernels.network import CHANNELS, SEEN
 from nvcodec.models.quality import LEVELS, LOWEST

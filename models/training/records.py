@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.kernels.residual import SAMPLES as LATENTS
 from nvcodec.models.training.recipe import RecordCounts
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import BANK_BITS, Planes, Statistics
+from nvcodec.models.conditional.frame import Planes
+from nvcodec.models.conditional.picture import Statistics
+from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import restore
 from nvcodec.models.kernels.compensation import PAD

@@ -15,7 +15,8 @@ from nvcodec.media.types import Frame, VideoFormat
 from nvcodec.models import zoo
 
 if TYPE_CHECKING:
-    from nvcodec.models.conditional.sequence import Tools, Unit
+    from nvcodec.models.conditional.efforts import Tools
+    from nvcodec.models.conditional.sequence import Unit
     from nvcodec.models.conditional.weights import Weights
 
 SYNTAX_VERSION = 15
@@ -130,7 +131,7 @@ def _weights(model: ModelIdentity, device: str) -> Weights:
 
 def tools_of(size: str) -> Tools:
     """What a decoder of a size does."""
-    from nvcodec.models.conditional.sequence import ALL_DEPTHS, Tools
+    from nvcodec.models.conditional.efforts import ALL_DEPTHS, Tools
 
     return Tools(flow=size in ("m", "l"), filters=size != "xs", network={"m": 3, "l": ALL_DEPTHS}.get(size, -1))
 

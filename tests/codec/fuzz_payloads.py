@@ -24,6 +24,7 @@ import numpy as np
 from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
 from nvcodec.models import zoo
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import (
     CHROMA_SHIFT,
     DROPPED_FLAG,
@@ -33,7 +34,6 @@ from nvcodec.models.conditional.frame_coder import (
     FrameCoder,
     FrameHeader,
 )
-from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.residual import SAMPLES

@@ -21,8 +21,9 @@ from nvcodec.codec.registry import get_codec
 from nvcodec.errors import DamagedStreamError, UnsupportedError, UsageError
 from nvcodec.media.test_pattern import pattern_format
 from nvcodec.media.types import Frame
+from nvcodec.models.conditional.efforts import ALL_DEPTHS, Tools
 from nvcodec.models.conditional.frame_coder import DecidedFrame, Window, is_midway
-from nvcodec.models.conditional.sequence import ALL_DEPTHS, Tools, plan_group, plan_low_delay
+from nvcodec.models.conditional.plans import plan_group, plan_low_delay
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
 from nvcodec.stream import StreamReader
 

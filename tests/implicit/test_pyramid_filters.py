@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.picture import Coded, KeptFrame
+from nvcodec.models.conditional.picture import KeptFrame
+from nvcodec.models.conditional.restoration import Coded
 from nvcodec.models.implicit.pyramid.fitting import FilterSums, fit
 from nvcodec.models.implicit.pyramid.taps import (
     MAX_DIFFERENCE,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvcodec.entropy import binary
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import MAX_SCALE
-from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import nothing_learned
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA
 from nvcodec.models.kernels.decisions import DECISION_LIMIT, LEVEL_BANDS, new_state

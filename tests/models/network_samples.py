@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import Coded, Planes, empty_planes
+from nvcodec.models.conditional.frame import Planes, empty_planes
+from nvcodec.models.conditional.restoration import Coded
 from nvcodec.models.kernels.compensation import PAD, extend_edges
 from nvcodec.models.kernels.network import EXACT, LARGEST_INPUT, LARGEST_VALUE, SEEN, TAPS
 from nvcodec.models.network import KINDS, OUTPUTS, Layer, Network, network_of

@@ -35,8 +35,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nvcodec.entropy import binary
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import MAX_SCALE, stretch
-from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels import syntax
 from nvcodec.models.kernels.compensation import BOTH, FIRST, SECOND
 from nvcodec.models.kernels.decisions import (

@@ -19,8 +19,20 @@ from hypothesis import strategies as st
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
-from nvcodec.models.conditional import picture, sequence
+from nvcodec.models.conditional import analyser as decisions
+from nvcodec.models.conditional import restoration
+from nvcodec.models.conditional.analyser import (
+    AHEAD,
+    CHROMA_AT_FIRST,
+    CHROMA_FACTOR,
+    LEAST_ERROR,
+    DecidedUnit,
+    VideoAnalyser,
+    wanted_chroma,
+)
 from nvcodec.models.conditional.cuts import differences
+from nvcodec.models.conditional.efforts import ALL_DEPTHS, Tools
+from nvcodec.models.conditional.frame import Blocks, Planes, Reference
 from nvcodec.models.conditional.frame_coder import (
     KEYFRAME_SLOT,
     MAX_UNIT_FRAMES,
@@ -30,35 +42,24 @@ from nvcodec.models.conditional.frame_coder import (
     Window,
     is_midway,
 )
-from nvcodec.models.conditional.picture import Blocks, Planes, Reference, Statistics, rebuild, sample_keyframe
-from nvcodec.models.conditional.sequence import (
-    AHEAD,
-    ALL_DEPTHS,
-    CHROMA_AT_FIRST,
-    CHROMA_FACTOR,
+from nvcodec.models.conditional.picture import Statistics, rebuild, sample_keyframe
+from nvcodec.models.conditional.plans import (
     GROUP,
-    LEAST_ERROR,
     PROFILES,
     SHORT_GROUP,
-    DecidedUnit,
     Plan,
-    Tools,
-    Unit,
-    VideoAnalyser,
-    VideoDecoder,
-    VideoEncoder,
     _half,
     keyframe_level,
-    mean_squared_error,
     plan_group,
     plan_low_delay,
-    wanted_chroma,
 )
+from nvcodec.models.conditional.sequence import Unit, VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.trials import TrialEncoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.network import CHANNELS, TAPS
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
+from nvcodec.models.kernels.samples import mean_squared_error
 from nvcodec.models.network import network_of, no_network
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES
 from nvcodec.models.transform import chroma_weight, no_filters
@@ -527,7 +528,7 @@ def foggy(count: int) -> list[Planes]:
 def with_network(weights: Weights, profile: str, depth: int, preset: str = "medium", quality: int = 4) -> list[Unit]:
     """Units of a video whose frames may be restored by the network up to a depth."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture, "BANK_BITS", 0.0)  # whatever little it is worth
+        patch.setattr(restoration, "BANK_BITS", 0.0)  # whatever little it is worth
         tools = Tools(network=depth)
         encoder = VideoEncoder(weights, 48, 64, quality, profile=profile, preset=preset, tools=tools, threads=1)
         return coded(encoder, foggy(18))
@@ -722,7 +723,7 @@ def test_chroma_counts_as_what_was_lost_before_says(
 ) -> None:
     """With low delay in the frame before, else in the last frame of the group, and in that of the one before it; before
     anything is rounded to eight bits."""
-    monkeypatch.setattr(sequence, "cut", lambda planes, height, width: planes)
+    monkeypatch.setattr(decisions, "cut", lambda planes, height, width: planes)
     seen: set[int] = set()
     for amount in (0.0, 1.0, 3.0):
         frames = coloured(2 * GROUP + 1, amount)
@@ -746,14 +747,14 @@ def test_keyframes_are_coded_as_a_sample_of_them_says_that_chroma_counts(
 ) -> None:
     """But where statistics are kept, which are of what is coded at first."""
     tried: list[int] = []
-    choose = sequence.choose
+    choose = decisions.choose
 
     def watched(*arguments: Any) -> Any:
         if not arguments[3]:
             tried.append(arguments[2])
         return choose(*arguments)
 
-    monkeypatch.setattr(sequence, "choose", watched)
+    monkeypatch.setattr(decisions, "choose", watched)
     wanted = set()
     for amount in (0.0, 1.0, 3.0):
         frames = coloured(2, amount)

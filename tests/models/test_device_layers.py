@@ -13,8 +13,8 @@ from network_samples import UNITS, coded, noise, random_network
 
 from nvcodec.errors import UnsupportedError
 from nvcodec.models import zoo
-from nvcodec.models.conditional import picture as module
-from nvcodec.models.conditional.picture import apply_network
+from nvcodec.models.conditional import restoration as module
+from nvcodec.models.conditional.restoration import apply_network
 from nvcodec.models.device_layers import on_device
 from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.kernels.network import LARGEST_INPUT, SEEN, paired

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import (
     KEYFRAME_SLOT,
     MAX_UNIT_FRAMES,
@@ -23,8 +24,7 @@ from nvcodec.models.conditional.frame_coder import (
     FrameHeader,
     Window,
 )
-from nvcodec.models.conditional.picture import Blocks
-from nvcodec.models.conditional.sequence import GROUP, SHORT_GROUP, plan_group
+from nvcodec.models.conditional.plans import GROUP, SHORT_GROUP, plan_group
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.residual import SAMPLES
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST

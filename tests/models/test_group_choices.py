@@ -11,24 +11,11 @@ import numpy as np
 import pytest
 
 from nvcodec.media.test_pattern import moving_pattern
+from nvcodec.models.conditional.analyser import DecidedUnit, VideoAnalyser
+from nvcodec.models.conditional.frame import Blocks, Planes, Reference
 from nvcodec.models.conditional.frame_coder import KEYFRAME_SLOT, Window
-from nvcodec.models.conditional.picture import (
-    ALONE_BITS,
-    CODED_BITS,
-    UNLIKE,
-    Blocks,
-    Planes,
-    Reference,
-    prediction_costs,
-    share_unlike,
-)
-from nvcodec.models.conditional.sequence import (
-    GROUP,
-    SHORT_GROUP,
-    DecidedUnit,
-    Plan,
-    VideoAnalyser,
-)
+from nvcodec.models.conditional.motion_search import ALONE_BITS, CODED_BITS, UNLIKE, prediction_costs, share_unlike
+from nvcodec.models.conditional.plans import GROUP, SHORT_GROUP, Plan
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import PAD, padded

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
 from nvcodec.models.kernels.deblock import BETA, TC, deblock, edge_strength
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE

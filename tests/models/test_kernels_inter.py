@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.analysis import UNIT_BITS, arranged
 from nvcodec.models.kernels.compensation import BOTH, FIRST, PAD, SECOND, compensate, padded

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nvcodec.entropy import binary
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import NOT_ASKED
-from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.conditional.weights import Learned, Weights, nothing_learned
 from nvcodec.models.kernels import latents
 from nvcodec.models.kernels.density import BIN, BINS, COARSE, FINE, LARGE, TINY, add_density, no_densities

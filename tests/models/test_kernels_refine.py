@@ -14,9 +14,10 @@ from block_samples import hidden_signs, squares_of
 from nvcodec.entropy import binary
 from nvcodec.entropy.odds import no_odds
 from nvcodec.media import open_source
+from nvcodec.models.conditional.efforts import EFFORTS
+from nvcodec.models.conditional.frame import Blocks, Planes, Reference
 from nvcodec.models.conditional.frame_coder import Known, code_frame
-from nvcodec.models.conditional.picture import Blocks, Planes, Reference, choose
-from nvcodec.models.conditional.sequence import EFFORTS
+from nvcodec.models.conditional.picture import choose
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.compensation import PAD

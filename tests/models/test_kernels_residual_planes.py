@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.picture import Blocks, what_was_coded
+from nvcodec.models.conditional.frame import Blocks
+from nvcodec.models.conditional.restoration import what_was_coded
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.residual import SAMPLES, add_inter_residuals, synthesise, synthesise_large

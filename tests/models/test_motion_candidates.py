@@ -20,8 +20,8 @@ from block_samples import (
     whole_squares,
 )
 
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.frame_coder import MAX_SCALE
-from nvcodec.models.conditional.picture import Blocks
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, SECOND
 from nvcodec.models.kernels.motion import (
     FOUR_PARTS,

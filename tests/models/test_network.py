@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from network_samples import COLUMNS, PADS, ROWS, UNITS, coded, noise, random_layer, random_network
 
-from nvcodec.models.conditional import picture as module
-from nvcodec.models.conditional.picture import Coded, Planes, apply_network, empty_planes, without_borders
+from nvcodec.models.conditional import restoration as module
+from nvcodec.models.conditional.frame import Planes, empty_planes, without_borders
+from nvcodec.models.conditional.restoration import Coded, apply_network
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.kernels.compensation import PAD, padded
 from nvcodec.models.kernels.network import (

@@ -13,20 +13,13 @@ import block_samples as syntax
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional import picture as module
+from nvcodec.models.conditional import restoration as module
+from nvcodec.models.conditional.efforts import EFFORTS, KEYFRAME_EFFORTS
+from nvcodec.models.conditional.frame import Blocks, Planes, Reference, empty_planes
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
-from nvcodec.models.conditional.picture import (
-    BANK_BITS,
-    CODED_BITS,
-    Blocks,
-    Planes,
-    Reference,
-    Statistics,
-    choose,
-    empty_planes,
-    rebuild,
-)
-from nvcodec.models.conditional.sequence import EFFORTS, KEYFRAME_EFFORTS
+from nvcodec.models.conditional.motion_search import CODED_BITS
+from nvcodec.models.conditional.picture import Statistics, choose, rebuild
+from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.choice import choose_blocks

@@ -13,8 +13,9 @@ import pytest
 
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional.frame_coder import FrameCoder
-from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
-from nvcodec.models.conditional.sequence import PROFILES, VideoDecoder
+from nvcodec.models.conditional.motion_search import CODED_BITS, share_unlike
+from nvcodec.models.conditional.plans import PROFILES
+from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.rough_cost import price_curve
@@ -27,7 +28,7 @@ import numpy as np
 from nvcodec.codec.conditional import DEFAULT_MODEL
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models import zoo
-from nvcodec.models.conditional.picture import CODED_BITS, share_unlike
+from nvcodec.models.conditional.motion_search import CODED_BITS, share_unlike
 from nvcodec.models.conditional.sequence import VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.depth import widen
@@ -61,8 +62,9 @@ import numpy as np
 from nvcodec.codec.conditional import DEFAULT_MODEL
 from nvcodec.models import zoo
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
-from nvcodec.models.conditional.picture import Blocks, Reference, choose, empty_planes, without_borders
-from nvcodec.models.conditional.sequence import EFFORTS
+from nvcodec.models.conditional.frame import Blocks, Reference, empty_planes, without_borders
+from nvcodec.models.conditional.picture import choose
+from nvcodec.models.conditional.efforts import EFFORTS
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.kernels.compensation import PAD, extend_edges

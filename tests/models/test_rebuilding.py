@@ -12,8 +12,9 @@ from block_samples import Frame, order_of, random_blocks, random_scale
 from test_kernels_cross_component import standard_chroma
 from test_kernels_intra import around, standard, standard_border, standard_luma
 
-from nvcodec.models.conditional import picture
-from nvcodec.models.conditional.picture import Blocks, Planes, Reference, empty_planes, rebuild
+from nvcodec.models.conditional import picture, restoration
+from nvcodec.models.conditional.frame import Blocks, Planes, Reference, empty_planes
+from nvcodec.models.conditional.picture import rebuild
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.compensation import PAD, extend_edges
 from nvcodec.models.kernels.cross_component import predict_from_luma
@@ -278,7 +279,8 @@ def test_threads_do_not_change_the_planes(
             with ThreadPoolExecutor(threads) as pool:
                 results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-            patch.setattr(picture, "by_rows", lambda pool, rows, work, unit=2: work(0, rows))  # all rows at once
+            for module in (picture, restoration):  # all rows at once
+                patch.setattr(module, "by_rows", lambda pool, rows, work, unit=2: work(0, rows))
             results.append([plane.tobytes() for plane in rebuild(*arguments, pool)])
         assert all(result == results[0] for result in results)
     assert kinds == {ALONE, SHARED, WHOLE} or rows < 8

@@ -9,8 +9,9 @@ import pytest
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional import trials
 from nvcodec.models.conditional.cuts import Cuts, padded_picture
-from nvcodec.models.conditional.picture import Planes
-from nvcodec.models.conditional.sequence import PROFILES, Unit, VideoDecoder, VideoEncoder
+from nvcodec.models.conditional.frame import Planes
+from nvcodec.models.conditional.plans import PROFILES
+from nvcodec.models.conditional.sequence import Unit, VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.trials import TRIALS, TrialEncoder
 from nvcodec.models.conditional.weights import Weights
 

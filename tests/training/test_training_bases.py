@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Blocks, Statistics
+from nvcodec.models.conditional.frame import Blocks
+from nvcodec.models.conditional.picture import Statistics
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.residual import RATE_CLASSES, rate_class
 from nvcodec.models.kernels.syntax import SHARED, WHOLE

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.picture import Blocks
+from nvcodec.models.conditional.frame import Blocks
 from nvcodec.models.conditional.weights import nothing_learned
 from nvcodec.models.kernels.residual import RATE_CLASSES, energies, rate_class
 from nvcodec.models.kernels.syntax import WHOLE

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from synthetic_training import texture
 
-from nvcodec.models.conditional.picture import BANK_BITS, Planes
+from nvcodec.models.conditional.frame import Planes
+from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.depth import STEP_SCALE, widen
 from nvcodec.models.kernels.compensation import PAD, padded
 from nvcodec.models.kernels.restore import (

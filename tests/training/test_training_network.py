@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from synthetic_training import panned, recipe_text, texture
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional.picture import Coded, Planes, apply_network, empty_planes, without_borders
-from nvcodec.models.conditional.sequence import GROUP_OFFSETS, LOW_DELAY
+from nvcodec.models.conditional.frame import Planes, empty_planes, without_borders
+from nvcodec.models.conditional.plans import GROUP_OFFSETS, LOW_DELAY
+from nvcodec.models.conditional.restoration import Coded, apply_network
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.depth import widen

@@ -13,9 +13,10 @@ import pytest
 from synthetic_training import panned
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional import sequence as conditional
+from nvcodec.models.conditional import analyser as conditional
+from nvcodec.models.conditional.frame import Blocks, Reference
 from nvcodec.models.conditional.frame_coder import is_midway
-from nvcodec.models.conditional.picture import Blocks, Reference, rebuild
+from nvcodec.models.conditional.picture import rebuild
 from nvcodec.models.kernels.syntax import ALONE, SHARED, WHOLE
 from nvcodec.models.training import records as module
 from nvcodec.models.training.bases import load_bases

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.picture import Planes
+from nvcodec.models.conditional.frame import Planes
 from nvcodec.models.conditional.sequence import DecidedFrame, VideoDecoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.implicit.pyramid.taps import MAX_NBYTES, read_filters

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.models.conditional.picture import BANK_BITS, KeptFrame, empty_planes
+from nvcodec.models.conditional.frame import empty_planes
+from nvcodec.models.conditional.picture import KeptFrame
+from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.implicit.pyramid.taps import COMPONENTS, QUANTUM, no_differences
 from nvcodec.models.kernels import restore

@@ -14,8 +14,10 @@ import numpy as np
 from nvcodec.codec.checksum import planes_crc32
 from nvcodec.media.types import Frame
 from nvcodec.metrics.rgb import rgb_from_planes
-from nvcodec.models.conditional.picture import Planes, Statistics
-from nvcodec.models.conditional.sequence import GROUP, Unit, VideoEncoder
+from nvcodec.models.conditional.frame import Planes
+from nvcodec.models.conditional.picture import Statistics
+from nvcodec.models.conditional.plans import GROUP
+from nvcodec.models.conditional.sequence import Unit, VideoEncoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.implicit.pyramid.decoder import FITTED, GopDecoder
 from nvcodec.models.implicit.pyramid.fitting import FilterSums
