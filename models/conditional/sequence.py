@@ -94,9 +94,11 @@ class VideoEncoder:
         return units
 
     def abandon(self) -> None:
-        """Give up without waiting."""
-        for executor in (self._decider, self._pool, self._writer):
+        """Give up without waiting. The frame that is being decided on ends with what its threads have begun: one that
+        waits for jobs of a pool is not told when they are cancelled."""
+        for executor in (self._decider, self._writer):
             executor.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
 
     def _decide(self, seen: Seen) -> None:
         self._leave_to_writer(self._analyser.decide(seen))

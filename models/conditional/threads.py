@@ -19,9 +19,15 @@ MOST_THREADS = 8  # of a pool for pictures
 
 
 def new_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for pictures, MOST_THREADS at most; threads: 0 for as many as there are processors."""
+    """Threads for pictures, MOST_THREADS at most; threads: 0 for as many as there are processors for this process."""
     keep_freed_memory()
-    return ThreadPoolExecutor(max(1, min(MOST_THREADS, threads or os.cpu_count() or 1)), "pictures")
+    return ThreadPoolExecutor(max(1, min(MOST_THREADS, threads or _processors())), "pictures")
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def when_ready(

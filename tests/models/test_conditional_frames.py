@@ -444,6 +444,17 @@ def test_an_encoder_that_is_abandoned_ends_soon(weights: Weights, profile: str, 
     assert decided_on == []
 
 
+def test_what_an_abandoned_encoder_waits_for_comes(weights: Weights) -> None:
+    """Jobs for pictures are not cancelled: who waits for the first of several to end would wait for ever."""
+    encoder, go = VideoEncoder(weights, 48, 64, 30, threads=2), threading.Event()
+    jobs = [encoder._pool.submit(go.wait) for _ in range(4)]
+    encoder.abandon()
+    go.set()
+    assert all(job.result(30) for job in jobs)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        encoder.push(next(iter(moving_pattern(64, 48, 1))).planes)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_decoders_make_the_same_of_units_in_any_number_of_threads(weights: Weights, profile: str, threads: int) -> None:

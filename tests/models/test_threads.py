@@ -82,7 +82,7 @@ def test_parts_of_rows_begin_with_a_unit(rows: int, threads: int, unit: int) -> 
 def test_a_pool_has_no_more_threads_than_are_of_use() -> None:
     for threads in (0, 1, 2, 5, MOST_THREADS, 100):
         with new_pool(threads) as pool:
-            wanted = threads or os.cpu_count() or 1
+            wanted = threads or len(os.sched_getaffinity(0))
             assert pool._max_workers == min(wanted, MOST_THREADS)
 
 
