@@ -1,71 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the frames of a video are coded: everything of an encoder but the bytes."""
+"""How the frames of a video are coded: where it begins anew, and what is between (see `shot`)."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-
 from nvcodec.models.conditional.cuts import Cuts, padded_picture
-from nvcodec.models.conditional.efforts import ALL_DEPTHS, ALL_TOOLS, EFFORTS, KEYFRAME_EFFORTS, Effort, Tools
-from nvcodec.models.conditional.frame import Planes, Reference
-from nvcodec.models.conditional.frame_coder import (
-    KEYFRAME_SLOT,
-    WINDOW,
-    DecidedFrame,
-    FrameHeader,
-    Window,
-    is_midway,
-    stretch,
-    timed,
-)
-from nvcodec.models.conditional.motion_search import prediction_costs, share_unlike
-from nvcodec.models.conditional.picture import Statistics, choose, sample_keyframe
-from nvcodec.models.conditional.plans import (
-    GROUP,
-    GROUP_OFFSETS,
-    KEYFRAME_LESS,
-    KEYFRAME_MORE,
-    KEYFRAME_RATIO,
-    KEYFRAME_SLOPE,
-    LOW_DELAY,
-    RANDOM_ACCESS,
-    SHORT_GROUP,
-    Plan,
-    keyframe_level,
-    level_at,
-    plan_group,
-    plan_low_delay,
-)
-from nvcodec.models.conditional.temporal_filter import filtered
-from nvcodec.models.conditional.threads import when_ready
-from nvcodec.models.depth import EXTRA_BITS
-from nvcodec.models.kernels.samples import mean_squared_error, narrow
-from nvcodec.models.quality import CHROMA_SCALES
-from nvcodec.models.transform import BlockBases, chroma_weight
-
-AHEAD = 4  # frames beyond a group that are looked at
-MOST_UNLIKE = 0.2  # of the blocks of a group's last frame are no easier to predict in time, or the group is short
-CHROMA_AT_FIRST = 10  # before anything is known of what is lost of chroma
-CHROMA_FACTOR = 1.2  # of the weight that the derivative of PSNR-YUV says (0.85, 1, 1.4: 1.4, 0.3, 0.3% more bits)
-LEAST_ERROR = 0.05 * (1 << 2 * EXTRA_BITS)  # mean squared
-
-
-@dataclass
-class Chosen:
-    """A frame that was decided on, its place in its unit still open."""
-
-    plan: Plan
-    reference: Reference
-    shown: Planes  # as every decoder will see it
-    symbols: np.ndarray
-    chroma: int
-    wanted: int  # how much chroma should count in the frames after it
+from nvcodec.models.conditional.efforts import ALL_TOOLS, EFFORTS, KEYFRAME_EFFORTS, Tools
+from nvcodec.models.conditional.frame import Planes
+from nvcodec.models.conditional.frame_coder import timed
+from nvcodec.models.conditional.picture import Statistics
+from nvcodec.models.conditional.plans import RANDOM_ACCESS
+from nvcodec.models.conditional.shot import DecidedUnit, ShotAnalyser, ShotSettings
+from nvcodec.models.conditional.threads import workers
+from nvcodec.models.transform import BlockBases
 
 
 class Seen(NamedTuple):
@@ -78,33 +29,16 @@ class Seen(NamedTuple):
     quality: int
 
 
-@dataclass
-class _Group:
-    """Pictures begin + 1, begin + 2, ..., those ``after`` them, and who is predicted from whom; end: its last frame, if
-    that was decided on already."""
-
-    begin: int
-    pictures: list[Planes]
-    after: list[Planes]
-    waves: list[list[Plan]]
-    end: Chosen | None = None
-
-
-@dataclass
-class DecidedUnit:
-    """A unit before it is written: its frames in coding order, and their planes in display order."""
-
-    frames: list[DecidedFrame]
-    planes: list[Planes]
-
-
 class VideoAnalyser:
     """Decides how the frames of one video are coded: everything of an encoder but the bytes.
 
     `push` and `flush` return units as they are decided; `push` is `look` and then `decide`, of which the first may run
-    ahead in another thread. quality: of frames that are looked at from now on; pool: threads for pictures; timings:
-    seconds by stage are added there; finer_keyframes: levels by which keyframes are finer than they would be;
-    statistics: of residuals, for training.
+    ahead in another thread. What is left of a shot is decided on beside the beginning of the next one, if the pool has
+    several threads; units come in order all the same.
+
+    quality: of frames that are looked at from now on; pool: threads for pictures; timings: seconds by stage are added
+    there; finer_keyframes: levels by which keyframes are finer than they would be; statistics: of residuals, for
+    training.
     """
 
     def __init__(
@@ -123,28 +57,20 @@ class VideoAnalyser:
         timings: defaultdict[str, float] | None = None,
         statistics: Statistics | None = None,
     ):
-        self.quality, self.profile, self.tools = quality, profile, tools
-        self._finer_keyframes = finer_keyframes
-        self.effort, self.keyframe_effort = (
+        self.quality, self.statistics = quality, statistics
+        self.timings = defaultdict(float) if timings is None else timings
+        effort, keyframe_effort = (
             replace(efforts[preset], filters=tools.filters) for efforts in (EFFORTS, KEYFRAME_EFFORTS)
         )
-        self.bases, self.statistics = bases, statistics
-        self.height, self.width = height, width
-        self.timings = defaultdict(float) if timings is None else timings
-        self._pool, self._cuts = pool, Cuts(intra_period)
-        self._decided_at = quality  # quality of the frame that is being decided on
-        self._differences = 0.0, 0.0  # of `Cuts`, since the keyframe
-        self._window = Window()
-        self._known: dict[int, Reference] = {}  # frames that others may be predicted from, by number
-        self._order: dict[int, int] = {}  # of frames that were planned since the keyframe, in coding order
-        self._keyframe: Planes | None = None  # until its group has been collected
-        self._group: _Group | None = None  # the next one, collected while the one before was decided on
-        self._waiting: list[Planes] = []  # of the group that is being collected
-        self._end: Planes | None = None  # the picture before the ones that wait
-        self._number = 0  # of the last frame coded, counted from its keyframe
-        self._begin: int | None = None  # where the last group began, since the keyframe
-        self._kept: list[int] = []  # frames that will be in the window, newest first
-        self._chroma = CHROMA_AT_FIRST  # how much chroma counts in the next frame
+        self._settings = ShotSettings(
+            bases, height, width, profile, effort, keyframe_effort, tools, finer_keyframes, pool, self.timings
+        )
+        self._cuts = Cuts(intra_period)
+        self._shot: ShotAnalyser | None = None
+        self._last: tuple[int, tuple[float, float]] = quality, (0.0, 0.0)  # asked for, and seen so far
+        self._closer = ThreadPoolExecutor(1, "last of a shot") if workers(pool) > 1 else None
+        self._closing: Future[list[DecidedUnit]] | None = None  # what is left of the shot before
+        self._held: list[DecidedUnit] = []  # those of this shot that come after that
 
     def push(self, planes: Planes) -> list[DecidedUnit]:
         """One frame in display order."""
@@ -159,253 +85,47 @@ class VideoAnalyser:
 
     def decide(self, seen: Seen) -> list[DecidedUnit]:
         """The next frame that was looked at."""
-        picture, self._decided_at, units = seen.picture, seen.quality, []
-        self._differences = seen.differences
-        if seen.begins_anew:
-            units += self.flush()
-            self._differences = 0.0, 0.0
-            self._keyframe, self._number, self._end = picture, 0, picture
-            self._known, self._order, self._begin, self._kept = {}, {0: 0}, None, [0]
+        units: list[DecidedUnit] = []
+        self._last = seen.quality, seen.differences
+        if seen.begins_anew or self._shot is None:
+            units += self._close()
+            self._last = seen.quality, (0.0, 0.0)
+            self._shot = ShotAnalyser(self._settings, seen.picture, self.statistics)
+            self._held += self._shot.begin(seen.quality)
         else:
-            self._waiting.append(picture)
-        if self.profile == LOW_DELAY:
-            units += self._keyframe_unit() if self._keyframe is not None else [self._frame_in_order()]
-        elif self._is_complete():
-            units += self._keyframe_unit()
-            if self._group is None:
-                self._group = self._collect()  # decided on beside the one before it, or with the next one
-            else:
-                units += self._finish_group()
-        return units
+            self._held += self._shot.push(seen.picture, seen.quality, seen.differences)
+        return units + self._opened(wait=False)
 
     def flush(self) -> list[DecidedUnit]:
         """What is left."""
-        units = self._keyframe_unit()
-        while self._waiting or self._group is not None:
-            units += self._finish_group(last=True)
+        if self._shot is not None:
+            self._held += self._shot.flush(*self._last)
+        units, self._shot = self._opened(wait=True), None
+        if self._closer is not None:
+            self._closer.shutdown()
         return units
 
-    def _keyframe_unit(self) -> list[DecidedUnit]:
-        """The keyframe that waits, if one does."""
-        if self._keyframe is None:
-            return []
-        level = keyframe_level(self._decided_at, self._worth())
-        with timed(self.timings, "analysis"):
-            picture, finer = self._filtered(self._keyframe, [], self._waiting, level, self._pool)
-            plan, source, chroma = Plan(0, level, (), True), self._keyframe, CHROMA_AT_FIRST
-            if self.statistics is None:  # which are kept of each picture once
-                planes, rows = sample_keyframe(picture, level, chroma, finer, self.bases, self._pool)
-                half = rows[::2]
-                chroma = wanted_chroma(
-                    (source[0][rows], source[1][half], source[2][half]),
-                    (planes[0][rows], planes[1][half], planes[2][half]),
-                )
-            chosen = self._choose(plan, picture, source, finer, chroma, self._pool, self.keyframe_effort)
-            self._chroma = chosen.wanted
-        self._window.clear()
-        self._keyframe = None
-        return [self._unit([chosen])]
+    def abandon(self) -> None:
+        """Give up without waiting."""
+        if self._closer is not None:
+            self._closer.shutdown(wait=False, cancel_futures=True)
 
-    def _finish_group(self, *, last: bool = False) -> list[DecidedUnit]:
-        """Decide on the group that was collected, and on the end of the next one; last: no more frames will come."""
-        group, self._group = self._group or self._collect(), None
-        if group is None:
-            return []
-        with timed(self.timings, "analysis"):
-            end = group.end or self._choose_end(group, self._pool)
-            more = bool(self._waiting) and (last or self._is_complete())
-            return [self._unit([end, *self._choose_rest(group, end, more)])]
+    def _close(self) -> list[DecidedUnit]:
+        """End the shot, beside the next one where that can be; returns what is there before that."""
+        units, shot = self._opened(wait=True), self._shot
+        if shot is not None and (self._closer is None or self.statistics is not None):
+            units += shot.flush(*self._last)
+        elif shot is not None:
+            assert self._closer is not None
+            self._closing = self._closer.submit(shot.flush, *self._last)
+        return units
 
-    def _is_complete(self) -> bool:
-        """Whether a whole group waits, and what is looked at beyond it."""
-        return len(self._waiting) == GROUP + AHEAD
-
-    def _frame_in_order(self) -> DecidedUnit:
-        """The frame that waits, in low delay."""
-        self._number += 1
-        self._order[self._number] = self._number
-        with timed(self.timings, "analysis"):
-            picture = self._waiting.pop()
-            plan = self._with_second(plan_low_delay(self._number, self._decided_at), picture, self._pool)
-            chosen = self._choose(plan, picture, picture, None, self._chroma, self._pool)
-            self._chroma = chosen.wanted
-        return self._unit([chosen])
-
-    def _collect(self) -> _Group | None:
-        """A group of the frames that wait."""
-        if not self._waiting:
-            return None
-        size = self._group_size()
-        pictures, self._waiting = self._waiting[:size], self._waiting[size:]
-        self._end = pictures[-1]
-        begin, end = self._number, self._number + len(pictures)
-        seconds = [self._begin] if self._begin in self._kept else []
-        waves = plan_group(begin, end, tuple(dict.fromkeys([*seconds, 0] if begin else [])), self._decided_at)
-        self._begin, self._number = begin, end
-        for plan in (plan for wave in waves for plan in wave):
-            self._order[plan.number] = len(self._order)
-            if plan.kept:
-                self._kept = [plan.number, *self._kept[: WINDOW - 1]]
-        return _Group(begin, pictures, self._waiting[:AHEAD], waves)
-
-    def _group_size(self) -> int:
-        """How many of the frames that wait are one group: fewer where pictures change so much that the last of many is
-        hard to predict."""
-        size = min(GROUP, len(self._waiting))
-        if size <= SHORT_GROUP:
-            return size
-        level = level_at(self._decided_at, GROUP_OFFSETS[0])
-        assert self._end is not None
-        share = share_unlike(self._waiting[size - 1][0], self._end[0], level)
-        return size if share < MOST_UNLIKE else SHORT_GROUP
-
-    def _choose_end(self, group: _Group, pool: Executor) -> Chosen:
-        """The last frame of a group, which the others are predicted from."""
-        (plan,), pictures = group.waves[0], group.pictures
-        picture, finer = self._filtered(pictures[-1], pictures[-2::-1], group.after, plan.level, pool)
-        plan = self._with_second(plan, picture, pool)
-        return self._choose(plan, picture, pictures[-1], finer, self._chroma, pool)
-
-    def _begin_group(self, pool: Executor) -> None:
-        """Collect the next group, and decide on its end."""
-        self._group = self._collect()
-        assert self._group is not None
-        self._group.end = self._choose_end(self._group, pool)
-
-    def _choose_rest(self, group: _Group, end: Chosen, more: bool) -> list[Chosen]:
-        """The other frames of a group, each as soon as those are there that it is predicted from, and beside them the
-        beginning of the next one; more: whether there will be one."""
-        self._known[end.plan.number] = end.reference
-        self._chroma = end.wanted
-        in_order = self.statistics is not None
-        plans, chosen = [plan for wave in group.waves[1:] for plan in wave], {}
-
-        def ready(plan: Plan) -> bool:
-            return all(number in self._known for number in plan.references)
-
-        def work(plan: Plan, pool: Executor) -> Chosen:
-            picture = group.pictures[plan.number - group.begin - 1]
-            return self._choose(plan, picture, picture, None, end.wanted, pool)
-
-        def note(plan: Plan, one: Chosen) -> None:
-            chosen[plan.number], self._known[plan.number] = one, one.reference
-
-        beside = self._begin_group if more and not in_order else None
-        when_ready(self._pool, plans, ready, work, note, beside, in_order)
-        if more and in_order:
-            self._begin_group(self._pool)
-        for number in [number for number in self._known if 0 < number < group.begin]:
-            del self._known[number]
-        return [chosen[plan.number] for plan in plans]
-
-    def _filtered(
-        self, picture: Planes, past: list[Planes], future: list[Planes], level: int, pool: Executor
-    ) -> tuple[Planes, np.ndarray]:
-        """A picture that others are predicted from, with less of its noise, and how much finer its units are. Nearest
-        neighbours first."""
-        others = [(n, other) for side in (past, future) for n, other in enumerate(side[: self.effort.others], 1)]
-        return filtered(picture, others, level, pool)
-
-    def _unit(self, chosen: list[Chosen]) -> DecidedUnit:
-        """A unit of frames in coding order."""
-        first = min(one.plan.number for one in chosen)
-        frames: list[DecidedFrame] = []
-        planes: dict[int, Planes] = {}
-        for one in chosen:
-            plan, reference = one.plan, one.reference
-            slots = tuple(self._slot(number) for number in plan.references)
-            header = FrameHeader(plan.level, one.chroma, plan.kept, plan.number - first, slots)
-            self._window.add(reference, plan.kept)
-            self._known[plan.number] = reference
-            frames.append((header, plan.number, reference.blocks, one.symbols))
-            planes[plan.number] = one.shown
-        if self.profile == LOW_DELAY:
-            kept = {0} | {entry.number for entry in self._window.kept}
-            self._known = {number: entry for number, entry in self._known.items() if number in kept}
-        return DecidedUnit(frames, [planes[number] for number in sorted(planes)])
-
-    def _slot(self, number: int) -> int:
-        """Where the window holds a frame."""
-        numbers = [entry.number for entry in self._window.kept]
-        assert number in numbers or number == 0
-        return numbers.index(number) if number in numbers else KEYFRAME_SLOT
-
-    def _with_second(self, plan: Plan, picture: Planes, pool: Executor) -> Plan:
-        """A plan with that of its second references that makes up best for what the first one lacks."""
-        if not plan.seconds:
-            return plan
-        best = 0
-        if len(plan.seconds) > 1:
-            references = [self._known[number] for number in (*plan.references, *plan.seconds)]
-            costs = prediction_costs(picture[0], references, plan.level, pool)
-            best = int(np.minimum(costs[0], costs[1:]).sum((1, 2)).argmin())
-        return replace(plan, references=(*plan.references, plan.seconds[best]), seconds=())
-
-    def _worth(self) -> int:
-        """Levels by which the keyframe that waits is finer than usual: fewer where the next frames are unlike it."""
-        in_time, in_space = self._differences
-        if not in_space:
-            return self._finer_keyframes
-        worth = KEYFRAME_SLOPE * math.log2(KEYFRAME_RATIO / max(in_time / in_space, 0.02))
-        return round(max(-KEYFRAME_LESS, min(worth, KEYFRAME_MORE))) + self._finer_keyframes
-
-    def _choose(
-        self,
-        plan: Plan,
-        picture: Planes,
-        source: Planes,
-        finer: np.ndarray | None,
-        chroma: int,
-        pool: Executor,
-        effort: Effort | None = None,
-    ) -> Chosen:
-        """One frame, decided and reconstructed, and its symbols; source: the picture as it was before any filter."""
-        effort = effort or self.effort
-        references = [self._known[number] for number in plan.references]
-        newest = max(references, key=lambda entry: self._order[entry.number]) if references else None
-        distances = tuple(plan.number - entry.number for entry in references)
-        scale = stretch(distances, newest.distances if newest is not None else ())
-        blocks, symbols, planes = choose(
-            picture,
-            plan.level,
-            chroma,
-            references,
-            self.tools.flow and is_midway(distances),
-            newest,
-            scale,
-            self.bases,
-            replace(
-                effort,
-                filters=effort.filters and (plan.kept or effort.filters_last),
-                network=plan.depth <= self._deepest(effort),
-            ),
-            pool,
-            self.statistics,
-            finer,
-        )
-        reference = Reference(planes, blocks, plan.level, plan.number, distances)
-        shown = cut(reference.picture(), self.height, self.width)
-        return Chosen(plan, reference, shown, symbols, chroma, wanted_chroma(source, reference.picture()))
-
-    def _deepest(self, effort: Effort) -> int:
-        """The deepest of a group's frames that are restored by the network, too."""
-        return self.tools.network if self.tools.network == ALL_DEPTHS else min(self.tools.network, effort.deepest)
-
-
-def wanted_chroma(source: Planes, decoded: Planes) -> int:
-    """How much chroma should count for PSNR-YUV (6 Y + U + V) / 8 to gain most, by what is lost of each plane now: its
-    derivative by a plane's squared error falls with that error."""
-    y, u, v = (max(mean_squared_error(a, b), LEAST_ERROR) for a, b in zip(source, decoded, strict=True))
-    weight = math.sqrt(y / 3 * (1 / u + 1 / v)) * CHROMA_FACTOR
-    return min(range(len(CHROMA_SCALES)), key=lambda chroma: abs(math.log(weight / chroma_weight(chroma))))
-
-
-def cut(planes: Planes, height: int, width: int) -> Planes:
-    """Planes outside, without what pads them to whole blocks."""
-    half = (height + 1) // 2, (width + 1) // 2
-    y, u, v = planes
-    return (
-        narrow(y[:height, :width]),
-        narrow(u[: half[0], : half[1]]),
-        narrow(v[: half[0], : half[1]]),
-    )
+    def _opened(self, *, wait: bool) -> list[DecidedUnit]:
+        """Units that are decided and not returned yet; without ``wait`` none while the shot before lacks some."""
+        units: list[DecidedUnit] = []
+        if self._closing is not None:
+            if not wait and not self._closing.done():
+                return units
+            units, self._closing = self._closing.result(), None
+        units, self._held = units + self._held, []
+        return units

@@ -9,6 +9,7 @@ at keyframes.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ MAX_UNIT_FRAMES = 16
 MAX_SCALE = 1024  # 256ths by which vectors of the last frame may be stretched
 MAX_NBYTES_PER_BLOCK = 2048
 NOT_ASKED = np.empty((0, 0, 0), np.float32)
+_TIMING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -292,4 +294,5 @@ def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     try:
         yield
     finally:
-        timings[stage] += time.perf_counter() - start
+        with _TIMING:
+            timings[stage] += time.perf_counter() - start

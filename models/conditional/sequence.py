@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.conditional.analyser import DecidedUnit, Seen, VideoAnalyser, cut
+from nvcodec.models.conditional.analyser import Seen, VideoAnalyser
 from nvcodec.models.conditional.efforts import ALL_TOOLS, Tools
 from nvcodec.models.conditional.frame import Planes, Reference
 from nvcodec.models.conditional.frame_coder import (
@@ -25,6 +25,7 @@ from nvcodec.models.conditional.frame_coder import (
 )
 from nvcodec.models.conditional.picture import rebuild
 from nvcodec.models.conditional.plans import LOW_DELAY, RANDOM_ACCESS
+from nvcodec.models.conditional.shot import DecidedUnit, cut
 from nvcodec.models.conditional.threads import new_pool, when_ready
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
@@ -98,6 +99,7 @@ class VideoEncoder:
         waits for jobs of a pool is not told when they are cancelled."""
         for executor in (self._decider, self._writer):
             executor.shutdown(wait=False, cancel_futures=True)
+        self._analyser.abandon()
         self._pool.shutdown(wait=False)
 
     def _decide(self, seen: Seen) -> None:

@@ -57,7 +57,7 @@ def when_ready(
             left.remove(now[0])
             done(now[0], work(now[0], pool))
             continue
-        for item in now[: max(0, _workers(pool) - len(jobs))]:
+        for item in now[: max(0, workers(pool) - len(jobs))]:
             left.remove(item)
             jobs[pool.submit(work, item, INLINE)] = (item,)
         for job in wait(jobs, return_when=FIRST_COMPLETED).done:
@@ -81,25 +81,26 @@ INLINE = _Inline()
 
 def by_rows(pool: Executor, rows: int, work: Callable[[int, int], None], unit: int = 2) -> None:
     """Do independent work on parts of a frame's rows at once; ``unit`` rows stay together."""
-    parts = min(_workers(pool), max(1, rows // unit))
+    parts = min(workers(pool), max(1, rows // unit))
     ends = [rows * n // (parts * unit) * unit for n in range(parts)] + [rows]
     jobs = [pool.submit(work, begin, end) for begin, end in pairwise(ends)]
     for job in jobs:
         job.result()
 
 
-def _workers(pool: Executor) -> int:
+def workers(pool: Executor) -> int:
+    """Of a pool: how many."""
     return pool._max_workers if isinstance(pool, ThreadPoolExecutor) else 1
 
 
 def in_waves(pool: Executor, rows: int, columns: int, work: Callable[[int, int, int], None]) -> None:
     """Call work(row, begin, end) for all columns of all rows, each after its neighbours on the left, above, and on
     the right of that: rows overlap like waves."""
-    if _workers(pool) < 2:
+    if workers(pool) < 2:
         for row in range(rows):
             work(row, 0, columns)
         return
-    size = max(2, -(-columns // (PIECES * _workers(pool))))
+    size = max(2, -(-columns // (PIECES * workers(pool))))
     done = [0] * rows  # columns
     running: dict[Future, int] = {}
     while True:

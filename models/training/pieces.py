@@ -15,9 +15,10 @@ import numpy as np
 
 from nvcodec.datasets.samples import Planes, cut_still, cut_video, hold_out, pick
 from nvcodec.datasets.training_cache import CachedFile, cached_files, cached_paths, load_clip
-from nvcodec.models.conditional.analyser import DecidedUnit, VideoAnalyser
+from nvcodec.models.conditional.analyser import VideoAnalyser
 from nvcodec.models.conditional.picture import Statistics
 from nvcodec.models.conditional.plans import LOW_DELAY, RANDOM_ACCESS
+from nvcodec.models.conditional.shot import DecidedUnit
 from nvcodec.models.quality import QUALITIES
 from nvcodec.models.training.records import CLIPS, HELD_OUT, KINDS, STILLS
 from nvcodec.models.transform import BlockBases
