@@ -40,11 +40,18 @@ class Cuts:
 def padded_picture(planes: Planes) -> Planes:
     """Planes inside, of planes outside: their sides are multiples of 16 (8 for chroma)."""
     rows, columns = (-(-side // 16) for side in planes[0].shape)
-    y, u, v = (
-        np.pad(widen(p), ((0, s * rows - p.shape[0]), (0, s * columns - p.shape[1])), mode="edge")
-        for p, s in zip(planes, (16, 8, 8), strict=True)
-    )
+    y, u, v = (_padded(p, s * rows, s * columns) for p, s in zip(planes, (16, 8, 8), strict=True))
     return y, u, v
+
+
+def _padded(plane: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """A plane inside, its last row and column repeated."""
+    height, width = plane.shape
+    out = np.empty((rows, columns), np.uint16)
+    out[:height, :width] = widen(plane)
+    out[:height, width:] = out[:height, width - 1 : width]
+    out[height:] = out[height - 1]
+    return out
 
 
 def differences(small: np.ndarray, before: np.ndarray) -> tuple[float, float]:

@@ -52,12 +52,11 @@ def filtered(
 
 def _worth(y: np.ndarray, moved: list[np.ndarray], step: float) -> np.ndarray:
     """Levels by which each unit is finer: its share of what of other frames is predicted from it."""
-    worth = np.ones(tuple(-(-side // 32) for side in y.shape))
+    worth = np.ones(tuple(-(-side // temporal.UNIT) for side in y.shape))
+    errors = np.empty(worth.shape, np.int64)
     for other in moved:
-        d = y.astype(np.float32) - other
-        d = np.pad(d * d, [(0, -side % 32) for side in y.shape])
-        error = d.reshape(worth.shape[0], 32, worth.shape[1], 32).mean((1, 3))
-        worth += 1 / (1 + error / (WORTH_ERROR * step * step))
+        temporal.unit_errors(y, other, errors)
+        worth += 1 / (1 + errors / (temporal.UNIT**2 * WORTH_ERROR * step * step))
     levels = WORTH_LEVELS * np.log2(worth)
     levels -= levels.mean()
     return np.clip(np.round(levels), -WORTH_MOST, WORTH_MOST).astype(np.int8)

@@ -19,17 +19,9 @@ from hypothesis import strategies as st
 
 from nvcodec.errors import DamagedStreamError
 from nvcodec.media.test_pattern import moving_pattern
-from nvcodec.models.conditional import analyser as decisions
 from nvcodec.models.conditional import restoration
-from nvcodec.models.conditional.analyser import (
-    AHEAD,
-    CHROMA_AT_FIRST,
-    CHROMA_FACTOR,
-    LEAST_ERROR,
-    DecidedUnit,
-    VideoAnalyser,
-    wanted_chroma,
-)
+from nvcodec.models.conditional import shot as decisions
+from nvcodec.models.conditional.analyser import VideoAnalyser
 from nvcodec.models.conditional.cuts import differences
 from nvcodec.models.conditional.efforts import ALL_DEPTHS, Tools
 from nvcodec.models.conditional.frame import Blocks, Planes, Reference
@@ -54,6 +46,14 @@ from nvcodec.models.conditional.plans import (
     plan_low_delay,
 )
 from nvcodec.models.conditional.sequence import Unit, VideoDecoder, VideoEncoder
+from nvcodec.models.conditional.shot import (
+    AHEAD,
+    CHROMA_AT_FIRST,
+    CHROMA_FACTOR,
+    LEAST_ERROR,
+    DecidedUnit,
+    wanted_chroma,
+)
 from nvcodec.models.conditional.trials import TrialEncoder
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen

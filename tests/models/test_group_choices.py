@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from nvcodec.media.test_pattern import moving_pattern
-from nvcodec.models.conditional.analyser import DecidedUnit, VideoAnalyser
+from nvcodec.models.conditional.analyser import VideoAnalyser
 from nvcodec.models.conditional.frame import Blocks, Planes, Reference
 from nvcodec.models.conditional.frame_coder import KEYFRAME_SLOT, Window
 from nvcodec.models.conditional.motion_search import ALONE_BITS, CODED_BITS, UNLIKE, prediction_costs, share_unlike
 from nvcodec.models.conditional.plans import GROUP, SHORT_GROUP, Plan
+from nvcodec.models.conditional.shot import DecidedUnit, ShotAnalyser
 from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels.compensation import PAD, padded
@@ -155,11 +156,13 @@ def test_predictions_cost_the_less_the_more_alike_they_are(level: int, pool: Thr
         assert np.array_equal(prediction_costs(y, [one], level, pool)[0], costs[n])
 
 
-def analyser(weights: Weights, pool: ThreadPoolExecutor, height: int, width: int) -> VideoAnalyser:
-    return VideoAnalyser(weights.bases, height, width, 30, pool, preset="fast")
+def analyser(weights: Weights, pool: ThreadPoolExecutor, height: int, width: int) -> ShotAnalyser:
+    settings = VideoAnalyser(weights.bases, height, width, 30, pool, preset="fast")._settings
+    chroma = np.full((height // 2, width // 2), 512, np.uint16)
+    return ShotAnalyser(settings, (np.full((height, width), 512, np.uint16), chroma, chroma))
 
 
-def with_second(known: VideoAnalyser, pool: ThreadPoolExecutor, y: np.ndarray, seconds: tuple[int, ...]) -> int | None:
+def with_second(known: ShotAnalyser, pool: ThreadPoolExecutor, y: np.ndarray, seconds: tuple[int, ...]) -> int | None:
     """The second reference of a frame whose first one is frame 16."""
     chroma = np.full((len(y) // 2, y.shape[1] // 2), 512, np.uint16)
     found = known._with_second(Plan(32, LOWEST + 30, (16,), True, seconds), (y, chroma, chroma), pool)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.conditional.analyser import CHROMA_AT_FIRST
+from nvcodec.models.conditional.shot import CHROMA_AT_FIRST
 from nvcodec.models.quality import (
     CHROMA_SCALES,
     LEVELS,

@@ -13,7 +13,7 @@ import pytest
 from synthetic_training import panned
 
 from nvcodec.errors import UsageError
-from nvcodec.models.conditional import analyser as conditional
+from nvcodec.models.conditional import shot as conditional
 from nvcodec.models.conditional.frame import Blocks, Reference
 from nvcodec.models.conditional.frame_coder import is_midway
 from nvcodec.models.conditional.picture import rebuild
