@@ -19,6 +19,7 @@ class Effort:
     finalists: int = 0  # of them, in keyframes, how many are compared by what they cost in their contexts
     parts_from: float = 8.0  # bits of a prediction, at least, for its block to be tried in parts
     together_to: float = math.inf  # times the best prediction's cost: new vectors that are moved together (0: none)
+    settled_to: float = 0.0  # bits up to which a unit has a candidate's motion without a look at its blocks
     exact: int = 1  # of the predictions that seem best, how many are tried with their transforms
     rounds: int = compensation.FLOW_ROUNDS  # in which two predictions are moved before that
     others: int = 4  # frames on each side that a picture is filtered with
@@ -31,13 +32,13 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(1, 0, 100.0, 0, 1, rounds=1, others=2, filters_last=False, deepest=0, network_from=100.0),
-    "medium": Effort(5, 0, 20.0, 1.25, 4, rounds=1, modes_to=1.5),
-    "slow": Effort(5, 0, 20.0, 1.25, 6),  # and what `nvcodec.models.conditional.trials` does
-    "placebo": Effort(5, 0, 20.0, 1.25, 6),
+    "fast": Effort(1, 0, 100.0, 0, 0, 1, rounds=1, others=2, filters_last=False, deepest=0, network_from=100.0),
+    "medium": Effort(5, 0, 20.0, 1.25, 0, 4, rounds=1, modes_to=1.5),
+    "slow": Effort(5, 0, 20.0, 1.25, 0, 6),  # and what `nvcodec.models.conditional.trials` does
+    "placebo": Effort(5, 0, 20.0, 1.25, 0, 6),
 }
 KEYFRAME_EFFORTS = {  # few frames, which many depend on
-    "fast": Effort(5, 2, modes_to=1.5),
+    "fast": Effort(5, 2, modes_to=1.5, network_from=100.0),
     "medium": Effort(16, 3, modes_to=1.5),
     "slow": Effort(16, 5, modes_to=2.0),
     "placebo": Effort(35, 8),

@@ -30,6 +30,11 @@ class Reference:
         """Luma at a quarter of its size, for the search."""
         return search.quarter_size(self.planes[0], PAD)
 
+    @cached_property
+    def quarter_sums(self) -> np.ndarray:
+        """Sums of 4x4 samples of that."""
+        return search.window_sums(self.quarter)
+
     def picture(self) -> Planes:
         """The planes without borders (views)."""
         y, u, v = self.planes

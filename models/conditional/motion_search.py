@@ -19,6 +19,7 @@ from nvcodec.models.transform import BlockBases, chroma_weight
 
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
+LEAST_REACH, REACH = 3, 2  # samples at a quarter of the size, for each frame that a reference is away
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
@@ -36,8 +37,9 @@ def choose_motion(
     effort: Effort,
     trial: Planes,
     pool: Executor,
+    distances: tuple[int, ...] = (),
 ) -> None:
-    """Search and choose; trial: planes that are overwritten."""
+    """Search and choose; trial: planes that are overwritten; distances: to the references, in frames, if known."""
     y = picture[0]
     rows, columns = blocks.rows, blocks.columns
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
@@ -49,8 +51,9 @@ def choose_motion(
     def towards(n: int) -> None:
         there = references[n]
         search_motion(
-            y, small, there.planes[0], there.quarter, before.vectors[n], level, effort.parts_from, whole[n], quarters[n]
-        )
+            y, small, there.planes[0], there.quarter, before.vectors[n], level, effort.parts_from, whole[n],
+            quarters[n], there.quarter_sums, _reach(distances[n]) if distances else search.COARSE_RANGE,
+        )  # fmt: skip
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
         job.result()
@@ -60,12 +63,17 @@ def choose_motion(
         *blocks.quads,
         lambda row, begin, end: choice.choose_blocks(
             picture, references[0].planes, references[-1].planes, len(references), midway, whole, quarters,
-            effort.parts_from, effort.together_to, effort.exact, effort.rounds, price, prices, steps,
-            chroma_weight(chroma), bases.summed_rates, before.kinds, before.vectors, scale, ready, blocks.pred,
+            effort.parts_from, effort.together_to, effort.settled_to, effort.exact, effort.rounds, price, prices,
+            steps, chroma_weight(chroma), bases.summed_rates, before.kinds, before.vectors, scale, ready, blocks.pred,
             blocks.merged, blocks.large, blocks.quad, blocks.shapes, blocks.kinds, blocks.parts, blocks.vectors, trial,
             row, begin, end,
         ),
     )  # fmt: skip
+
+
+def _reach(distance: int) -> int:
+    """How far motion is looked for, in samples of a quarter of the size."""
+    return min(search.COARSE_RANGE, LEAST_REACH + REACH * abs(distance))
 
 
 def search_motion(
@@ -78,13 +86,16 @@ def search_motion(
     split_from: float,
     whole: np.ndarray,
     quarters: np.ndarray,
+    reference_sums: np.ndarray | None = None,
+    reach: int = search.COARSE_RANGE,
 ) -> None:
-    """Vectors of the blocks, of luma y towards a reference with borders; small,
-    reference_small: the same at a quarter of their size; before, split_from, whole, quarters: as `search.search`."""
+    """Vectors of the blocks, of luma y towards a reference with borders; small, reference_small: the same at a quarter
+    of their size; before, split_from, whole, quarters: as `search.search`; reference_sums, reach: as in
+    `search.coarse_search`."""
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
     sad_price, rows = MOTION_PRICE * step, len(whole)
     coarse = np.zeros((*whole.shape[:2], 2), np.int32)
-    search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse)
+    search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse, reference_sums, reach)
     prices = rough_cost.price_curve(step, price, *CODED_BITS)
     search.search(y, reference, coarse, before, sad_price, price, prices, split_from, whole, quarters)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nvcodec.compiled import compiled, scratch, zeroed
 from nvcodec.models.kernels.compensation import BOTH, FIRST, INTRA, PAD, SECOND, luma_block
-from nvcodec.models.kernels.inter import cheaper, exact_cost
+from nvcodec.models.kernels.inter import MERGED_NOTHING_BITS, cheaper, exact_cost
 from nvcodec.models.kernels.intra import HORIZONTAL, MEAN, PLANAR, VERTICAL, border, predict_luma_from, smooth
 from nvcodec.models.kernels.motion import (
     FOUR_PARTS,
@@ -35,7 +35,7 @@ from nvcodec.models.kernels.prediction_costs import (
 )
 from nvcodec.models.kernels.rough_cost import differences, hadamard_cost
 from nvcodec.models.kernels.search import vector_bits
-from nvcodec.models.kernels.syntax import SHARED, begins_quad, block_of_row
+from nvcodec.models.kernels.syntax import SHARED, begins_quad, begins_unit, block_of_row
 
 INTRA_BITS = 14.0  # of a block that is not predicted from a reference, roughly
 TOGETHER_BITS = 4.0  # more that new vectors into both references may cost for them to be moved together
@@ -114,9 +114,9 @@ def _give(candidates, k, kinds, vectors, r, c):
 
 @compiled
 def choose_blocks(
-    picture, first, second, references, midway, whole, quarters, parts_from, together_to, exact, rounds, price, prices,
-    steps, weight, rates, last_kinds, last_vectors, scale, ready, pred, merged, large, quad, shapes, kinds, parts,
-    vectors, planes, quad_row, begin, end,
+    picture, first, second, references, midway, whole, quarters, parts_from, together_to, settled_to, exact, rounds,
+    price, prices, steps, weight, rates, last_kinds, last_vectors, scale, ready, pred, merged, large, quad, shapes,
+    kinds, parts, vectors, planes, quad_row, begin, end,
 ):  # fmt: skip
     """Decide what each block of quads begin..end-1 of a row of quads of an inter frame is predicted from, by Hadamard
     cost and bits.
@@ -124,7 +124,8 @@ def choose_blocks(
     picture: (y, u, v); first, second: planes of the references with borders; whole: (2, R, C, 3) and quarters:
     (2, 2R, 2C, 3) of `search`; midway: as in `compensate`; parts_from: bits that a prediction
     costs at least for its block to be tried in parts; together_to: how many times the best prediction's cost new
-    vectors into both references may cost to be moved together (0: they never are); exact: how many (up to MOST_EXACT)
+    vectors into both references may cost to be moved together (0: they never are); settled_to: bits up to which a
+    unit is given a candidate's motion without a look at its blocks; exact: how many (up to MOST_EXACT)
     of the predictions that seem best are tried with their transforms; rounds: of `luma_from_both`, until then;
     price: squared steps that a bit is worth; prices: `price_curve`; steps, weight, rates, planes: as in
     `exact_cost`; last_*, scale: as in `merge_candidates`; ready: (4R, 4C) uint8 ones. Fills in pred, merged, large,
@@ -150,14 +151,38 @@ def choose_blocks(
     )  # fmt: skip
     a, b, difference = scratch((16, 16), np.int32), scratch((16, 16), np.int32), scratch((16, 16), np.int32)
     costs = best.costs
-    together_cost, quad_cost = np.float64(0), np.float64(0)
+    together_cost, quad_cost, settled_cost = np.float64(0), np.float64(0), np.float64(0)
     for number in range(16 * begin, 16 * end):
         r, c = block_of_row(number, quad_row)
         if r >= rows or c >= columns:
             continue
         top, left = 16 * r, 16 * c
-        merged[r, c] = large[r, c] = quad[r, c] = 0
-        forget(memory, number_in_quad(r, c))
+        quad[r, c] = 0
+        if number % 16 == 0:
+            quad_cost = np.float64(0)
+        if r % 2 == 0 and c % 2 == 0:
+            together_cost = settled_cost = np.float64(0)
+            if begins_unit(r, c, rows, columns):
+                for k in range(4):
+                    forget(memory, number_in_quad(r + (k >> 1), c + (k & 1)))
+                settled_cost = _settle_unit(
+                    memory, current, first[0], second[0], references, price, prices, price * settled_to, last_kinds,
+                    last_vectors, scale, pred, merged, large, shapes, kinds, parts, vectors, r, c, which, found,
+                )  # fmt: skip
+                quad_cost += settled_cost
+                if settled_cost > 0 and exact > 1:  # as `_remembered_cost` has it
+                    quad_cost += price * 4 * MERGED_NOTHING_BITS
+        if settled_cost > 0:
+            if number % 16 == 15 and begins_quad(r - 3, c - 3, rows, columns):
+                _try_quad(
+                    memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
+                    last_kinds, last_vectors, scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
+                    r - 3, c - 3, quad_cost, which, found,
+                )  # fmt: skip
+            continue
+        merged[r, c] = large[r, c] = 0
+        if not begins_unit(r & ~1, c & ~1, rows, columns):
+            forget(memory, number_in_quad(r, c))
         for k in range(exact):
             costs[k] = 1e30
         count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 2, 2, last_kinds, last_vectors, scale, which, found)
@@ -293,11 +318,7 @@ def choose_blocks(
                     if same:
                         merged[r, c] = k + 1
                         break
-        if r % 2 == 0 and c % 2 == 0:
-            together_cost = np.float64(0)
         together_cost += cost
-        if number % 16 == 0:
-            quad_cost = np.float64(0)
         if r % 2 and c % 2:
             quad_cost += _try_unit(
                 memory, picture, first, second, references, exact > 1, price, prices, steps, weight, rates,
@@ -310,6 +331,39 @@ def choose_blocks(
                 last_kinds, last_vectors, scale, pred, merged, large, quad, shapes, kinds, parts, vectors, planes,
                 r - 3, c - 3, quad_cost, which, found,
             )  # fmt: skip
+
+
+@compiled
+def _settle_unit(
+    memory, current, first, second, references, price, prices, limit, last_kinds, last_vectors, scale, pred, merged,
+    large, shapes, kinds, parts, vectors, r, c, which, found,
+):  # fmt: skip
+    """Give a unit the motion of the first candidate that costs less than limit; returns what it costs, or 0."""
+    count = merge_candidates(kinds, vectors, 2 * r, 2 * c, 4, 4, last_kinds, last_vectors, scale, which, found)
+    for k in range(count):
+        kind, side = np.int64(which[k]), price * (0.5 + min(k + 1, count - 1))
+        if side >= limit:
+            break
+        if references < 2 and kind != FIRST:
+            continue
+        cost = side + _unit_cost(memory, current, first, second, r, c, kind, found[k], prices, limit - side)
+        if cost < limit:
+            _note_motion(pred, merged, large, shapes, kinds, parts, vectors, r, c, 2, kind, found[k], k + 1)
+            return cost
+    return np.float64(0)
+
+
+@compiled
+def _note_motion(pred, merged, large, shapes, kinds, parts, vectors, r, c, size, kind, motion, merge):
+    """Give size x size blocks one motion (x0 y0 x1 y1); merge: 0 or 1 + its candidate."""
+    for i in range(r, r + size):
+        for j in range(c, c + size):
+            pred[i, j], merged[i, j], large[i, j], shapes[i, j] = kind, merge, SHARED, ONE_PART
+            for q in range(4):
+                y, x = 2 * i + (q >> 1), 2 * j + (q & 1)
+                parts[y, x], kinds[y, x] = 0, kind
+                for n in range(4):
+                    vectors[n >> 1, y, x, n & 1] = motion[n] if kind & (1 << (n >> 1)) else 0
 
 
 @compiled

@@ -183,16 +183,25 @@ def encode_intra(
                     search, 4 * r, 4 * c, 8, step, inverse, unit_symbols, 0, unit_symbols
                 )
                 unit_cost += price * BLOCK_BITS
+                if not any_symbol(unit_symbols):  # smaller squares hardly ever cost less then
+                    _take_unit(
+                        search, coded, fine, tiny, large, from_luma, symbols, step, r, c, unit_symbols, unit_mode,
+                        unit_link,
+                    )  # fmt: skip
+                    separate = unit_cost
+                    continue
         elif in_unit and separate >= unit_cost:
             continue
         coarse_cost, mode, link, _ = _try_square(
             search, 4 * r, 4 * c, 4, step, inverse, coarse_symbols, 0, coarse_symbols
         )
         coarse_cost += price * BLOCK_BITS
-        fine_cost = _try_quarters(
-            search, 4 * r, 4 * c, step, inverse, np.float64(coarse_cost), fine_symbols, quarters, linked,
-            non_zero(coarse_symbols),
-        )  # fmt: skip
+        fine_cost = np.float64(coarse_cost)
+        if any_symbol(coarse_symbols):
+            fine_cost = _try_quarters(
+                search, 4 * r, 4 * c, step, inverse, fine_cost, fine_symbols, quarters, linked,
+                non_zero(coarse_symbols),
+            )  # fmt: skip
         mark(ready, 4 * r, 4 * c, 4, 0)
         fine[r, c] = 1 if fine_cost < coarse_cost else 0
         if fine[r, c]:
@@ -495,6 +504,9 @@ def _try_quarter(search, row, column, step, inverse, own, guess, symbols):
     luma; symbols: (96,)."""
     trial, nothing = scratch(FINE_SAMPLES, np.int16), scratch(1, np.float32)
     cost, mode, link, reckoned = _try_square(search, row, column, 2, step, inverse, own, guess, symbols)
+    if not any_symbol(symbols):
+        mark(search.modes, row, column, 2, mode)
+        return cost, 0, link
     limit = max(cost, reckoned)
     other, other_link = _try_tiny(search, row, column, step, inverse, limit, trial)
     if search.finalists and other < limit and any_symbol(trial):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.models.kernels.temporal import MOST, blend
+from nvcodec.models.kernels.temporal import MOST, UNIT, blend, unit_errors
 
 ROWS, COLUMNS = 3, 4  # squares
 DEVIATION, TOLERANCE = 40.0, 900.0
@@ -57,3 +57,18 @@ def test_opposites_do_not_mix(white: bool) -> None:
     assert np.array_equal(blended(picture, moved, np.ones(MOST), 8), picture)
     moved[3:7] = picture
     assert np.array_equal(blended(picture, moved, np.ones(MOST), 8), picture)
+
+
+@pytest.mark.parametrize("shape", [(32, 64), (48, 80), (16, 16)])
+@pytest.mark.parametrize("largest", [1, 1023])
+def test_errors_of_units_are_summed_up(shape: tuple[int, int], largest: int) -> None:
+    """Those at the right and lower edge may be parts of one."""
+    random = np.random.default_rng(largest)
+    picture, moved = (random.integers(0, largest + 1, shape).astype(np.uint16) for _ in range(2))
+    picture[:8], moved[:8] = largest, 0
+    found = np.full([-(-side // UNIT) for side in shape], 77, np.int64)
+    unit_errors(picture, moved, found)
+    errors = (picture.astype(np.int64) - moved) ** 2
+    for r, c in np.ndindex(*found.shape):
+        assert found[r, c] == errors[UNIT * r : UNIT * (r + 1), UNIT * c : UNIT * (c + 1)].sum()
+    assert found[0, 0] >= 8 * 16 * largest**2

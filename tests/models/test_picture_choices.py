@@ -241,6 +241,7 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
         "ready": np.ones_like(blocks.modes), "quad_row": 0, "begin": 0, "end": (columns + 3) // 4,
         "first": first, "second": second, "references": 2, "midway": False, "whole": whole,
         "quarters": np.zeros((2, 2, 2 * columns, 3)), "parts_from": np.inf, "together_to": np.inf, "rounds": 3,
+        "settled_to": 0.0,
         "price": price, "prices": prices, "last_kinds": last.kinds, "last_vectors": last.vectors,
         "scale": np.zeros(2, np.int64), "pred": blocks.pred, "merged": blocks.merged, "vectors": blocks.vectors,
         "large": blocks.large, "quad": blocks.quad, "shapes": blocks.shapes, "kinds": blocks.kinds,
@@ -268,6 +269,34 @@ def test_a_unit_with_one_motion_is_large(weights: Weights, pool: ThreadPoolExecu
         assert (blocks.large[:2] != ALONE).any() == large
         assert not blocks.large[2:].any()  # half units
         written_unchanged(blocks, 1, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+
+
+@pytest.mark.parametrize("preset", EFFORTS)
+def test_units_are_settled_where_a_candidate_leaves_next_to_nothing(
+    weights: Weights, pool: ThreadPoolExecutor, preset: str
+) -> None:
+    """What stood still has the motion that it has anyway; what did not is looked at as ever."""
+    first, level, moved = reference(texture(1, 0.3), 0), LOWEST + 30, 6
+    planes = [
+        np.ascontiguousarray(p[PAD // s : -PAD // s, PAD // s : -PAD // s])
+        for p, s in zip(first.planes, (1, 2, 2), strict=True)
+    ]
+    for plane, s in zip(planes, (1, 2, 2), strict=True):  # the second column of units
+        plane[:, 32 // s : 64 // s] = np.roll(plane, moved // s, 1)[:, 32 // s : 64 // s]
+    found = []
+    for bits in (0.0, 8.0, np.inf):
+        effort = replace(EFFORTS[preset], settled_to=bits, filters=False)
+        blocks, symbols, _ = choose(
+            (planes[0], planes[1], planes[2]), level, CHROMA, [first], False, None, np.zeros(2, np.int64),
+            weights.bases, effort, pool,
+        )  # fmt: skip
+        written_unchanged(blocks, 1, Blocks(ROWS, COLUMNS), np.zeros(2, np.int64), symbols)
+        found.append(blocks)
+    looked, settled, blindly = found
+    assert np.array_equal(looked.vectors, settled.vectors)
+    assert settled.vectors[0, :4, 4:, 0].any()
+    assert settled.large[:2, :2].all()
+    assert not blindly.vectors[:, :4].any()  # the first candidate
 
 
 @pytest.mark.parametrize("preset", EFFORTS)

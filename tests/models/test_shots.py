@@ -48,7 +48,7 @@ def lengths_of(units: list[DecidedUnit]) -> list[int]:
 @pytest.mark.parametrize("threads", [2, 3])
 def test_units_are_those_of_one_thread(weights: Weights, profile: str, threads: int) -> None:
     frames = shots(LENGTHS)
-    one, other = (sum(decided(weights, frames, count, profile), []) for count in (1, threads))
+    one, other = ([*came, *rest] for came, rest in (decided(weights, frames, n, profile) for n in (1, threads)))
     assert lengths_of(one) == lengths_of(other) == list(LENGTHS)
     for a, b in zip(one, other, strict=True):
         assert [frame[:2] for frame in a.frames] == [frame[:2] for frame in b.frames]
@@ -81,11 +81,10 @@ def test_what_fails_at_the_end_of_a_shot_is_told(weights: Weights, monkeypatch: 
     def failing(self: ShotAnalyser, *seen: object) -> list[DecidedUnit]:
         raise RuntimeError("no room")
 
-    frames = shots((5, 4))
+    monkeypatch.setattr(ShotAnalyser, "flush", failing)
     with ThreadPoolExecutor(2) as pool:
         analyser = VideoAnalyser(weights.bases, HEIGHT, WIDTH, 30, pool, preset="fast")
-        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="no room"):
-            patch.setattr(ShotAnalyser, "flush", failing)
-            for planes in frames:
-                analyser.push(planes)
+        assert not any(analyser.push(planes) for planes in shots((5,)))
+        analyser._close()
+        with pytest.raises(RuntimeError, match="no room"):
             analyser._opened(wait=True)
