@@ -32,7 +32,7 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(1, 0, 100.0, 0, 0, 1, rounds=1, others=2, filters_last=False, deepest=0, network_from=100.0),
+    "fast": Effort(1, 0, 100.0, 0, 16.0, 1, rounds=1, others=2, filters_last=False, deepest=0, network_from=100.0),
     "medium": Effort(5, 0, 20.0, 1.25, 0, 4, rounds=1, modes_to=1.5),
     "slow": Effort(5, 0, 20.0, 1.25, 0, 6),  # and what `nvcodec.models.conditional.trials` does
     "placebo": Effort(5, 0, 20.0, 1.25, 0, 6),

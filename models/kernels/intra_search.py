@@ -53,7 +53,7 @@ from nvcodec.models.kernels.residual import (
 from nvcodec.models.kernels.rough_cost import differences, hadamard_cost, tiny_cost
 from nvcodec.models.kernels.syntax import WHOLE, begins_unit, block_of_row, likely_modes
 
-FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and all are looked at
+FIRST_ANGLE, ALL_MODES = 2, 8  # the first mode with a direction; so many wanted, and everything is looked at
 # Bits as the search reckons them. The rarer a choice, the more it is to cost beyond what it takes: of many that are
 # alike the one that seems best seems better than it is.
 FIRST_MODE_BITS, LIKELY_MODE_BITS, MODE_BITS = np.float32(1.2), np.float32(3.2), np.float32(8.5)
@@ -183,7 +183,7 @@ def encode_intra(
                     search, 4 * r, 4 * c, 8, step, inverse, unit_symbols, 0, unit_symbols
                 )
                 unit_cost += price * BLOCK_BITS
-                if not any_symbol(unit_symbols):  # smaller squares hardly ever cost less then
+                if _is_enough(search, unit_symbols):
                     _take_unit(
                         search, coded, fine, tiny, large, from_luma, symbols, step, r, c, unit_symbols, unit_mode,
                         unit_link,
@@ -197,7 +197,7 @@ def encode_intra(
         )
         coarse_cost += price * BLOCK_BITS
         fine_cost = np.float64(coarse_cost)
-        if any_symbol(coarse_symbols):
+        if not _is_enough(search, coarse_symbols):
             fine_cost = _try_quarters(
                 search, 4 * r, 4 * c, step, inverse, fine_cost, fine_symbols, quarters, linked,
                 non_zero(coarse_symbols),
@@ -227,6 +227,13 @@ def encode_intra(
                 )  # fmt: skip
                 if finalists:
                     add_density(density, LARGE, symbols, top, left, 0)
+
+
+@compiled
+def _is_enough(search, symbols):
+    """Whether smaller squares are not tried: where a larger one has no latents they hardly ever cost less, so only
+    where time is of no matter."""
+    return search.tried < ALL_MODES and not any_symbol(symbols)
 
 
 @compiled
@@ -504,7 +511,7 @@ def _try_quarter(search, row, column, step, inverse, own, guess, symbols):
     luma; symbols: (96,)."""
     trial, nothing = scratch(FINE_SAMPLES, np.int16), scratch(1, np.float32)
     cost, mode, link, reckoned = _try_square(search, row, column, 2, step, inverse, own, guess, symbols)
-    if not any_symbol(symbols):
+    if _is_enough(search, symbols):
         mark(search.modes, row, column, 2, mode)
         return cost, 0, link
     limit = max(cost, reckoned)

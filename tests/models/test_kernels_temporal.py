@@ -12,13 +12,24 @@ ROWS, COLUMNS = 3, 4  # squares
 DEVIATION, TOLERANCE = 40.0, 900.0
 
 
+def weight_of(apart: np.ndarray) -> np.ndarray:
+    """Of samples that differ so much."""
+    return np.maximum(1 - (apart / DEVIATION) ** 2 / 128, 0) ** 64
+
+
+def test_weights_are_those_of_a_gaussian() -> None:
+    apart = np.arange(1024)
+    assert np.abs(weight_of(apart) - np.exp(-0.5 * (apart / DEVIATION) ** 2)).max() < 0.005
+
+
 def reference(picture: np.ndarray, moved: np.ndarray, strengths: np.ndarray, side: int) -> np.ndarray:
     """Weighted by how alike squares are, and samples; not yet rounded."""
     total, weight = picture.astype(float), np.ones(picture.shape)
     for other, strength in zip(moved.astype(float), strengths, strict=True):
         apart = other - picture
         errors = (apart**2).reshape(ROWS, side, COLUMNS, side).mean((1, 3)).repeat(side, 0).repeat(side, 1)
-        of = strength * np.exp(-errors / TOLERANCE) * np.exp(-0.5 * (apart / DEVIATION) ** 2)
+        of_squares = strength * np.exp(-errors / TOLERANCE)
+        of = np.where(of_squares > 0.002, of_squares, 0) * weight_of(apart)
         total, weight = total + of * other, weight + of
     return total / weight
 
