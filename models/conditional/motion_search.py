@@ -19,7 +19,6 @@ from nvcodec.models.transform import BlockBases, chroma_weight
 
 CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
-LEAST_REACH, REACH = 3, 2  # samples at a quarter of the size, for each frame that a reference is away
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
 
@@ -37,9 +36,8 @@ def choose_motion(
     effort: Effort,
     trial: Planes,
     pool: Executor,
-    distances: tuple[int, ...] = (),
 ) -> None:
-    """Search and choose; trial: planes that are overwritten; distances: to the references, in frames, if known."""
+    """Search and choose; trial: planes that are overwritten."""
     y = picture[0]
     rows, columns = blocks.rows, blocks.columns
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
@@ -52,7 +50,7 @@ def choose_motion(
         there = references[n]
         search_motion(
             y, small, there.planes[0], there.quarter, before.vectors[n], level, effort.parts_from, whole[n],
-            quarters[n], there.quarter_sums, _reach(distances[n]) if distances else search.COARSE_RANGE,
+            quarters[n], there.quarter_sums,
         )  # fmt: skip
 
     for job in [pool.submit(towards, n) for n in range(len(references))]:
@@ -71,11 +69,6 @@ def choose_motion(
     )  # fmt: skip
 
 
-def _reach(distance: int) -> int:
-    """How far motion is looked for, in samples of a quarter of the size."""
-    return min(search.COARSE_RANGE, LEAST_REACH + REACH * abs(distance))
-
-
 def search_motion(
     y: np.ndarray,
     small: np.ndarray,
@@ -87,15 +80,14 @@ def search_motion(
     whole: np.ndarray,
     quarters: np.ndarray,
     reference_sums: np.ndarray | None = None,
-    reach: int = search.COARSE_RANGE,
 ) -> None:
     """Vectors of the blocks, of luma y towards a reference with borders; small, reference_small: the same at a quarter
-    of their size; before, split_from, whole, quarters: as `search.search`; reference_sums, reach: as in
+    of their size; before, split_from, whole, quarters: as `search.search`; reference_sums: as in
     `search.coarse_search`."""
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
     sad_price, rows = MOTION_PRICE * step, len(whole)
     coarse = np.zeros((*whole.shape[:2], 2), np.int32)
-    search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse, reference_sums, reach)
+    search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse, reference_sums)
     prices = rough_cost.price_curve(step, price, *CODED_BITS)
     search.search(y, reference, coarse, before, sad_price, price, prices, split_from, whole, quarters)
 

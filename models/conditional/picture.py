@@ -161,14 +161,12 @@ def choose(
     pool: Executor,
     statistics: Statistics | None = None,
     finer: np.ndarray | None = None,
-    distances: tuple[int, ...] = (),
 ) -> tuple[Blocks, np.ndarray, Planes]:
     """Encode one frame: its decisions, its symbols (R, C, 384) int16 and the planes that `rebuild` makes of them.
 
     picture: planes, sides multiples of 16 (8 for chroma); references: none, one or two; midway: as in `rebuild`;
     newest: the one coded last, whose vectors are candidates, stretched by scale (2,) 256ths; chroma: 0..15, how much it
-    counts (`chroma_weight`); finer: levels by which units are finer; distances: to the references, in frames, as far
-    as they are known.
+    counts (`chroma_weight`); finer: levels by which units are finer.
     """
     y = picture[0]
     rows, columns = y.shape[0] // 16, y.shape[1] // 16
@@ -181,9 +179,8 @@ def choose(
     residuals = statistics if statistics is not None and statistics.keep_residuals else None
     if references:
         choose_motion(
-            picture, level, chroma, references, midway, newest, scale, blocks, steps, bases, effort, inside, pool,
-            distances,
-        )  # fmt: skip
+            picture, level, chroma, references, midway, newest, scale, blocks, steps, bases, effort, inside, pool
+        )
         _predict(blocks, references, midway, inside, pool)
         _settle_inter(picture, inside, steps, price, weight, bases, blocks, symbols, level, pool, residuals)
         _add_residuals(blocks, symbols, steps, chroma, inside, bases, pool)

@@ -348,7 +348,6 @@ class ShotAnalyser:
             pool,
             self._statistics,
             finer,
-            distances,
         )
         reference = Reference(planes, blocks, plan.level, plan.number, distances)
         shown = cut(reference.picture(), self._settings.height, self._settings.width)

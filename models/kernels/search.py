@@ -46,14 +46,12 @@ def coarse_search(
     end: int,
     out: np.ndarray,
     sums: np.ndarray | None = None,
-    reach: int = COARSE_RANGE,
 ) -> int:
     """Vector (quarter pixels, out (R, C, 2)) of each 16x16 block of rows begin..end-1 at a quarter of the resolution:
     the best of every other position for the 8x8 windows around it, then of those around that; returns the sum of the
-    windows' absolute differences. sums: `window_sums` of the reference, if they are known; reach: samples in each
-    direction, at that resolution, beyond which there is no looking but around what neighbours found."""
+    windows' absolute differences. sums: `window_sums` of the reference, if they are known."""
     sums = window_sums(reference) if sums is None else sums
-    return int(_coarse_search(current, reference, sums, price, reach, begin, end, out))
+    return int(_coarse_search(current, reference, sums, price, begin, end, out))
 
 
 def window_sums(small: np.ndarray) -> np.ndarray:
@@ -89,7 +87,7 @@ def _sum_of_16(plane, row, column):
 
 
 @compiled
-def _coarse_search(current, reference, sums, price, reach, begin, end, out):
+def _coarse_search(current, reference, sums, price, begin, end, out):
     """See `coarse_search`."""
     rows, columns = current.shape
     height, width = min(8, rows), min(8, columns)
@@ -115,7 +113,7 @@ def _coarse_search(current, reference, sums, price, reach, begin, end, out):
                         best, by, bx = cost, dy, dx
             if best > price * COARSE_ENOUGH:
                 for stride in (2, 1):
-                    around, cy, cx = (reach, 0, 0) if stride == 2 else (1, by, bx)
+                    around, cy, cx = (COARSE_RANGE, 0, 0) if stride == 2 else (1, by, bx)
                     for dy in range(cy - around, cy + around + 1, stride):
                         for dx in range(cx - around, cx + around + 1, stride):
                             i, j = top + dy, left + dx
