@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nvcodec.models.kernels import compensation
 
@@ -31,17 +31,23 @@ class Effort:
     network_from: float = 50.0  # bits that a unit's error is worth at least for the network to be tried
 
 
+_FAST = Effort(
+    modes=1, parts_from=100.0, together_to=0, settled_to=16.0, rounds=1, others=2, filters_last=False, deepest=0,
+    network_from=100.0,
+)  # fmt: skip
+_SLOW = Effort(modes=5, parts_from=20.0, together_to=1.25, exact=6)
+
 EFFORTS = {
-    "fast": Effort(1, 0, 100.0, 0, 16.0, 1, rounds=1, others=2, filters_last=False, deepest=0, network_from=100.0),
-    "medium": Effort(5, 0, 20.0, 1.25, 0, 4, rounds=1, modes_to=1.5),
-    "slow": Effort(5, 0, 20.0, 1.25, 0, 6),  # and what `nvcodec.models.conditional.trials` does
-    "placebo": Effort(5, 0, 20.0, 1.25, 0, 6),
+    "fast": _FAST,
+    "medium": replace(_SLOW, exact=4, rounds=1, modes_to=1.5),
+    "slow": _SLOW,  # and what `nvcodec.models.conditional.trials` does
+    "placebo": _SLOW,
 }
 KEYFRAME_EFFORTS = {  # few frames, which many depend on
-    "fast": Effort(5, 2, modes_to=1.5, network_from=100.0),
-    "medium": Effort(16, 3, modes_to=1.5),
-    "slow": Effort(16, 5, modes_to=2.0),
-    "placebo": Effort(35, 8),
+    "fast": Effort(modes=5, finalists=2, modes_to=1.5, network_from=100.0),
+    "medium": Effort(modes=16, finalists=3, modes_to=1.5),
+    "slow": Effort(modes=16, finalists=5, modes_to=2.0),
+    "placebo": Effort(modes=35, finalists=8),
 }
 
 

@@ -17,7 +17,6 @@ from nvcodec.models.kernels.compensation import PAD
 from nvcodec.models.quality import STEPS, bit_price
 from nvcodec.models.transform import BlockBases, chroma_weight
 
-CODED_BITS = (6.5, 2.1)  # of a coefficient of one step in rough estimates, and for each quadrupling more
 MOTION_PRICE = 0.3  # absolute difference that a bit is worth, in steps
 UNLIKE, ALONE_BITS = 0.9, 6.0  # share of the cost of a block alone, and bits of its mode
 
@@ -41,7 +40,7 @@ def choose_motion(
     y = picture[0]
     rows, columns = blocks.rows, blocks.columns
     step, price = float(STEPS[level]) / STEP_SCALE, bit_price(level)
-    prices = rough_cost.price_curve(step, price, *CODED_BITS)
+    prices = rough_cost.price_curve(step, price)
     small = search.quarter_size(y, 0)
     whole, quarters = np.zeros((2, rows, columns, 3)), np.zeros((2, 2 * rows, 2 * columns, 3))
     before = newest.blocks if newest else Blocks(rows, columns)
@@ -88,7 +87,7 @@ def search_motion(
     sad_price, rows = MOTION_PRICE * step, len(whole)
     coarse = np.zeros((*whole.shape[:2], 2), np.int32)
     search.coarse_search(small, reference_small, sad_price / 8, 0, rows, coarse, reference_sums)
-    prices = rough_cost.price_curve(step, price, *CODED_BITS)
+    prices = rough_cost.price_curve(step, price)
     search.search(y, reference, coarse, before, sad_price, price, prices, split_from, whole, quarters)
 
 
@@ -116,5 +115,5 @@ def share_unlike(y: np.ndarray, other: np.ndarray, level: int) -> float:
     nothing = np.zeros((2 * rows, 2 * columns, 2), np.int32)
     search_motion(y, small, compensation.padded(other, PAD), other_small, nothing, level, math.inf, whole, quarters)
     alone, price = np.zeros((rows, columns)), bit_price(level)
-    search.costs_alone(y, rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS), alone)
+    search.costs_alone(y, rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price), alone)
     return float(np.mean(whole[:, :, 2] > UNLIKE * (alone + price * ALONE_BITS)))

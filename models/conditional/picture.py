@@ -16,7 +16,7 @@ import numpy as np
 
 from nvcodec.models.conditional.efforts import Effort
 from nvcodec.models.conditional.frame import Blocks, Planes, Reference, empty_planes, steps_of, without_borders
-from nvcodec.models.conditional.motion_search import CODED_BITS, choose_motion
+from nvcodec.models.conditional.motion_search import choose_motion
 from nvcodec.models.conditional.restoration import Coded, apply_network, choose_banks, restore_units, what_was_coded
 from nvcodec.models.conditional.threads import by_rows, in_waves
 from nvcodec.models.depth import STEP_SCALE
@@ -233,7 +233,7 @@ def _choose_intra(
     `intra_search.encode_intra`; rows: of quads, all or such as have no neighbours among them."""
     price, ready = bit_price(level), frame_intra.ready_map(blocks.pred)
     density = no_densities(blocks.rows, blocks.columns)
-    prices = rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price, *CODED_BITS)
+    prices = rough_cost.price_curve(float(STEPS[level]) / STEP_SCALE, price)
     some = np.add.reduceat((blocks.pred == 0).any(1), range(0, blocks.rows, 4)) > 0
     quads = blocks.quads
 

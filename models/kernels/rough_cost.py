@@ -11,14 +11,16 @@ import numpy as np
 from nvcodec.compiled import compiled
 from nvcodec.vectors import as_float32, as_int32, join, least, load, magnitude, root, shuffle, store, sum_of
 
+CODED_BITS, GROWTH_BITS = 6.5, 2.1  # of a coefficient of one step, roughly, and more for each quadrupling
 
-def price_curve(step: float, price: float, first: float, growth: float) -> np.ndarray:
+
+def price_curve(step: float, price: float) -> np.ndarray:
     """What a Hadamard coefficient costs by its size, squared steps: left out or coded, whichever is cheaper.
 
-    step: sample values; price: squared steps of a bit; first, growth: bits of a coded coefficient are first + growth
+    step: sample values; price: squared steps of a bit. A coded coefficient is taken to cost CODED_BITS + GROWTH_BITS
     (sqrt(steps) - 1). Returns (3,) float32: steps per unit of an unscaled 8x8 coefficient, and two factors.
     """
-    return np.array([1 / (8 * step), 0.08 + price * (first - growth), price * growth], np.float32)
+    return np.array([1 / (8 * step), 0.08 + price * (CODED_BITS - GROWTH_BITS), price * GROWTH_BITS], np.float32)
 
 
 _SIGNS = np.array([[1 - 2 * (k >> n & 1) for k in range(16)] for n in range(4)], np.float32)

@@ -14,7 +14,7 @@ from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional.analyser import VideoAnalyser
 from nvcodec.models.conditional.frame import Blocks, Planes, Reference
 from nvcodec.models.conditional.frame_coder import KEYFRAME_SLOT, Window
-from nvcodec.models.conditional.motion_search import ALONE_BITS, CODED_BITS, UNLIKE, prediction_costs, share_unlike
+from nvcodec.models.conditional.motion_search import ALONE_BITS, UNLIKE, prediction_costs, share_unlike
 from nvcodec.models.conditional.plans import GROUP, SHORT_GROUP, Plan
 from nvcodec.models.conditional.shot import DecidedUnit, ShotAnalyser
 from nvcodec.models.conditional.weights import Weights
@@ -45,7 +45,7 @@ def texture(seed: int, height: int = 16 * ROWS, width: int = 16 * COLUMNS) -> np
 
 
 def curve(level: int) -> np.ndarray:
-    return price_curve(float(STEPS[level]) / STEP_SCALE, bit_price(level), *CODED_BITS)
+    return price_curve(float(STEPS[level]) / STEP_SCALE, bit_price(level))
 
 
 # --- what blocks cost alone

@@ -32,7 +32,7 @@ CURRENT = RANDOM.integers(0, 1024, (64, 64)).astype(np.uint16)
 FIELDS = [
     padded(np.clip(CURRENT + RANDOM.integers(-36, 37, CURRENT.shape), 0, 1023).astype(np.uint16), PAD) for _ in "ab"
 ]
-PRICES = price_curve(32.0, 0.08, 6.5, 2.1)
+PRICES = price_curve(32.0, 0.08)
 
 
 def new_memory(midway: bool) -> Memory:

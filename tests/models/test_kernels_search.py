@@ -99,7 +99,7 @@ def test_quarters_are_searched_from_so_many_bits_on() -> None:
     coarse, nothing = np.zeros((rows, columns, 2), np.int32), np.zeros((2 * rows, 2 * columns, 2), np.int32)
     coarse_search(small, other, 1.0, 0, rows, coarse)
     whole, quarters = np.zeros((rows, columns, 3)), np.zeros((2 * rows, 2 * columns, 3))
-    plane, prices = padded(reference, PAD), price_curve(8.0, 0.1, 6.5, 2.1)
+    plane, prices = padded(reference, PAD), price_curve(8.0, 0.1)
     for split_from, own in ((0.0, True), (np.inf, False)):
         search(current, plane, coarse, nothing, 2.0, 0.1, prices, split_from, whole, quarters)
         upper, lower = quarters[2, 2:-2, :2], quarters[3, 2:-2, :2]  # of blocks through which the border goes

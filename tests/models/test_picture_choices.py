@@ -17,7 +17,6 @@ from nvcodec.models.conditional import restoration as module
 from nvcodec.models.conditional.efforts import EFFORTS, KEYFRAME_EFFORTS
 from nvcodec.models.conditional.frame import Blocks, Planes, Reference, empty_planes
 from nvcodec.models.conditional.frame_coder import FrameCoder, FrameHeader
-from nvcodec.models.conditional.motion_search import CODED_BITS
 from nvcodec.models.conditional.picture import Statistics, choose, rebuild
 from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.conditional.weights import Weights
@@ -234,7 +233,7 @@ def test_refined_vectors_stay_within_the_limit(weights: Weights) -> None:
     whole = np.zeros((2, 1, columns, 3))
     whole[:, 0, 0, 0] = MAX_VECTOR
     price = bit_price(LOWEST + 35)
-    prices = price_curve(64.0, price, *CODED_BITS)
+    prices = price_curve(64.0, price)
     values = {
         "picture": picture, "planes": picture, "exact": 1, "steps": np.full((1, columns), 256, np.int32),
         "weight": np.float32(1), "rates": weights.bases.summed_rates,

@@ -13,7 +13,7 @@ import pytest
 
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models.conditional.frame_coder import FrameCoder
-from nvcodec.models.conditional.motion_search import CODED_BITS, share_unlike
+from nvcodec.models.conditional.motion_search import share_unlike
 from nvcodec.models.conditional.plans import PROFILES
 from nvcodec.models.conditional.sequence import VideoDecoder
 from nvcodec.models.conditional.weights import Weights
@@ -28,7 +28,7 @@ import numpy as np
 from nvcodec.codec.conditional import DEFAULT_MODEL
 from nvcodec.media.test_pattern import moving_pattern
 from nvcodec.models import zoo
-from nvcodec.models.conditional.motion_search import CODED_BITS, share_unlike
+from nvcodec.models.conditional.motion_search import share_unlike
 from nvcodec.models.conditional.sequence import VideoDecoder, VideoEncoder
 from nvcodec.models.conditional.weights import load_weights
 from nvcodec.models.depth import widen
@@ -49,7 +49,7 @@ for n, unit in enumerate(units):
 # what only videos with more frames come to
 first, *_, last = [widen(frame.y) for frame in moving_pattern({WIDTH}, {HEIGHT}, 9)]
 arrays["alone"], arrays["unlike"] = np.zeros(({HEIGHT} // 16, {WIDTH} // 16)), share_unlike(last, first, 50)
-costs_alone(first, price_curve(32.0, 0.1, *CODED_BITS), arrays["alone"])
+costs_alone(first, price_curve(32.0, 0.1), arrays["alone"])
 np.savez(sys.argv[3], **arrays)
 """
 
@@ -109,7 +109,7 @@ def test_plain_python_finds_no_index_out_of_bounds(weights: Weights, tmp_path: P
     assert shown == FRAMES
     first, *_, last = [widen(frame.y) for frame in moving_pattern(WIDTH, HEIGHT, 9)]
     alone = np.zeros((HEIGHT // 16, WIDTH // 16))
-    costs_alone(first, price_curve(32.0, 0.1, *CODED_BITS), alone)
+    costs_alone(first, price_curve(32.0, 0.1), alone)
     assert found["alone"] == pytest.approx(alone, rel=1e-5)
     assert found["unlike"] == share_unlike(last, first, 50)
 
