@@ -12,6 +12,6 @@ STEP_BITS = 4 - EXTRA_BITS  # quantisation steps are in sixteenths of a sample o
 STEP_SCALE = 1 << STEP_BITS
 
 
-def widen(plane: np.ndarray) -> np.ndarray:
-    """A plane inside, uint16, of one outside, uint8."""
-    return plane.astype(np.uint16) << EXTRA_BITS
+def widen(plane: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """A plane inside, uint16, of one outside, uint8; out: where to put it."""
+    return np.left_shift(plane, EXTRA_BITS, out=out, dtype=np.uint16)

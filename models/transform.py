@@ -11,6 +11,7 @@ import numpy as np
 from nvcodec.entropy.odds import Odds, no_odds
 from nvcodec.models.kernels import restore
 from nvcodec.models.kernels.analysis import arranged
+from nvcodec.models.kernels.filters import CHROMA_TAPS, LUMA_TAPS, MAX_TAP
 from nvcodec.models.network import Network, no_network
 from nvcodec.models.quality import CHROMA_SCALES
 
@@ -43,8 +44,8 @@ def no_filters() -> Filters:
     """Filters that change nothing."""
     first = (restore.RANGES, restore.BANKS)
     return Filters(
-        np.zeros((*first, restore.CLASSES, restore.LUMA_TAPS), np.int16),
-        np.zeros((*first, 2, restore.CLASSES, restore.CHROMA_TAPS), np.int16),
+        np.zeros((*first, restore.CLASSES, LUMA_TAPS), np.int16),
+        np.zeros((*first, 2, restore.CLASSES, CHROMA_TAPS), np.int16),
     )
 
 
@@ -53,8 +54,8 @@ def check_filters(filters: Filters) -> None:
     for taps, expected in ((filters.luma, no_filters().luma), (filters.chroma, no_filters().chroma)):
         if taps.shape != expected.shape or taps.dtype != np.int16:
             raise ValueError(f"filters of shape {taps.shape}")
-        if np.abs(taps.astype(np.int64)).max() > restore.MAX_TAP:
-            raise ValueError(f"filters of more than {restore.MAX_TAP} 256ths")
+        if np.abs(taps.astype(np.int64)).max() > MAX_TAP:
+            raise ValueError(f"filters of more than {MAX_TAP} 256ths")
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,22 @@ def _conversion(item: types.Type) -> Any:
     return convert
 
 
+def _reinterpreted() -> Any:
+    @intrinsic
+    def in_pairs(typing, value):  # type: ignore[no-untyped-def]
+        """Vectors of 16 bit integers as of half as many int32, two in each, the first one lowest."""
+        if not isinstance(value, VectorType) or value.item not in (types.int16, types.uint16) or value.lanes % 2:
+            return None
+        kind = VectorType(types.int32, value.lanes // 2)
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            return builder.bitcast(arguments[0], context.get_value_type(kind))
+
+        return kind(value), generate
+
+    return in_pairs
+
+
 def _shuffled(places: tuple[int, ...]) -> Any:
     @intrinsic
     def move(typing, value):  # type: ignore[no-untyped-def]
@@ -463,10 +479,15 @@ if config.DISABLE_JIT:
         """A vector of the same number ``lanes`` times."""
         return np.full(lanes, number)
 
-    as_uint16, as_int32, as_int64, as_float32, as_float64 = (
+    as_int16, as_uint16, as_int32, as_int64, as_float32, as_float64 = (
         (lambda value, kind=kind: value.astype(kind))
-        for kind in (np.uint16, np.int32, np.int64, np.float32, np.float64)
+        for kind in (np.int16, np.uint16, np.int32, np.int64, np.float32, np.float64)
     )
+
+    def in_pairs(value: np.ndarray) -> np.ndarray:
+        """16 bit integers as half as many int32, two in each, the first one lowest."""
+        return value.view(np.int32)
+
     root, magnitude = np.sqrt, np.abs
 
     def add_products(sums: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -499,7 +520,8 @@ if config.DISABLE_JIT:
 
 else:
     load, store, spread, sum_of = _load(), _store(), _spreading(), _sum_of()
-    as_uint16, as_int32, as_int64 = (_conversion(kind) for kind in (types.uint16, types.int32, types.int64))
+    as_int16, as_uint16 = _conversion(types.int16), _conversion(types.uint16)
+    as_int32, as_int64, in_pairs = _conversion(types.int32), _conversion(types.int64), _reinterpreted()
     as_float32, as_float64 = _conversion(types.float32), _conversion(types.float64)
     root, magnitude = _called("sqrt"), _called("fabs")
     add_products, add_byte_products = _products(), _products_of_bytes()

@@ -7,6 +7,7 @@ import numpy as np
 
 from nvcodec.models.conditional.frame import Planes
 from nvcodec.models.depth import EXTRA_BITS, widen
+from nvcodec.models.kernels.samples import apart_from_means
 from nvcodec.models.kernels.search import coarse_search, quarter_size, window_sums
 
 CUT_LEAST, CUT_SHARE = 2 << EXTRA_BITS, 0.9  # a frame this much harder to predict in time than in space begins anew
@@ -48,7 +49,7 @@ def _padded(plane: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """A plane inside, its last row and column repeated."""
     height, width = plane.shape
     out = np.empty((rows, columns), np.uint16)
-    out[:height, :width] = widen(plane)
+    widen(plane, out[:height, :width])
     out[:height, width:] = out[:height, width - 1 : width]
     out[height:] = out[height - 1]
     return out
@@ -62,5 +63,4 @@ def differences(small: np.ndarray, before: np.ndarray) -> tuple[float, float]:
     sums = window_sums(before)
     apart = sum(coarse_search(small, before, 0.0, 2 * n, 2 * n + 1, vectors, sums) for n in range(some))
     in_time = apart / (64 * some * columns)
-    tiles = small[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4)
-    return in_time, float(np.abs(tiles - tiles.mean((1, 3), keepdims=True)).mean())
+    return in_time, apart_from_means(small) / (16 * rows * columns)

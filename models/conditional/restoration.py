@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nvcodec.models.conditional.frame import Blocks, Planes, empty_planes
+from nvcodec.models.conditional.frame import Blocks, Planes
 from nvcodec.models.conditional.threads import by_rows
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import compensation, network, residual_planes, restore
@@ -169,7 +169,6 @@ def choose_banks(
     step = float(STEPS[level]) / STEP_SCALE
     costs = np.zeros((*blocks.banks.shape, 1 + restore.BANKS + int(coded is not None)))
     taps, clip = _filters(bases, level)
-    trial = empty_planes(blocks.rows, blocks.columns)
     weight = float(chroma_weight(chroma) ** 2)
     # what is predicted and nothing else has been filtered already, where it comes from
     changed = np.zeros((2 * blocks.banks.shape[0], 2 * blocks.banks.shape[1]), bool)
@@ -180,7 +179,7 @@ def choose_banks(
         pool,
         len(blocks.banks),
         lambda begin, end: restore.trial_errors(
-            *picture, *planes, classes, *taps, clip, weight, asked, begin, end, *trial, costs
+            *picture, *planes, classes, *taps, clip, weight, asked, begin, end, costs
         ),
         1,
     )

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from itertools import pairwise
+from threading import Lock
 from typing import Any, TypeVar
 
 from nvcodec.models.memory import keep_freed_memory
@@ -95,26 +96,51 @@ def workers(pool: Executor) -> int:
 
 def in_waves(pool: Executor, rows: int, columns: int, work: Callable[[int, int, int], None]) -> None:
     """Call work(row, begin, end) for all columns of all rows, each after its neighbours on the left, above, and on
-    the right of that: rows overlap like waves."""
+    the right of that: rows overlap like waves. Raises what ``work`` raises."""
     if workers(pool) < 2:
         for row in range(rows):
             work(row, 0, columns)
         return
-    size = max(2, -(-columns // (PIECES * workers(pool))))
-    done = [0] * rows  # columns
-    running: dict[Future, int] = {}
-    while True:
-        begun = set(running.values())
-        for row in range(rows):
-            end = min(done[row] + size, columns)
-            ready = row == 0 or done[row - 1] >= min(end + 1, columns)
-            if done[row] < columns and row not in begun and ready:
-                running[pool.submit(work, row, done[row], end)] = row
-            if not ready and done[row] == 0:
-                break
-        if not running:
-            return
-        for job in wait(running, return_when=FIRST_COMPLETED).done:
-            row = running.pop(job)
-            job.result()
-            done[row] = min(done[row] + size, columns)
+    _Waves(pool, rows, columns, work).finished.result()
+
+
+class _Waves:
+    """Parts of rows that are worked on as soon as their neighbours are done: whoever ends one goes on with its row if
+    that can be, and leaves the row below to another thread of the pool."""
+
+    def __init__(self, pool: Executor, rows: int, columns: int, work: Callable[[int, int, int], None]):
+        self._pool, self._columns, self._work = pool, columns, work
+        self._size = max(2, -(-columns // (PIECES * workers(pool))))
+        self._done, self._begun, self._lock = [0] * rows, [False] * rows, Lock()
+        self.finished: Future[None] = Future()
+        self._begun[0] = True
+        pool.submit(self._go_on, 0)
+
+    def _go_on(self, row: int) -> None:
+        """A row from where it stands, as far as it can be."""
+        try:
+            left = True
+            while left:
+                begin = self._done[row]
+                end = min(begin + self._size, self._columns)
+                self._work(row, begin, end)
+                with self._lock:
+                    self._done[row] = end
+                    below = row + 1 < len(self._done) and not self._begun[row + 1] and self._is_ready(row + 1)
+                    if below:
+                        self._begun[row + 1] = True
+                    left = self._begun[row] = self._is_ready(row) and not self.finished.done()
+                if below:
+                    self._pool.submit(self._go_on, row + 1)
+            if self._done[-1] == self._columns and row == len(self._done) - 1:
+                self.finished.set_result(None)
+        except BaseException as error:
+            with self._lock:
+                if not self.finished.done():
+                    self.finished.set_exception(error)
+
+    def _is_ready(self, row: int) -> bool:
+        """Whether its next part can be worked on."""
+        begin = self._done[row]
+        above = self._columns if row == 0 else self._done[row - 1]
+        return begin < self._columns and above >= min(begin + self._size + 1, self._columns)

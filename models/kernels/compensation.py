@@ -16,7 +16,19 @@ import numpy as np
 from nvcodec.compiled import compiled, scratch
 from nvcodec.models.depth import LARGEST
 from nvcodec.models.kernels.flow import SQUARE, find_flow, mean_flow, move
-from nvcodec.vectors import as_float32, as_int32, as_uint16, least, load, most, store
+from nvcodec.vectors import (
+    add_products,
+    as_float32,
+    as_int32,
+    as_uint16,
+    in_pairs,
+    join,
+    least,
+    load,
+    most,
+    spread,
+    store,
+)
 
 PAD = 64  # of luma, on each side
 FLOW_ROUNDS = 3  # of moving two predictions towards each other, at most
@@ -31,6 +43,7 @@ LUMA_TAPS = np.array(
     ],
     np.float32,
 )
+LUMA_TAP_PAIRS = (LUMA_TAPS[:, ::2].astype(np.int32) & 0xFFFF) | (LUMA_TAPS[:, 1::2].astype(np.int32) << 16)
 CHROMA_TAPS = np.array(
     [
         [0, 64, 0, 0],
@@ -70,14 +83,22 @@ def extend_edges(plane, pad):
 def _luma(size: int) -> Callable[..., Any]:
     """Interpolation of a block of one size, whose first sample is at (row, column) of a plane, borders counted."""
 
+    half = size // 2
+    in_turn = join(*(n for k in range(half) for n in (k, half + k)))
+
     @compiled
-    def across(plane, r, c, t0, t1, t2, t3, t4, t5, t6, t7):  # type: ignore[no-untyped-def]
-        return (
-            as_float32(load(plane, (r, c), size)) * t0 + as_float32(load(plane, (r, c + 1), size)) * t1
-            + as_float32(load(plane, (r, c + 2), size)) * t2 + as_float32(load(plane, (r, c + 3), size)) * t3
-            + as_float32(load(plane, (r, c + 4), size)) * t4 + as_float32(load(plane, (r, c + 5), size)) * t5
-            + as_float32(load(plane, (r, c + 6), size)) * t6 + as_float32(load(plane, (r, c + 7), size)) * t7
-        )  # fmt: skip
+    def across(plane, r, c, t0, t1, t2, t3):  # type: ignore[no-untyped-def]
+        # pairs of neighbours, 16 bits each, by pairs of taps: of every other sample, and of those between
+        even = odd = spread(np.int32(0), half)
+        even = add_products(even, in_pairs(load(plane, (r, c), size)), spread(t0, half))
+        odd = add_products(odd, in_pairs(load(plane, (r, c + 1), size)), spread(t0, half))
+        even = add_products(even, in_pairs(load(plane, (r, c + 2), size)), spread(t1, half))
+        odd = add_products(odd, in_pairs(load(plane, (r, c + 3), size)), spread(t1, half))
+        even = add_products(even, in_pairs(load(plane, (r, c + 4), size)), spread(t2, half))
+        odd = add_products(odd, in_pairs(load(plane, (r, c + 5), size)), spread(t2, half))
+        even = add_products(even, in_pairs(load(plane, (r, c + 6), size)), spread(t3, half))
+        odd = add_products(odd, in_pairs(load(plane, (r, c + 7), size)), spread(t3, half))
+        return in_turn(even, odd)
 
     @compiled
     def block(plane, row, column, fx, fy, out):  # type: ignore[no-untyped-def]
@@ -85,11 +106,10 @@ def _luma(size: int) -> Callable[..., Any]:
             for i in range(size):
                 store(out, (i, 0), as_int32(load(plane, (row + i, column), size)) << 12)
             return
-        h0, h1, h2, h3, h4, h5, h6, h7 = LUMA_TAPS[fx]
+        h0, h1, h2, h3 = LUMA_TAP_PAIRS[fx]
         if fy == 0:
             for i in range(size):
-                one = across(plane, row + i, column - 3, h0, h1, h2, h3, h4, h5, h6, h7)
-                store(out, (i, 0), as_int32(one) << 6)
+                store(out, (i, 0), across(plane, row + i, column - 3, h0, h1, h2, h3) << 6)
             return
         v0, v1, v2, v3, v4, v5, v6, v7 = LUMA_TAPS[fy]
         r, c = row - 3, column - 3
@@ -104,15 +124,18 @@ def _luma(size: int) -> Callable[..., Any]:
                 store(out, (i, 0), as_int32(one) << 6)
                 s0, s1, s2, s3, s4, s5, s6 = s1, s2, s3, s4, s5, s6, s7
             return
-        s0 = across(plane, r, c, h0, h1, h2, h3, h4, h5, h6, h7)
-        s1 = across(plane, r + 1, c, h0, h1, h2, h3, h4, h5, h6, h7)
-        s2 = across(plane, r + 2, c, h0, h1, h2, h3, h4, h5, h6, h7)
-        s3 = across(plane, r + 3, c, h0, h1, h2, h3, h4, h5, h6, h7)
-        s4 = across(plane, r + 4, c, h0, h1, h2, h3, h4, h5, h6, h7)
-        s5 = across(plane, r + 5, c, h0, h1, h2, h3, h4, h5, h6, h7)
-        s6 = across(plane, r + 6, c, h0, h1, h2, h3, h4, h5, h6, h7)
+        s0, s1 = (
+            as_float32(across(plane, r, c, h0, h1, h2, h3)), as_float32(across(plane, r + 1, c, h0, h1, h2, h3))
+        )  # fmt: skip
+        s2, s3 = (
+            as_float32(across(plane, r + 2, c, h0, h1, h2, h3)), as_float32(across(plane, r + 3, c, h0, h1, h2, h3))
+        )  # fmt: skip
+        s4, s5 = (
+            as_float32(across(plane, r + 4, c, h0, h1, h2, h3)), as_float32(across(plane, r + 5, c, h0, h1, h2, h3))
+        )  # fmt: skip
+        s6 = as_float32(across(plane, r + 6, c, h0, h1, h2, h3))
         for i in range(size):
-            s7 = across(plane, r + 7 + i, c, h0, h1, h2, h3, h4, h5, h6, h7)
+            s7 = as_float32(across(plane, r + 7 + i, c, h0, h1, h2, h3))
             one = s0 * v0 + s1 * v1 + s2 * v2 + s3 * v3 + s4 * v4 + s5 * v5 + s6 * v6 + s7 * v7
             store(out, (i, 0), as_int32(one))
             s0, s1, s2, s3, s4, s5, s6 = s1, s2, s3, s4, s5, s6, s7

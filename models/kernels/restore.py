@@ -13,25 +13,27 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.compiled import compiled, place, scratch
-from nvcodec.models.depth import EXTRA_BITS, LARGEST, STEP_SCALE
+from nvcodec.models.depth import EXTRA_BITS, STEP_SCALE
 from nvcodec.models.kernels.compensation import PAD
+from nvcodec.models.kernels.filters import (
+    ACROSS,
+    CHROMA,
+    CHROMA_TAPS,
+    LUMA,
+    LUMA_TAPS,
+    chroma_errors,
+    filter_chroma,
+    filter_luma,
+    luma_errors,
+)
 
 UNIT = 32  # luma samples of a side of what is switched as one
 SQUARES = UNIT // 4
 BANKS, RANGES = 3, 4  # banks to choose from, in ranges of quality levels
+WAYS = 1 + BANKS  # to leave a unit, with that of no filter
 NETWORK = BANKS + 1  # in place of a bank: what the network makes of a unit
 ACTIVITIES, DIRECTIONS = 5, 9
 CLASSES = ACTIVITIES * DIRECTIONS
-TAP_BITS = 8
-MAX_TAP = 1 << 9  # 256ths
-# pairs of neighbours of a luma sample at opposite sides, (rows, columns) to one of them: a diamond of 7x7
-LUMA = np.array(
-    [(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0), (0, 3), (3, 0), (1, 2), (1, -2), (2, 1), (2, -1)], np.int64
-)
-# the same in chroma: a diamond of 5x5, then single luma neighbours of a chroma sample's place
-CHROMA = np.array([(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)], np.int64)
-ACROSS = np.array([(-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (2, 0), (1, 0)], np.int64)
-LUMA_TAPS, CHROMA_TAPS = len(LUMA), len(CHROMA) + len(ACROSS)
 LUMA_FEATURES, CHROMA_FEATURES = LUMA_TAPS + 1, CHROMA_TAPS + 1  # and the error, in training
 # bounds of activity, in 64ths of the quantisation step
 ACTIVITY_BOUNDS = np.array([2, 5, 11, 24], np.int64)
@@ -102,94 +104,6 @@ def _class_of(v, h, d, e, step):
 
 
 @compiled
-def _expand(taps, classes, row, column, width, repeat, out):
-    """Taps of each sample of a row of squares: out (n, UNIT) int32; repeat: samples of a square's side."""
-    for square in range(width // repeat):
-        kind = classes[row, column + square]
-        for k in range(taps.shape[1]):
-            for n in range(repeat):
-                out[k, repeat * square + n] = taps[kind, k]
-
-
-# Loops below go over slices, and numbers are cast to 32 bits at once, so that they become vector instructions.
-
-
-@compiled
-def _weigh_pair(centre, first, second, tap, clip, total):
-    """Add the clipped differences of two rows of samples to a row, weighed."""
-    for j in range(len(total)):
-        here = np.int32(centre[j])
-        a, b = np.int32(np.int32(first[j]) - here), np.int32(np.int32(second[j]) - here)
-        a, b = min(max(a, np.int32(-clip)), clip), min(max(b, np.int32(-clip)), clip)
-        total[j] += tap[j] * np.int32(a + b)
-
-
-@compiled
-def _weigh(centre, other, tap, clip, total):
-    """Add the clipped differences of one row of samples to another."""
-    for j in range(len(total)):
-        a = np.int32(np.int32(other[j]) - np.int32(centre[j]))
-        total[j] += tap[j] * min(max(a, np.int32(-clip)), clip)
-
-
-@compiled
-def _move(centre, total, out):
-    """Samples moved by what was added up."""
-    for j in range(len(total)):
-        moved = np.int32(np.int32(centre[j]) + (total[j] >> TAP_BITS))
-        out[j] = min(max(moved, np.int32(0)), np.int32(LARGEST))
-
-
-@compiled
-def filter_luma(y, classes, taps, clip, row, column, height, width, out):
-    """Filter a square of luma at (row, column), its top left sample, up to UNIT wide.
-
-    y, out: planes with borders; classes: of `classify`; taps: (CLASSES, LUMA_TAPS) int16 of a bank; clip: bound of
-    differences.
-    """
-    total, expanded, bound = scratch(UNIT, np.int32), scratch((LUMA_TAPS, UNIT), np.int32), np.int32(clip)
-    left = PAD + column
-    for i in range(row, row + height):
-        if i % 4 == 0:
-            _expand(taps, classes, i >> 2, column >> 2, width, 4, expanded)
-        centre = y[PAD + i, left : left + width]
-        for j in range(UNIT):
-            total[j] = 1 << (TAP_BITS - 1)
-        for k in range(LUMA_TAPS):
-            dy, dx = LUMA[k]
-            above, below = (
-                y[PAD + i - dy, left - dx : left - dx + width],
-                y[PAD + i + dy, left + dx : left + dx + width],
-            )
-            _weigh_pair(centre, above, below, expanded[k, :width], bound, total[:width])
-        _move(centre, total[:width], out[PAD + i, left : left + width])
-
-
-@compiled
-def filter_chroma(plane, y, classes, taps, clip, row, column, height, width, out):
-    """As `filter_luma`, of a chroma plane, in chroma samples; taps: (CLASSES, CHROMA_TAPS)."""
-    total, expanded, bound = scratch(UNIT, np.int32), scratch((CHROMA_TAPS, UNIT), np.int32), np.int32(clip)
-    half, left, left_luma = PAD // 2, PAD // 2 + column, PAD + 2 * column
-    for i in range(row, row + height):
-        if i % 2 == 0:
-            _expand(taps, classes, i >> 1, column >> 1, width, 2, expanded)
-        centre = plane[half + i, left : left + width]
-        for j in range(UNIT):
-            total[j] = 1 << (TAP_BITS - 1)
-        for k in range(len(CHROMA)):
-            dy, dx = CHROMA[k]
-            above = plane[half + i - dy, left - dx : left - dx + width]
-            below = plane[half + i + dy, left + dx : left + dx + width]
-            _weigh_pair(centre, above, below, expanded[k, :width], bound, total[:width])
-        here = y[PAD + 2 * i, left_luma : left_luma + 2 * width : 2]
-        for k in range(len(ACROSS)):
-            dy, dx = ACROSS[k]
-            there = y[PAD + 2 * i + dy, left_luma + dx : left_luma + dx + 2 * width : 2]
-            _weigh(here, there, expanded[len(CHROMA) + k, :width], bound, total[:width])
-        _move(centre, total[:width], out[half + i, left : left + width])
-
-
-@compiled
 def restore(y, u, v, classes, banks, luma_taps, chroma_taps, clip, begin, end, out_y, out_u, out_v):
     """Filter units of rows begin..end-1 of units: y, u, v to out_*, planes with borders.
 
@@ -206,44 +120,33 @@ def restore(y, u, v, classes, banks, luma_taps, chroma_taps, clip, begin, end, o
             down, across = min(UNIT, height - top), min(UNIT, width - left)
             filter_luma(y, classes, luma_taps[bank], clip, top, left, down, across, out_y)
             top, left, down, across = top // 2, left // 2, down // 2, across // 2
-            filter_chroma(u, y, classes, chroma_taps[bank, 0], clip, top, left, down, across, out_u)
-            filter_chroma(v, y, classes, chroma_taps[bank, 1], clip, top, left, down, across, out_v)
+            filter_chroma(u, v, y, classes, chroma_taps[bank], clip, top, left, down, across, out_u, out_v)
 
 
 @compiled
 def trial_errors(
-    picture_y, picture_u, picture_v, y, u, v, classes, luma_taps, chroma_taps, clip, weight, asked, begin, end, out_y,
-    out_u, out_v, errors,
+    picture_y, picture_u, picture_v, y, u, v, classes, luma_taps, chroma_taps, clip, weight, asked, begin, end, errors,
 ):  # fmt: skip
     """Squared errors of units of rows begin..end-1 of units by bank: errors (units down, units across, 1 + BANKS).
     None are looked at, and all are 0, in units that are not ``asked`` for (units down, units across).
 
-    Every other row of 4x4 squares is looked at and stands for the one below, too. picture_*: without borders; out_*:
-    room for trials; weight: of chroma's squared errors; the rest as in `restore`.
+    Every other row of 4x4 squares is looked at and stands for the one below, too. picture_*: without borders; weight:
+    of chroma's squared errors; the rest as in `restore`.
     """
+    total, chroma = scratch(WAYS, np.int64), scratch(WAYS, np.int64)
     for r in range(begin, end):
         for c in range(errors.shape[1]):
+            for bank in range(1 + BANKS):
+                total[bank] = chroma[bank] = 0
             left = UNIT * c
             across = min(UNIT, picture_y.shape[1] - left)
+            for top in range(UNIT * r, min(UNIT * (r + 1), picture_y.shape[0]), 8) if asked[r, c] else range(0):
+                luma_errors(picture_y, y, classes, luma_taps, clip, top, left, across, total)
+                chroma_errors(
+                    picture_u, picture_v, u, v, y, classes, chroma_taps, clip, top // 2, left // 2, across // 2, chroma
+                )
             for bank in range(1 + BANKS):
-                if not asked[r, c]:
-                    errors[r, c, bank] = 0
-                    continue
-                total, chroma = np.int64(0), np.int64(0)
-                for top in range(UNIT * r, min(UNIT * (r + 1), picture_y.shape[0]), 8):
-                    if bank:
-                        filter_luma(y, classes, luma_taps[bank - 1], clip, top, left, 4, across, out_y)
-                        filter_chroma(
-                            u, y, classes, chroma_taps[bank - 1, 0], clip, top // 2, left // 2, 2, across // 2, out_u
-                        )
-                        filter_chroma(
-                            v, y, classes, chroma_taps[bank - 1, 1], clip, top // 2, left // 2, 2, across // 2, out_v
-                        )
-                    total += _squared_error(picture_y, out_y if bank else y, PAD, top, left, 4, across)
-                    top, half = top // 2, across // 2
-                    chroma += _squared_error(picture_u, out_u if bank else u, PAD // 2, top, left // 2, 2, half)
-                    chroma += _squared_error(picture_v, out_v if bank else v, PAD // 2, top, left // 2, 2, half)
-                errors[r, c, bank] = 2 * (total + weight * chroma)
+                errors[r, c, bank] = 2 * (total[bank] + weight * chroma[bank])
 
 
 @compiled

@@ -24,6 +24,26 @@ def _narrow(plane, out):
             out[i, j] = np.uint8(min(np.uint16(np.uint16(plane[i, j] + half) >> bits), largest))
 
 
+def apart_from_means(plane: np.ndarray) -> float:
+    """Sum of the absolute differences of the samples (H, W) int32 of all whole 4x4 squares to the means of these."""
+    return _apart_from_means(plane) / 16
+
+
+@compiled
+def _apart_from_means(plane):
+    total = np.int64(0)
+    for i in range(0, plane.shape[0] - 3, 4):
+        for j in range(0, plane.shape[1] - 3, 4):
+            square = np.int32(0)
+            for k in range(4):
+                for n in range(4):
+                    square += plane[i + k, j + n]
+            for k in range(4):
+                for n in range(4):
+                    total += abs(np.int32(16 * plane[i + k, j + n] - square))
+    return total
+
+
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> float:
     """Of two planes (H, W), uint16 with values as inside."""
     return _squared_error(a, b) / a.size

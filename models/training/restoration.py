@@ -20,7 +20,8 @@ from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.kernels import restore
 from nvcodec.models.kernels.compensation import PAD
-from nvcodec.models.kernels.restore import BANKS, CHROMA_TAPS, CLASSES, LUMA_TAPS, MAX_TAP, RANGES, TAP_BITS, UNIT
+from nvcodec.models.kernels.filters import CHROMA_TAPS, LUMA_TAPS, MAX_TAP, TAP_BITS
+from nvcodec.models.kernels.restore import BANKS, CLASSES, RANGES, UNIT
 from nvcodec.models.quality import QUALITIES, STEPS, bit_price, quality_of
 from nvcodec.models.training.pieces import Pieces, decide
 from nvcodec.models.training.recipe import FiltersCounts

@@ -22,7 +22,8 @@ from nvcodec.models.implicit.pyramid.taps import (
 )
 from nvcodec.models.kernels import restore
 from nvcodec.models.kernels.compensation import PAD, padded
-from nvcodec.models.kernels.restore import BANKS, CLASSES, MAX_TAP, RANGES
+from nvcodec.models.kernels.filters import MAX_TAP
+from nvcodec.models.kernels.restore import BANKS, CLASSES, RANGES
 from nvcodec.models.quality import LOWEST, QUALITIES, STEPS
 from nvcodec.models.transform import Filters, no_filters
 

@@ -7,24 +7,26 @@ import numpy as np
 import pytest
 
 from nvcodec.models.kernels.compensation import PAD, padded
-from nvcodec.models.kernels.restore import (
+from nvcodec.models.kernels.filters import (
     ACROSS,
-    ACTIVITIES,
-    ACTIVITY_BOUNDS,
-    BANKS,
     CHROMA,
     CHROMA_TAPS,
-    CLASSES,
-    DIRECTIONS,
     LUMA,
     LUMA_TAPS,
     MAX_TAP,
+    filter_chroma,
+    filter_luma,
+)
+from nvcodec.models.kernels.restore import (
+    ACTIVITIES,
+    ACTIVITY_BOUNDS,
+    BANKS,
+    CLASSES,
+    DIRECTIONS,
     NETWORK,
     UNIT,
     classify,
     clip_of,
-    filter_chroma,
-    filter_luma,
     gather,
     restore,
     squared_errors,
@@ -237,12 +239,12 @@ def test_filters_are_sums_of_clipped_differences(clip: int, largest: int) -> Non
                 taps, features = luma[0, classes[i // 4, j // 4]], luma_features(planes[0], i, j, clip)
                 wanted[PAD + i, PAD + j] = filtered(int(planes[0][PAD + i, PAD + j]), features, taps)
         assert np.array_equal(found, wanted)
-        for part in (0, 1):
+        at = (top // 2, left // 2, height // 2, width // 2)
+        both = [np.full_like(plane, 7) for plane in planes[1:]]
+        filter_chroma(*planes[1:], planes[0], classes, chroma[0], clip, *at, *both)
+        for part, found in enumerate(both):
             plane, half = planes[1 + part], PAD // 2
             wanted = np.full_like(plane, 7)
-            found = wanted.copy()
-            at = (top // 2, left // 2, height // 2, width // 2)
-            filter_chroma(plane, planes[0], classes, chroma[0, part], clip, *at, found)
             for i in range(at[0], at[0] + at[2]):
                 for j in range(at[1], at[1] + at[3]):
                     features = chroma_features(plane, planes[0], i, j, clip)
@@ -267,9 +269,9 @@ def test_the_largest_taps_of_the_least_and_the_largest_samples(clip: int, sign: 
         wanted = filtered(int(planes[0][PAD + i, PAD + j]), features, luma[1, classes[i // 4, j // 4]])
         assert out[0][PAD + i, PAD + j] == wanted
     half = PAD // 2
+    filter_chroma(*planes[1:], planes[0], classes, chroma[1], clip, 0, 0, 8, 16, *out[1:])
     for part in (0, 1):
         plane = planes[1 + part]
-        filter_chroma(plane, planes[0], classes, chroma[1, part], clip, 0, 0, 8, 16, out[1 + part])
         for i, j in np.ndindex(8, 16):
             features = chroma_features(plane, planes[0], i, j, clip)
             wanted = filtered(int(plane[half + i, half + j]), features, chroma[1, part, classes[i // 2, j // 2]])
@@ -396,8 +398,7 @@ def test_the_largest_squared_errors_fit(white: bool) -> None:
             assert total == picture[part][side * r :, side * c :][:side, :side].size * 1023**2
     errors, classes = np.zeros((*UNITS, BANKS + 1)), np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
     luma, chroma = random_taps(np.random.default_rng(0), MAX_TAP)
-    room = [plane.copy() for plane in planes]
-    trial_errors(*picture, *planes, classes, luma, chroma, 8, 0.5, EVERYWHERE, 0, UNITS[0], *room, errors)
+    trial_errors(*picture, *planes, classes, luma, chroma, 8, 0.5, EVERYWHERE, 0, UNITS[0], errors)
     for (r, c, _), total in np.ndenumerate(errors):
         # flat planes stay flat; U and V have a quarter of the samples each and count half
         assert total == 1.25 * picture[0][UNIT * r :, UNIT * c :][:UNIT, :UNIT].size * 1023**2

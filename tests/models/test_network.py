@@ -14,7 +14,7 @@ import pytest
 from network_samples import COLUMNS, PADS, ROWS, UNITS, coded, noise, random_layer, random_network
 
 from nvcodec.models.conditional import restoration as module
-from nvcodec.models.conditional.frame import Planes, empty_planes, without_borders
+from nvcodec.models.conditional.frame import Planes, without_borders
 from nvcodec.models.conditional.restoration import Coded, apply_network
 from nvcodec.models.conditional.threads import INLINE
 from nvcodec.models.kernels.compensation import PAD, padded
@@ -586,9 +586,9 @@ def test_errors_left_are_comparable_with_those_of_filters() -> None:
     picture, planes = without_borders(noise(random)), noise(random)
     picture, asked = tuple(np.ascontiguousarray(plane) for plane in picture), np.ones(UNITS, bool)
     errors, filters = np.zeros((*UNITS, NETWORK + 1)), no_filters()
-    taps, trial = (filters.luma[0], filters.chroma[0]), empty_planes(ROWS, COLUMNS)
+    taps = filters.luma[0], filters.chroma[0]
     classes = np.zeros((4 * ROWS, 4 * COLUMNS), np.uint8)
-    trial_errors(*picture, *planes, classes, *taps, 32, 0.5, asked, 0, UNITS[0], *trial, errors)
+    trial_errors(*picture, *planes, classes, *taps, 32, 0.5, asked, 0, UNITS[0], errors)
     errors_left(*picture, *planes, 0.5, asked, 0, UNITS[0], NETWORK, errors)
     assert (errors[:, :, NETWORK] > 0).all()
     assert np.allclose(errors[:, :, NETWORK], errors[:, :, 0])

@@ -26,10 +26,10 @@ from nvcodec.models.conditional.weights import (
     save_weights,
 )
 from nvcodec.models.kernels.decisions import DECISION_SLOTS
+from nvcodec.models.kernels.filters import MAX_TAP
 from nvcodec.models.kernels.latents import SLOTS
 from nvcodec.models.kernels.network import EXACT
 from nvcodec.models.kernels.residual import RATE_CLASSES
-from nvcodec.models.kernels.restore import MAX_TAP
 from nvcodec.models.network import MAX_PART
 from nvcodec.models.transform import CLASSES, LEARNED_CLASSES, Filters, check_filters, no_filters
 

@@ -15,12 +15,10 @@ from nvcodec.models.conditional.frame import Planes
 from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.depth import STEP_SCALE, widen
 from nvcodec.models.kernels.compensation import PAD, padded
+from nvcodec.models.kernels.filters import CHROMA_TAPS, LUMA_TAPS, MAX_TAP
 from nvcodec.models.kernels.restore import (
     BANKS,
-    CHROMA_TAPS,
     CLASSES,
-    LUMA_TAPS,
-    MAX_TAP,
     RANGES,
     UNIT,
     classify,

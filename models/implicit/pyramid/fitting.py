@@ -10,13 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.models.conditional.frame import empty_planes
 from nvcodec.models.conditional.picture import KeptFrame
 from nvcodec.models.conditional.restoration import BANK_BITS
 from nvcodec.models.depth import STEP_SCALE
 from nvcodec.models.implicit.pyramid.taps import COMPONENTS, QUANTUM, no_differences
 from nvcodec.models.kernels import restore
-from nvcodec.models.kernels.restore import BANKS, CHROMA_FEATURES, CLASSES, LUMA_FEATURES, MAX_TAP, RANGES, UNIT
+from nvcodec.models.kernels.filters import MAX_TAP, TAP_BITS
+from nvcodec.models.kernels.restore import (
+    BANKS,
+    CHROMA_FEATURES,
+    CLASSES,
+    LUMA_FEATURES,
+    RANGES,
+    UNIT,
+)
 from nvcodec.models.quality import QUALITIES, STEPS, bit_price, quality_of
 from nvcodec.models.transform import CHROMA_WEIGHT, Filters
 
@@ -54,9 +61,8 @@ class FilterSums:
         everywhere = np.ones(costs.shape[:2], bool)
         restore.classify(planes[0], step, everywhere, 0, rows, classes)
         restore.trial_errors(
-            *picture, *planes, classes, *taps, clip, CHROMA_WEIGHT**2, everywhere, 0, len(costs),
-            *empty_planes(rows, columns), costs,
-        )  # fmt: skip
+            *picture, *planes, classes, *taps, clip, CHROMA_WEIGHT**2, everywhere, 0, len(costs), costs
+        )
         costs[:, :, 1:] += price * BANK_BITS
         banks = costs.argmin(2)
         for r, c in np.argwhere(banks > 0):
@@ -95,7 +101,7 @@ def _descend(products: np.ndarray, taps: np.ndarray, price: float) -> np.ndarray
 
     products: (..., n + 1, n + 1), upper triangle, the error last; taps: (..., n) that ship, 256ths.
     """
-    n, unit = taps.shape[-1], QUANTUM / (1 << restore.TAP_BITS)
+    n, unit = taps.shape[-1], QUANTUM / (1 << TAP_BITS)
     square = np.triu(products) + np.swapaxes(np.triu(products, 1), -1, -2)
     features = square[..., :n, :n] * unit**2
     # half the slope of the squared error at the taps that ship

@@ -15,7 +15,8 @@ import numpy as np
 from nvcodec.compiled import compiled
 from nvcodec.entropy import binary
 from nvcodec.errors import DamagedStreamError
-from nvcodec.models.kernels.restore import BANKS, CHROMA_TAPS, CLASSES, LUMA_TAPS, RANGES
+from nvcodec.models.kernels.filters import CHROMA_TAPS, LUMA_TAPS
+from nvcodec.models.kernels.restore import BANKS, CLASSES, RANGES
 from nvcodec.models.transform import Filters, check_filters
 
 QUANTUM = 4
