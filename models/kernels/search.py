@@ -13,9 +13,11 @@ from nvcodec.models.kernels.compensation import FIRST, PAD, luma_block
 from nvcodec.models.kernels.motion import MAX_VECTOR
 from nvcodec.models.kernels.prediction_costs import mix
 from nvcodec.models.kernels.rough_cost import hadamard_cost
-from nvcodec.vectors import as_int32, least, load, most, sum_of
+from nvcodec.vectors import above, as_int32, least, load, lowest_bit, most, spread, sum_of
 
 COARSE_RANGE = 10  # samples at a quarter of the resolution
+REACH, ABREAST, ACROSS = COARSE_RANGE + 1, 8, 24  # windows on one side; looked at at once; in a row, a multiple of that
+FAR = 1 << 29
 COARSE_ENOUGH = 2.0  # price of a step of vectors: what differs less is not searched
 GOOD_ENOUGH = 10.0  # bits: a prediction that costs less is not searched further
 
@@ -93,6 +95,11 @@ def _coarse_search(current, reference, sums, price, begin, end, out):
     height, width = min(8, rows), min(8, columns)
     apart, whole = np.int64(0), height == 8 and width == 8
     s0 = s1 = s2 = s3 = np.int32(0)
+    steps = scratch((REACH, ACROSS), np.int32)
+    for dy in range(REACH):
+        for n in range(ACROSS):
+            dx = n - COARSE_RANGE
+            steps[dy, n] = np.int32(price * (abs(dx) + dy)) if dx % 2 == 0 and dx <= COARSE_RANGE else FAR
     for r in range(begin, end):
         for c in range(out.shape[1]):
             top, left = max(0, min(4 * r - 2, rows - 8)), max(0, min(4 * c - 2, columns - 8))
@@ -112,7 +119,16 @@ def _coarse_search(current, reference, sums, price, begin, end, out):
                     if cost < best:
                         best, by, bx = cost, dy, dx
             if best > price * COARSE_ENOUGH:
-                for stride in (2, 1):
+                inside = whole and left >= COARSE_RANGE and left - COARSE_RANGE + ACROSS + 4 <= columns
+                if inside:
+                    for dy in range(-COARSE_RANGE, COARSE_RANGE + 1, 2):
+                        if 0 <= top + dy <= rows - 8:
+                            found, dx = _best_across(
+                                current, reference, sums, steps, top, left, dy, s0, s1, s2, s3, np.int32(best)
+                            )
+                            if found < best:
+                                best, by, bx = found, dy, dx
+                for stride in range(1 if inside else 2, 0, -1):
                     around, cy, cx = (COARSE_RANGE, 0, 0) if stride == 2 else (1, by, bx)
                     for dy in range(cy - around, cy + around + 1, stride):
                         for dx in range(cx - around, cx + around + 1, stride):
@@ -128,6 +144,35 @@ def _coarse_search(current, reference, sums, price, begin, end, out):
             out[r, c, 0], out[r, c, 1] = 16 * bx, 16 * by
             apart += best
     return apart
+
+
+@compiled
+def _best_across(current, reference, sums, steps, top, left, dy, s0, s1, s2, s3, best):
+    """The least cost, or ``best`` if none is below that, of every other window in a row around one at (top, left), and
+    how far it is to the side. s0..s3: sums of the quarters of that; steps (REACH, ACROSS): price of vectors, FAR of
+    those that are not wanted."""
+    i, j, at = top + dy, left - COARSE_RANGE, 0
+    for first in range(0, ACROSS, ABREAST):
+        apart = load(steps, (abs(dy), first), ABREAST)
+        apart = apart + _away(load(sums, (i, j + first), ABREAST), s0)
+        apart = apart + _away(load(sums, (i, j + first + 4), ABREAST), s1)
+        apart = apart + _away(load(sums, (i + 4, j + first), ABREAST), s2)
+        apart = apart + _away(load(sums, (i + 4, j + first + 4), ABREAST), s3)
+        promising = above(spread(np.int32(0), ABREAST) - apart, np.int32(-best))
+        while promising:
+            n = first + lowest_bit(promising)
+            promising &= promising - np.uint64(1)
+            cost = steps[abs(dy), n] + _absolute_8(current, top, left, reference, i, j + n)
+            if cost < best:
+                best, at = cost, n - COARSE_RANGE
+    return best, at
+
+
+@compiled
+def _away(sums, other):
+    """Absolute differences to a number."""
+    apart = sums - other
+    return most(apart, spread(np.int32(0), ABREAST) - apart)
 
 
 @compiled
@@ -204,28 +249,44 @@ def _lowest(before, here, after):
 
 
 @compiled
+def _is_known(starts, k, x, y):
+    """Whether one of the first k starting vectors is the same in whole pixels."""
+    for n in range(k):
+        if (starts[n, 0] + 2) >> 2 == x and (starts[n, 1] + 2) >> 2 == y:
+            return True
+    return False
+
+
+@compiled
 def _refine(current, reference, top, left, size, starts, count, near, sad_price, price, prices, rounds, finely, out):
     """The best vector around a few starting ones; finely: or around ``near``, with fractions; out: x, y, cost
     (float64)."""
     best, bx, by, sides = 1e30, 0, 0, zeroed(4, np.float64)
+    last, lx, ly = 1e30, MAX_VECTOR, MAX_VECTOR  # where it was before, far from everything at first
     for k in range(count):
         x, y = (starts[k, 0] + 2) >> 2, (starts[k, 1] + 2) >> 2
+        if _is_known(starts, k, x, y):
+            continue
         cost = _whole_cost(current, reference, top, left, size, x, y) + sad_price * vector_bits(
             4 * x - near[0], 4 * y - near[1]
         )
         if cost < best:
             best, bx, by = cost, x, y
     for _ in range(rounds):
-        cx, cy = bx, by
+        cx, cy, here = bx, by, best
         for n in range(4):
             x, y = cx + (1 if n == 0 else -1 if n == 1 else 0), cy + (1 if n == 2 else -1 if n == 3 else 0)
-            cost = _whole_cost(current, reference, top, left, size, x, y)
-            cost += sad_price * vector_bits(4 * x - near[0], 4 * y - near[1])
+            if x == lx and y == ly:
+                cost = last
+            else:
+                cost = _whole_cost(current, reference, top, left, size, x, y)
+                cost += sad_price * vector_bits(4 * x - near[0], 4 * y - near[1])
             sides[n] = cost
             if cost < best:
                 best, bx, by = cost, x, y
         if bx == cx and by == cy:
             break
+        last, lx, ly = here, cx, cy
         for n in range(4):
             sides[n] = 0
     # where parabolas through the costs on both sides are lowest, in quarters
