@@ -21,11 +21,13 @@ from nvcodec.vectors import (
     add_products,
     as_float32,
     as_float64,
+    as_int16,
     as_int32,
     as_int64,
     as_uint16,
     bit_count,
     equal,
+    in_pairs,
     join,
     least,
     load,
@@ -134,6 +136,31 @@ def test_numbers_keep_their_value_in_other_types(lanes: int, kind: type) -> None
     assert np.array_equal(whole, row)
     assert np.array_equal(real, row.astype(np.float32))
     assert np.array_equal(back, (2 * row).astype(np.uint16))
+
+
+def views(lanes: int) -> Callable[..., None]:
+    """As other kinds of integers of the same bits."""
+
+    @compiled
+    def work(a, signed, pairs):  # type: ignore[no-untyped-def]
+        x = load(a, 0, lanes)
+        store(signed, 0, as_int16(x))
+        store(pairs, 0, in_pairs(x))
+
+    return work
+
+
+VIEWS = {n: views(n) for n in LANES}
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16])
+@pytest.mark.parametrize("lanes", LANES)
+def test_numbers_of_16_bits_in_pairs_and_with_a_sign(lanes: int, kind: type) -> None:
+    a, signed, pairs = numbers(kind, lanes), np.zeros(lanes, np.int16), np.zeros(lanes // 2, np.int32)
+    VIEWS[lanes](a, signed, pairs)
+    assert np.array_equal(signed, a.astype(np.int16))
+    low, high = signed[::2].astype(np.int64) & 0xFFFF, signed[1::2].astype(np.int64)
+    assert np.array_equal(pairs, low + (high << 16))
 
 
 @compiled

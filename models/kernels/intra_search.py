@@ -392,6 +392,8 @@ def _finish_square(search, row, column, units, step, inverse, mode, limit, own, 
             return cost, 0, reckoned
     else:
         cost += hide(coefficients, rates, price, symbols)
+    if squares(samples[luma:]) * inverse * inverse <= price * LINK_BITS:  # of chroma: there is nothing to be gained
+        return cost, 0, reckoned
     # once more with chroma from luma
     mark(search.modes, row, column, units, mode)
     if units == 8:
@@ -614,6 +616,8 @@ def _try_tiny_chroma(search, i, j, inverse, symbols):
     trial, found = scratch(TINY_CHROMA, np.int16), scratch(TINY_CHROMA, np.int16)
     cost, link = np.float64(0), 0
     for linked in range(2):
+        if linked and cost <= price * LINK_BITS:
+            break
         predict_chroma_of(y, u, v, search.ready, i, j, 2, mode, linked)
         chroma_differences(search.source, search.planes, i, j, 2, search.weight, chroma)
         analyse(analysis, chroma, inverse, TINY_CHROMA, coefficients)

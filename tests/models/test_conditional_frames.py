@@ -59,7 +59,7 @@ from nvcodec.models.conditional.weights import Weights
 from nvcodec.models.depth import widen
 from nvcodec.models.kernels.network import CHANNELS, TAPS
 from nvcodec.models.kernels.restore import NETWORK as BY_NETWORK
-from nvcodec.models.kernels.samples import mean_squared_error
+from nvcodec.models.kernels.samples import apart_from_means, mean_squared_error
 from nvcodec.models.network import network_of, no_network
 from nvcodec.models.quality import CHROMA_SCALES, LEVELS, LOWEST, QUALITIES
 from nvcodec.models.transform import chroma_weight, no_filters
@@ -683,6 +683,14 @@ def test_mean_squared_errors() -> None:
     assert mean_squared_error(a, b) == pytest.approx(float(((a.astype(float) - b) ** 2).mean()))
     assert mean_squared_error(a, a) == 0
     assert mean_squared_error(np.zeros((2, 2), np.uint16), np.full((2, 2), 1023, np.uint16)) == 1023**2
+
+
+def test_differences_to_means_of_whole_squares() -> None:
+    plane = np.random.default_rng(0).integers(0, 1024, (26, 39)).astype(np.int32)
+    tiles = plane[:24, :36].reshape(6, 4, 9, 4)
+    wanted = np.abs(tiles - tiles.mean((1, 3), keepdims=True)).sum()
+    assert apart_from_means(plane) == pytest.approx(float(wanted), rel=1e-12)
+    assert apart_from_means(np.full((8, 8), 1023, np.int32)) == 0
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 2**32 - 1))

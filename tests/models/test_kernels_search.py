@@ -75,7 +75,7 @@ def by_looking_at_all(
     return total
 
 
-@pytest.mark.parametrize("size", [(4, 4), (8, 8), (12, 20), (28, 36), (8, 4)])
+@pytest.mark.parametrize("size", [(4, 4), (8, 8), (12, 20), (28, 36), (16, 68), (8, 4)])
 @pytest.mark.parametrize("price", [0.0, 3.5, 40.0])
 def test_nothing_is_passed_over_that_is_better(size: tuple[int, int], price: float) -> None:
     """Of pictures that moved, of others, and of such as are smaller than a window."""
