@@ -251,10 +251,10 @@ def _lowest(before, here, after):
 @compiled
 def _is_known(starts, k, x, y):
     """Whether one of the first k starting vectors is the same in whole pixels."""
+    known = False
     for n in range(k):
-        if (starts[n, 0] + 2) >> 2 == x and (starts[n, 1] + 2) >> 2 == y:
-            return True
-    return False
+        known |= (starts[n, 0] + 2) >> 2 == x and (starts[n, 1] + 2) >> 2 == y
+    return known
 
 
 @compiled
