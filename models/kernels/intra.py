@@ -269,18 +269,24 @@ def _prediction(size: int) -> Callable[..., Any]:
             reaches = min(2, log2 - _log2(3 * inverse - 2) + 8)
         if reaches < 0:
             return
-        for i in range(min(3 << reaches, size)):
-            weight = _FADING[reaches, i]
-            reach = ((i + 1) * inverse + 256) >> 9
-            other = samples[main + 1 + i] - samples[0] if angle == 0 else np.int32(0)
+        for i in range(size if upright else min(3 << reaches, size)):
+            weight, towards = _FADING[reaches, i], low
+            if weight:
+                reach = ((i + 1) * inverse + 256) >> 9
+                other = samples[main + 1 + i] - samples[0] if angle == 0 else np.int32(0)
+                towards = (load(samples, side + 1 + reach, size) + other) * weight
             if upright:
-                for k in range(size):
-                    mixed = weight * (samples[side + 1 + k + reach] + other) + (64 - weight) * out[k, i]
-                    out[k, i] = min(max((mixed + 32) >> 6, 0), LARGEST)
+                store(rows, size * i, towards)
             else:
-                towards = load(samples, side + 1 + reach, size) + other
-                mixed = towards * weight + load(out, (i, 0), size) * (64 - weight) + 32
+                mixed = towards + load(out, (i, 0), size) * (64 - weight) + 32
                 store(out, (i, 0), least(most(mixed >> 6, low), high))
+        if not upright:
+            return
+        turned, rest = scratch((size, size), np.int32), 64 - load(_FADING, (reaches, 0), size)
+        transpose(rows, turned)
+        for k in range(size):
+            mixed = load(turned, (k, 0), size) + load(out, (k, 0), size) * rest + 32
+            store(out, (k, 0), least(most(mixed >> 6, low), high))
 
     @compiled
     def predict_one(samples, mode, sharp, out):  # type: ignore[no-untyped-def]
